@@ -1,0 +1,1 @@
+//! The room `console`: see `src/ARCHITECTURE.md`.

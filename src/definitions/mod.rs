@@ -1,0 +1,1 @@
+//! The room `definitions`: see `src/ARCHITECTURE.md`.

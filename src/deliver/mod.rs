@@ -1,0 +1,1 @@
+//! The room `deliver`: see `src/ARCHITECTURE.md`.

@@ -1,0 +1,1 @@
+//! The room `ehr`: see `src/ARCHITECTURE.md`.

@@ -1,0 +1,1 @@
+//! The room `fhirpath`: see `src/ARCHITECTURE.md`.

@@ -1,0 +1,1 @@
+//! The room `laws`: see `src/ARCHITECTURE.md`.

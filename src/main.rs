@@ -1,0 +1,2 @@
+//! The binary: hands over to `app`. Thin on purpose.
+fn main() {}

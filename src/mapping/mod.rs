@@ -1,0 +1,1 @@
+//! The room `mapping`: see `src/ARCHITECTURE.md`.

@@ -1,0 +1,1 @@
+//! The room `profile`: see `src/ARCHITECTURE.md`.

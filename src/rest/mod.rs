@@ -1,0 +1,1 @@
+//! The room `rest`: see `src/ARCHITECTURE.md`.

@@ -1,0 +1,1 @@
+//! The room `sandbox`: see `src/ARCHITECTURE.md`.

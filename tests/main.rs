@@ -1,0 +1,3 @@
+//! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
+
+mod tidy;
