@@ -1,2 +1,5 @@
 //! The binary: hands over to `app`. Thin on purpose.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    liaison::app::main()
+}
