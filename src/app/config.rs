@@ -268,9 +268,67 @@ impl Config {
                 return Err(value("systems.name", "\"local\" is the gateway's own name; choose another"));
             }
             if !names.insert(&system.name) {
-                return Err(value("systems.name", &format!("\"{}\" stands twice; each system needs its own name", system.name)));
+                return Err(value(
+                    "systems.name",
+                    &format!("\"{}\" stands twice; each system needs its own name", system.name),
+                ));
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("liaison.toml"))
+    }
+
+    fn example() -> &'static str {
+        std::str::from_utf8(crate::embedded::find(crate::embedded::EXAMPLES, "liaison.toml").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_example_reads() {
+        let config = parse(example()).unwrap();
+        assert_eq!(config.server.max_body, Size(32 << 20));
+        assert_eq!(config.systems.len(), 1);
+        assert!(config.systems[0].pull.is_some());
+    }
+
+    #[test]
+    fn the_example_with_its_comments_opened_reads() {
+        let text = example()
+            .replace("# [mappings]", "[mappings]")
+            .replace("# dir =", "dir =")
+            .replace("# [profiles]", "[profiles]")
+            .replace("# packages =", "packages =")
+            .replace("# profiles =", "profiles =")
+            .replace("# sweep =", "sweep =");
+        let config = parse(&text).unwrap();
+        assert_eq!(config.profiles.packages, ["hl7.fhir.us.core#6.1.0"]);
+        assert_eq!(config.systems[0].profiles.len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_needed() {
+        let config = parse("").unwrap();
+        assert_eq!(config.server.listen.port(), 8080);
+    }
+
+    #[test]
+    fn mistakes_name_their_place() {
+        let says = |text: &str| parse(text).unwrap_err().to_string();
+        let unknown = says("[server]\nlisten = \"127.0.0.1:1\"\nport = 3");
+        assert!(unknown.contains("line 3") && unknown.contains("port"), "{unknown}");
+        assert!(says("[server]\nmax_body = \"much\"").contains("MiB"));
+        assert!(says("[server]\nlisten = \"0.0.0.0:80\"").contains("loopback"));
+        assert!(says("[auth]\nmode = \"keys\"").contains("not available yet"));
+        assert!(says("[server]\ninstance = \"a b\"").contains("server.instance"));
+        assert!(says("[[systems]]\nname = \"local\"\nbase_url = \"http://x\"").contains("local"));
+        let twice = "[[systems]]\nname = \"a\"\nbase_url = \"http://x\"\n".repeat(2);
+        assert!(says(&twice).contains("twice"));
     }
 }

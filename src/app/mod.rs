@@ -1,6 +1,8 @@
 //! Wires the rooms together: command line, configuration, clock, ledger, systems, listener. The only room (with
 //! `clock`) that may ask the machine for time or chance.
 
+pub mod config;
+
 use std::process::ExitCode;
 
 use clap::Parser;
