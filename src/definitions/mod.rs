@@ -1,1 +1,23 @@
-//! The room `definitions`: see `src/ARCHITECTURE.md`.
+//! What FHIR R4 and the installed packages define: structures (typed snapshots), value sets, code systems, search
+//! parameters and raw resources, found by canonical (`url` or `url|version`). Owns the core pack, packages, snapshot
+//! generation and terminology as far as it can be decided offline. Refuses network (traits that `app` supplies fetch)
+//! and guesses: what cannot be decided is said to be unknown, with the reason.
+//! <https://hl7.org/fhir/R4/conformance-module.html>
+
+mod compile;
+mod error;
+pub mod pack;
+mod search;
+mod store;
+mod structure;
+pub mod terminology;
+
+pub use error::Error;
+pub use pack::Pack;
+pub use search::SearchParameter;
+pub use store::{Definitions, Found};
+pub use structure::{
+    Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element, ExtensionContext, Kind,
+    Rules, Slicing, Strength, Structure, TypeRef, TypedValue,
+};
+pub use terminology::{CodeSystem, Membership, ValueSet, Why};

@@ -1,0 +1,252 @@
+//! Reads a StructureDefinition resource into a [`Structure`]. Reads what is there and notes what it does not
+//! understand in `problems`; a snapshot that is missing is `snapshot`'s work.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::structure::{
+    Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element, ExtensionContext, Kind,
+    Rules, Slicing, Strength, Structure, TypeRef, TypedValue,
+};
+use crate::fhir::Value;
+
+pub(super) const FHIR_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type";
+pub(super) const REGEX: &str = "http://hl7.org/fhir/StructureDefinition/regex";
+pub(super) const MAX_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
+pub(super) const BEST_PRACTICE: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice";
+const SYSTEM_TYPE: &str = "http://hl7.org/fhirpath/System.";
+
+/// Shares equal constraints (`ele-1` stands in every element) between structures.
+pub(super) type Interned = HashMap<Constraint, Arc<Constraint>>;
+
+pub(super) fn text(value: &Value, name: &str) -> Option<String> {
+    value.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+pub(super) fn flag(value: &Value, name: &str) -> bool {
+    value.get(name).and_then(Value::as_bool).unwrap_or(false)
+}
+
+pub(super) fn items<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+pub(super) fn texts(value: &Value, name: &str) -> Vec<String> {
+    items(value, name).filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// The value of the first extension with this URL.
+pub(super) fn extension<'a>(value: &'a Value, url: &str) -> Option<&'a Value> {
+    let found =
+        items(value, "extension").find(|extension| extension.get("url").and_then(Value::as_str) == Some(url))?;
+    found.as_object()?.iter().find_map(|(name, value)| name.starts_with("value").then_some(value))
+}
+
+/// Everything but the elements. `None` if it is no StructureDefinition or lacks URL, type or kind.
+pub(super) fn structure(resource: &Value) -> Option<Structure> {
+    let kind = match resource.get("kind")?.as_str()? {
+        "primitive-type" => Kind::Primitive,
+        "complex-type" => Kind::Complex,
+        "resource" => Kind::Resource,
+        "logical" => Kind::Logical,
+        _ => return None,
+    };
+    let type_name = text(resource, "type")?;
+    let profile = resource.get("derivation").and_then(Value::as_str) == Some("constraint");
+    let name = text(resource, "name").unwrap_or_else(|| type_name.clone());
+    Some(Structure {
+        url: text(resource, "url")?,
+        version: text(resource, "version"),
+        name,
+        title: text(resource, "title"),
+        kind,
+        is_abstract: flag(resource, "abstract"),
+        type_name,
+        base: text(resource, "baseDefinition"),
+        derivation: if profile { Derivation::Constraint } else { Derivation::Specialization },
+        contexts: items(resource, "context").filter_map(context).collect(),
+        context_invariants: texts(resource, "contextInvariant"),
+        status: text(resource, "status").unwrap_or_default(),
+        experimental: flag(resource, "experimental"),
+        package: String::new(),
+        elements: Vec::new(),
+        generated: false,
+        problems: Vec::new(),
+        by_id: HashMap::new(),
+        children: Vec::new(),
+        slices: Vec::new(),
+    })
+}
+
+fn context(value: &Value) -> Option<ExtensionContext> {
+    let kind = match value.get("type")?.as_str()? {
+        "fhirpath" => ContextKind::Fhirpath,
+        "element" => ContextKind::Element,
+        "extension" => ContextKind::Extension,
+        _ => return None,
+    };
+    Some(ExtensionContext { kind, expression: text(value, "expression")? })
+}
+
+/// The elements of a snapshot (or differential, where what is not said has its default).
+pub(super) fn elements<'a>(
+    list: impl Iterator<Item = &'a Value>,
+    interned: &mut Interned,
+    problems: &mut Vec<String>,
+) -> Vec<Element> {
+    list.filter_map(|value| element(value, interned, problems)).collect()
+}
+
+fn element(value: &Value, interned: &mut Interned, problems: &mut Vec<String>) -> Option<Element> {
+    let Some(path) = text(value, "path") else {
+        problems.push("an element without a path is left out".to_owned());
+        return None;
+    };
+    let id = text(value, "id").unwrap_or_else(|| path.clone());
+    let base = value.get("base").unwrap_or(&Value::Null);
+    let mut max = |text: Option<String>| match text.as_deref() {
+        None => Some(1),
+        Some("*") => None,
+        Some(number) => number.parse().ok().or_else(|| {
+            problems.push(format!("{id}: max '{number}' is neither a number nor *"));
+            None
+        }),
+    };
+    let own_max = max(text(value, "max"));
+    let base_max = if base.is_null() { own_max } else { max(text(base, "max")) };
+    let slicing = value.get("slicing").map(|value| slicing(value, &id, problems));
+    Some(Element {
+        slice_name: text(value, "sliceName"),
+        min: number(value, "min").and_then(|min| u32::try_from(min).ok()).unwrap_or(0),
+        max: own_max,
+        base_max,
+        base_path: text(base, "path").unwrap_or_else(|| path.clone()),
+        types: items(value, "type").filter_map(type_ref).collect(),
+        content_reference: text(value, "contentReference")
+            .map(|reference| reference.rsplit_once('#').map_or(reference.clone(), |(_, id)| id.to_owned())),
+        fixed: typed(value, "fixed"),
+        pattern: typed(value, "pattern"),
+        min_value: typed(value, "minValue"),
+        max_value: typed(value, "maxValue"),
+        max_length: number(value, "maxLength"),
+        binding: value.get("binding").and_then(binding),
+        constraints: items(value, "constraint").filter_map(|value| constraint(value, interned)).collect(),
+        slicing,
+        is_modifier: flag(value, "isModifier"),
+        must_support: flag(value, "mustSupport"),
+        is_summary: flag(value, "isSummary"),
+        short: text(value, "short"),
+        id,
+        path,
+    })
+}
+
+pub(super) fn number(value: &Value, name: &str) -> Option<u64> {
+    value.get(name)?.as_number()?.as_str().parse().ok()
+}
+
+fn typed(value: &Value, prefix: &str) -> Option<TypedValue> {
+    value.as_object()?.iter().find_map(|(name, value)| {
+        let suffix = name.strip_prefix(prefix).filter(|suffix| suffix.starts_with(|c: char| c.is_ascii_uppercase()))?;
+        Some(TypedValue { type_name: type_of_suffix(suffix), value: value.clone() })
+    })
+}
+
+/// `Uri` → `uri`, `CodeableConcept` → `CodeableConcept`: choice names write primitives with a capital.
+#[must_use]
+pub(super) fn type_of_suffix(suffix: &str) -> String {
+    const PRIMITIVES: [&str; 19] = [
+        "base64Binary",
+        "boolean",
+        "canonical",
+        "code",
+        "date",
+        "dateTime",
+        "decimal",
+        "id",
+        "instant",
+        "integer",
+        "markdown",
+        "oid",
+        "positiveInt",
+        "string",
+        "time",
+        "unsignedInt",
+        "uri",
+        "url",
+        "uuid",
+    ];
+    let small = suffix.chars().next().map(|first| first.to_ascii_lowercase().to_string() + &suffix[1..]);
+    small.filter(|small| PRIMITIVES.contains(&small.as_str())).unwrap_or_else(|| suffix.to_owned())
+}
+
+fn type_ref(value: &Value) -> Option<TypeRef> {
+    let code = text(value, "code")?;
+    let fhir = extension(value, FHIR_TYPE).and_then(Value::as_str).map(str::to_owned);
+    let system = code.strip_prefix(SYSTEM_TYPE).map(|name| {
+        let mut small = name.to_owned();
+        small.get_mut(..1).map(str::make_ascii_lowercase);
+        small
+    });
+    Some(TypeRef {
+        is_system: system.is_some(),
+        code: fhir.or(system).unwrap_or(code),
+        profiles: texts(value, "profile"),
+        target_profiles: texts(value, "targetProfile"),
+        aggregation: texts(value, "aggregation"),
+        versioning: text(value, "versioning"),
+        regex: extension(value, REGEX).and_then(Value::as_str).map(str::to_owned),
+    })
+}
+
+fn binding(value: &Value) -> Option<Binding> {
+    let strength = match value.get("strength")?.as_str()? {
+        "required" => Strength::Required,
+        "extensible" => Strength::Extensible,
+        "preferred" => Strength::Preferred,
+        _ => Strength::Example,
+    };
+    let max_value_set = extension(value, MAX_VALUE_SET).and_then(Value::as_str).map(str::to_owned);
+    let description = text(value, "description");
+    Some(Binding { strength, value_set: text(value, "valueSet"), max_value_set, description })
+}
+
+fn constraint(value: &Value, interned: &mut Interned) -> Option<Arc<Constraint>> {
+    let constraint = Constraint {
+        key: text(value, "key")?,
+        is_error: value.get("severity").and_then(Value::as_str) != Some("warning"),
+        best_practice: extension(value, BEST_PRACTICE).and_then(Value::as_bool).unwrap_or(false),
+        human: text(value, "human").unwrap_or_default(),
+        expression: text(value, "expression"),
+        source: text(value, "source"),
+    };
+    if let Some(known) = interned.get(&constraint) {
+        return Some(Arc::clone(known));
+    }
+    let shared = Arc::new(constraint.clone());
+    interned.insert(constraint, Arc::clone(&shared));
+    Some(shared)
+}
+
+fn slicing(value: &Value, id: &str, problems: &mut Vec<String>) -> Slicing {
+    let mut discriminators = Vec::new();
+    for item in items(value, "discriminator") {
+        let kind = match item.get("type").and_then(Value::as_str) {
+            Some("value") => DiscriminatorKind::Value,
+            Some("exists") => DiscriminatorKind::Exists,
+            Some("pattern") => DiscriminatorKind::Pattern,
+            Some("type") => DiscriminatorKind::Type,
+            Some("profile") => DiscriminatorKind::Profile,
+            other => {
+                problems.push(format!("{id}: slicing by '{}' is not known", other.unwrap_or_default()));
+                continue;
+            }
+        };
+        discriminators.push(Discriminator { kind, path: text(item, "path").unwrap_or_else(|| "$this".to_owned()) });
+    }
+    let rules = match value.get("rules").and_then(Value::as_str) {
+        Some("closed") => Rules::Closed,
+        Some("openAtEnd") => Rules::OpenAtEnd,
+        _ => Rules::Open,
+    };
+    Slicing { discriminators, ordered: flag(value, "ordered"), rules }
+}

@@ -1,0 +1,37 @@
+//! Terminology as far as it can be decided offline: is a code in a value set, is it a code of its system, what is it
+//! called. Three answers: yes, no, and unknown with the reason (a system that is not at hand, a filter that cannot be
+//! computed). Never guesses. <https://hl7.org/fhir/R4/terminology-module.html>
+
+mod code_system;
+mod value_set;
+
+pub use code_system::{CodeSystem, Concept};
+pub use value_set::ValueSet;
+
+/// Whether a code belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// Cannot be decided here.
+    Unknown(Why),
+}
+
+/// Why a question about codes has no answer here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// The code system is not at hand (SNOMED CT, LOINC, …), or only a part of it.
+    #[error("the codes of {0} are not at hand")]
+    System(String),
+    /// The value set is not at hand.
+    #[error("the value set {0} is not at hand")]
+    ValueSet(String),
+    /// A filter that cannot be computed here.
+    #[error("the filter '{0}' cannot be computed here")]
+    Filter(String),
+    /// A value set includes itself.
+    #[error("the value set {0} includes itself")]
+    Cycle(String),
+}
