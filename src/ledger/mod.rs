@@ -1,1 +1,33 @@
-//! The room `ledger`: see `src/ARCHITECTURE.md`.
+//! The ledger: the only truth. Entries are past-tense facts in an append-only, hash-chained log of our own (one JSON
+//! line an entry); whatever else is read here (objects, syncs, worklist, links, cursors, outbox) is a fold over
+//! them that can be deleted and replayed. Bodies live beside the chain, keyed by hash. Only `sled.rs` knows
+//! sled. Refuses to know what FHIR means, to answer before the disk has it, and to go on after a failed sync.
+//!
+//! The facade (`Ledger`, cheap to clone; reads are quick and synchronous; all `Result<_, LedgerError>`):
+//! `Ledger::open(&Path, Options::new(clock))`, `async commit(Proposal) -> Outcome`, `commit_blocking`,
+//! `head() -> u64`, `watch() -> watch::Receiver<u64>`, `entry(seq) -> Option<Entry>`, `entries(from, limit)`,
+//! `history(&ObjectName, &ObjectId) -> Vec<Entry>`, `body(&Hash) -> Option<Bytes>`,
+//! `object(&ObjectName, &ObjectId) -> Option<ObjectRow>`, `objects(&ObjectName, after: Option<&ObjectId>, limit)`,
+//! `sync(&SyncId) -> Option<SyncRow>`, `syncs(&SyncFilter)`, `syncs_of(&ObjectName, &ObjectId)`,
+//! `parts(&SyncId) -> Vec<PartRow>` (link and base), `linked_at(&SystemName, reference) -> Vec<PartRow>`,
+//! `cursor(&SystemName, resource_type) -> Option<Cursor>`, `due(&SystemName, now, limit) -> Vec<SyncRow>` (ready
+//! ones oldest first, then those whose delay is over), `next_wait_ms(&SystemName, now) -> Option<u64>`,
+//! `in_flight(&SystemName) -> Vec<SyncRow>` (state `sending`: after a start, unknown), `item(id)`, `items(&WorkFilter)`,
+//! `groups()`, `item_json(&ItemRow)`, `remembered(&Idempotency) -> Option<Receipt>`, `attachment(&Hash)`, `counts()`.
+
+mod entry;
+mod error;
+mod fact;
+mod hash;
+mod proposal;
+mod rows;
+
+pub use entry::{Draft, Entry, Remembering};
+pub use error::LedgerError;
+pub use fact::{Fact, Item, ItemKind, Operation, Remote, Target};
+pub use hash::Hash;
+pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
+pub use rows::{
+    Attachment, Comment, Cursor, GroupRow, InFlight, ItemRow, ItemStatus, ObjectRow, PartRow, SyncFilter, SyncId,
+    SyncRow, SyncState, WorkFilter,
+};

@@ -1,0 +1,265 @@
+//! What can happen: the kinds of entries, past participles all, each with what only it carries. No patient data
+//! stands in a fact: texts that people write and values that differ live in bodies, named by hash.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Hash, SyncId};
+use crate::domain::SystemName;
+
+/// What was done to an internal object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Its first version.
+    Created,
+    /// A further version.
+    Updated,
+    /// A further version, which calls it off.
+    Cancelled,
+}
+
+/// One system that a version must reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The external system.
+    pub system: SystemName,
+    /// [`SyncId::of`] object, id and system.
+    pub sync_id: SyncId,
+}
+
+/// One part of an object at a system, as last seen there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    /// The mapping's role of the part; the main resource's is `main`.
+    pub part: String,
+    /// `Type/id` there.
+    pub reference: String,
+    /// Its version there (`meta.versionId` or the ETag's), where the system has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The body as the system gave it: the base of the next merge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Hash>,
+}
+
+/// Why a person is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemKind {
+    /// Refused for good, by us or by the system.
+    Rejected,
+    /// Both sides changed the same field.
+    Conflict,
+    /// It cannot be told whether the system has it.
+    Unknown,
+    /// Who it is about is not certain.
+    Identity,
+    /// A slot is doubly booked or not released.
+    Slot,
+    /// Something received cannot be taken in.
+    Inbound,
+}
+
+/// What a worklist item says besides its entry's code (which gives title and advice) and summary (what happened).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Why a person is asked.
+    pub kind: ItemKind,
+    /// Items of one cause share it; made with [`Item::group_of`].
+    pub group: String,
+    /// What the item is about where there is no sync, so that a second sighting does not open a second item:
+    /// for example `general-hospital Appointment/7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Who should look first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Deadline, counted from the entry, in milliseconds.
+    pub due_ms: u64,
+    /// Who is affected, where the code's page says it too generally.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who_is_affected: Option<String>,
+    /// The next step, where the code's page says it too generally.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+    /// A body `{"fields":[{"path","base","ours","theirs","owner"}]}`: what differs or is wrong, place by place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Hash>,
+}
+
+impl Item {
+    /// The group of a cause: what makes two failures the same failure (for example code, system, object, rule).
+    #[must_use]
+    pub fn group_of(parts: &[&str]) -> String {
+        Hash::of_parts(parts).hex()[..16].to_owned()
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fact {
+    /// A caller's version was taken on: the entry has object, version and body. Every target's sync becomes
+    /// `accepted` (one that is being sent, or whose outcome is unknown, first settles).
+    Accepted {
+        /// What was done.
+        operation: Operation,
+        /// Hash of the canonical bytes, for "equal body".
+        content: Hash,
+        /// Where it must go.
+        targets: Vec<Target>,
+    },
+    /// A version made here from what a system holds (pull, or a conflict's resolution): the entry has object, new
+    /// version and body. The base moves to `remotes`; the sync named by the entry is synced at this version
+    /// unless it stands among the targets.
+    Applied {
+        /// What was done.
+        operation: Operation,
+        /// Hash of the canonical bytes.
+        content: Hash,
+        /// Parts seen there: link and base move.
+        remotes: Vec<Remote>,
+        /// Where the merged version must go.
+        targets: Vec<Target>,
+    },
+    /// On disk before the first byte leaves: the entry's version of the sync is being sent.
+    Attempted {
+        /// Counts from 1 since the version was accepted or retried.
+        attempt: u32,
+        /// The part that is sent.
+        part: String,
+        /// `create`, `update`, `delete` …
+        interaction: String,
+        /// Version of the mapping that made it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mapping: Option<String>,
+        /// Canonical hash of what is sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<Hash>,
+    },
+    /// The system has it. Link and base move; with `done` the sync is synced at the entry's version, else further
+    /// parts follow.
+    Acknowledged {
+        /// All parts are there.
+        done: bool,
+        /// Parts seen there.
+        remotes: Vec<Remote>,
+        /// Version of the mapping that made it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mapping: Option<String>,
+        /// Canonical hash of what was sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<Hash>,
+    },
+    /// Known not to have happened; to be sent again after a delay.
+    Deferred {
+        /// From the entry's time, in milliseconds.
+        delay_ms: u64,
+    },
+    /// May have happened; to be read back after a delay, before anything is sent again.
+    Unsettled {
+        /// From the entry's time, in milliseconds.
+        delay_ms: u64,
+    },
+    /// Both sides changed the same field: nothing is sent, the base stays.
+    Conflicted {
+        /// What the person is told.
+        item: Item,
+        /// What the system holds now.
+        theirs: Vec<Remote>,
+    },
+    /// A person must decide: nothing is sent. Without a sync it is about something received.
+    Parked {
+        /// What the person is told.
+        item: Item,
+    },
+    /// Seen at the system and nothing to do here: link and base move.
+    Observed {
+        /// Parts seen there.
+        remotes: Vec<Remote>,
+    },
+    /// Where an object is at a system, known otherwise than by sending (a match by identifier).
+    Linked {
+        /// Parts there.
+        remotes: Vec<Remote>,
+    },
+    /// Everything of this type before the cursor has been taken in.
+    CursorMoved {
+        /// Resource type.
+        resource_type: String,
+        /// Opaque to the ledger.
+        cursor: String,
+    },
+    /// Bytes were received: the entry's body.
+    AttachmentStored {
+        /// In bytes.
+        size: u64,
+        /// As sent.
+        content_type: String,
+    },
+    /// An item got an owner.
+    Assigned {
+        /// Worklist item.
+        item: String,
+        /// The owner.
+        to: String,
+    },
+    /// Somebody wrote something: the entry's body is the text.
+    Commented {
+        /// Worklist item.
+        item: String,
+    },
+    /// To be tried again; the item closes when the sync is synced.
+    Retried {
+        /// Worklist item.
+        item: String,
+        /// The outcome was unknown: read back first.
+        settle: bool,
+    },
+    /// A person decided; the entry's body holds note and choices. The base moves to `remotes`.
+    Resolved {
+        /// Worklist item.
+        item: String,
+        /// The sync must be sent (again).
+        send: bool,
+        /// Parts whose present state was taken note of.
+        remotes: Vec<Remote>,
+    },
+    /// A person decided that nothing needs doing; the entry's body is the reason.
+    Dismissed {
+        /// Worklist item.
+        item: String,
+    },
+    /// The entry's body was erased; the chain stays whole.
+    Erased {
+        /// Why, without patient data.
+        reason: String,
+    },
+}
+
+impl Fact {
+    /// The kind's name, as in history.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Applied { .. } => "applied",
+            Self::Attempted { .. } => "attempted",
+            Self::Acknowledged { .. } => "acknowledged",
+            Self::Deferred { .. } => "deferred",
+            Self::Unsettled { .. } => "unsettled",
+            Self::Conflicted { .. } => "conflicted",
+            Self::Parked { .. } => "parked",
+            Self::Observed { .. } => "observed",
+            Self::Linked { .. } => "linked",
+            Self::CursorMoved { .. } => "cursor-moved",
+            Self::AttachmentStored { .. } => "attachment-stored",
+            Self::Assigned { .. } => "assigned",
+            Self::Commented { .. } => "commented",
+            Self::Retried { .. } => "retried",
+            Self::Resolved { .. } => "resolved",
+            Self::Dismissed { .. } => "dismissed",
+            Self::Erased { .. } => "erased",
+        }
+    }
+}
