@@ -1,3 +1,4 @@
 //! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
 
+mod support;
 mod tidy;

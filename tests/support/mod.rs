@@ -1,0 +1,177 @@
+//! What several test modules share: the real binary as a child process, an HTTP client, waiting with a deadline.
+#![expect(dead_code, reason = "not every module uses every helper")]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// The built binary.
+pub fn liaison() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_liaison"))
+}
+
+/// The repository's folder.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `/work/shared`-like material beside the repository; loud if it is missing.
+pub fn shared(path: &str) -> PathBuf {
+    let full = root().join("../shared").join(path);
+    assert!(
+        full.exists(),
+        "this test needs {}, which is missing: put the shared folder beside the repository",
+        full.display()
+    );
+    full
+}
+
+/// What a finished command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs the binary to its end.
+pub fn run(args: &[&str]) -> Said {
+    let output = liaison().args(args).stdin(Stdio::null()).output().expect("the binary runs");
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A `liaison serve` or `liaison sandbox` child; killed with -9 when dropped.
+pub struct Server {
+    child: Child,
+    pub url: String,
+}
+
+impl Server {
+    /// Starts `liaison serve --config FILE`.
+    pub fn gateway(config: &Path) -> Self {
+        Self::start(&["serve", "--config", &config.to_string_lossy()])
+    }
+
+    /// Starts a command that prints `listening http://…` first, and waits for that line.
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = liaison()
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let stderr = child.stderr.take().expect("piped");
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = BufReader::new(stderr).read_to_string(&mut text);
+            text
+        });
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let first = lines.next().and_then(Result::ok).unwrap_or_default();
+        let Some(url) = first.strip_prefix("listening ") else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the server did not start: {first}\n{}", errors.join().unwrap_or_default());
+        };
+        let url = url.trim().to_owned();
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url }
+    }
+
+    /// kill -9, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM; how long it took to end, or `None` after the deadline.
+    pub fn terminate(&mut self, within: Duration) -> Option<Duration> {
+        let started = Instant::now();
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        while started.elapsed() < within {
+            if self.child.try_wait().ok().flatten().is_some() {
+                return Some(started.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+    pub text: String,
+}
+
+/// One client for all tests of a module.
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client")
+}
+
+/// Sends a request with a JSON body (none where `Null`); the body of the answer as JSON, `Null` where it is none.
+pub async fn send(
+    client: &reqwest::Client,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Result<Answer, reqwest::Error> {
+    let mut request = client.request(method.parse().expect("a method"), url);
+    if !body.is_null() {
+        request = request.header("content-type", "application/json").body(body.to_string());
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send().await?;
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let text = answer.text().await?;
+    Ok(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text })
+}
+
+/// Polls until `ready` gives something; panics after the deadline, saying for what it waited.
+pub async fn wait_for<T, F>(what: &str, within: Duration, mut ready: impl FnMut() -> F) -> T
+where
+    F: std::future::Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(found) = ready().await {
+            return found;
+        }
+        assert!(started.elapsed() < within, "waited {within:?} for: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A runtime for one test.
+pub fn block_on<T>(future: impl std::future::Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}
