@@ -1,0 +1,104 @@
+//! Why an exchange with an EHR did not do what was asked, as one table: kind → code, category. The sentence is made of
+//! FHIR's issue codes, element paths and the EHR's own error numbers only: an EHR's free text may quote patients.
+
+use std::time::Duration;
+
+use crate::error::{Category, Explained};
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No connection.
+    Unreachable,
+    /// 429, 423, 424: not carried out, later perhaps.
+    Busy,
+    /// May have been carried out.
+    Lost,
+    /// Read and refused.
+    Refused,
+    /// 401.
+    Unauthorised,
+    /// 409 or 412 on a version.
+    Changed,
+    /// Several resources match.
+    Several,
+    /// 404 or 410.
+    Gone,
+    /// 403.
+    Forbidden,
+    /// A redirect or a link to another origin.
+    Elsewhere,
+    /// Our credentials cannot be made.
+    Credentials,
+    /// Not among what it offers.
+    NotOffered,
+    /// 413.
+    TooLarge,
+    /// No FHIR R4 server.
+    NotAnEhr,
+}
+
+/// One failed exchange.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind.
+    pub kind: Kind,
+    /// A plain sentence without patient data.
+    pub message: String,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// How long the EHR asked us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure with this sentence.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), status: None, retry_after: None }
+    }
+    /// Whether the fault is the system's as a whole (and its circuit should know), not this object's.
+    #[must_use]
+    pub const fn concerns_all(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Unreachable | Kind::Busy | Kind::Unauthorised | Kind::Credentials | Kind::Elsewhere | Kind::Lost
+        )
+    }
+}
+
+impl Explained for Failure {
+    fn code(&self) -> &'static str {
+        match self.kind {
+            Kind::Unreachable => "LIA-EHR-001",
+            Kind::Busy => "LIA-EHR-002",
+            Kind::Lost => "LIA-EHR-003",
+            Kind::Refused => "LIA-EHR-004",
+            Kind::Unauthorised => "LIA-EHR-005",
+            Kind::Changed => "LIA-EHR-006",
+            Kind::Several => "LIA-EHR-007",
+            Kind::Gone => "LIA-EHR-008",
+            Kind::Forbidden => "LIA-EHR-009",
+            Kind::Elsewhere => "LIA-EHR-010",
+            Kind::Credentials => "LIA-EHR-011",
+            Kind::NotOffered => "LIA-EHR-012",
+            Kind::TooLarge => "LIA-EHR-013",
+            Kind::NotAnEhr => "LIA-EHR-014",
+        }
+    }
+    fn category(&self) -> Category {
+        match self.kind {
+            Kind::Unreachable | Kind::Busy | Kind::Unauthorised | Kind::Elsewhere | Kind::Credentials => Category::Retry,
+            Kind::Lost => Category::Unknown,
+            Kind::Changed => Category::Conflict,
+            Kind::Several
+            | Kind::Gone
+            | Kind::Refused
+            | Kind::Forbidden
+            | Kind::NotOffered
+            | Kind::TooLarge
+            | Kind::NotAnEhr => Category::Rejected,
+        }
+    }
+}
