@@ -80,13 +80,7 @@ pub fn unanswered(error: TransportError, intent: Intent) -> Failure {
 ///
 /// # Errors
 /// The failure that the answer stands for.
-pub fn one(
-    response: &Response,
-    intent: Intent,
-    kind: &str,
-    id: Option<&str>,
-    now: Timestamp,
-) -> Result<Seen, Failure> {
+pub fn one(response: &Response, intent: Intent, kind: &str, id: Option<&str>, now: Timestamp) -> Result<Seen, Failure> {
     if !(200..300).contains(&response.status) {
         return Err(failed(response, intent, now));
     }
@@ -135,10 +129,8 @@ pub fn bundle(response: &Response, now: Timestamp) -> Result<Value, Failure> {
     if !(200..300).contains(&response.status) {
         return Err(failed(response, Intent::Read, now));
     }
-    let unreadable = || Failure {
-        status: Some(response.status),
-        ..Failure::new(Kind::Lost, "The EHR's list cannot be read.")
-    };
+    let unreadable =
+        || Failure { status: Some(response.status), ..Failure::new(Kind::Lost, "The EHR's list cannot be read.") };
     let bundle = fhir::read(&response.body).map_err(|_| unreadable())?;
     if fhir::resource_type(&bundle) != Some("Bundle") {
         return Err(unreadable());

@@ -94,7 +94,8 @@ impl Auth {
                 self.ask(url, &form, Some(&login), now).await
             }
             AuthConfig::SmartBackend { client_id, key_file, key_id, token_url, scope } => {
-                let pem = tokio::fs::read_to_string(key_file).await.map_err(|_| unusable("the key file is unreadable"))?;
+                let pem =
+                    tokio::fs::read_to_string(key_file).await.map_err(|_| unusable("the key file is unreadable"))?;
                 let signer = Signer::from_pem(&pem).map_err(|why| unusable(&why))?;
                 let url = self.token_url(token_url.as_deref(), false).await?;
                 let jti = self.clock.new_id().to_string();
@@ -139,7 +140,13 @@ impl Auth {
         Ok(endpoint)
     }
 
-    async fn ask(&self, url: Url, form: &[(&str, &str)], login: Option<&str>, now: Timestamp) -> Result<Token, Failure> {
+    async fn ask(
+        &self,
+        url: Url,
+        form: &[(&str, &str)],
+        login: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Token, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -184,7 +191,8 @@ fn keep(header: &str, now: Timestamp, lifetime: Duration) -> Result<Token, Failu
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| unusable("a secret holds characters that cannot be sent"))?;
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| unusable("a secret holds characters that cannot be sent"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -89,7 +89,9 @@ impl Explained for Failure {
     }
     fn category(&self) -> Category {
         match self.kind {
-            Kind::Unreachable | Kind::Busy | Kind::Unauthorised | Kind::Elsewhere | Kind::Credentials => Category::Retry,
+            Kind::Unreachable | Kind::Busy | Kind::Unauthorised | Kind::Elsewhere | Kind::Credentials => {
+                Category::Retry
+            }
             Kind::Lost => Category::Unknown,
             Kind::Changed => Category::Conflict,
             Kind::Several

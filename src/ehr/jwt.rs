@@ -74,11 +74,8 @@ impl Signer {
         let claims = json!({
             "iss": client, "sub": client, "aud": audience, "iat": issued, "exp": issued + LIFETIME_S, "jti": jti,
         });
-        let signed = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header.to_string()),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let signature = self.sign(signed.as_bytes()).map_err(|_| "the assertion cannot be signed")?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }

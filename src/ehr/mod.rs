@@ -2,6 +2,25 @@
 //! answers (<https://hl7.org/fhir/R4/http.html>). Knows neither internal objects nor the ledger; refuses to carry
 //! credentials to another origin.
 
+mod answer;
+mod auth;
+mod capability;
+mod client;
 mod config;
+mod failure;
+mod http;
+mod jwt;
+mod outcome;
+mod search;
+#[cfg(test)]
+mod tests;
+mod transport;
 
+pub use answer::{Intent, Seen, version_id};
+pub use capability::{Capability, Offer};
+pub use client::{Client, carries, escaped};
 pub use config::{AuthConfig, Period, PullConfig, SweepConfig, SystemConfig};
+pub use failure::{Failure, Kind};
+pub use http::Http;
+pub use search::Search;
+pub use transport::{Request, Response, Sending, Transport, TransportError};

@@ -23,9 +23,11 @@ pub fn sentence(body: &[u8]) -> Option<String> {
 pub fn is_transient(body: &[u8]) -> bool {
     let Ok(body) = fhir::read(body) else { return false };
     let issues = body.get("issue").and_then(Value::as_array);
-    issues.into_iter().flatten().filter_map(|issue| issue.get("code")?.as_str()).any(|code| {
-        matches!(code, "transient" | "lock-error" | "throttled" | "timeout" | "incomplete" | "no-store")
-    })
+    issues
+        .into_iter()
+        .flatten()
+        .filter_map(|issue| issue.get("code")?.as_str())
+        .any(|code| matches!(code, "transient" | "lock-error" | "throttled" | "timeout" | "incomplete" | "no-store"))
 }
 
 /// Whether a searchset carries an OperationOutcome that says the list is wrong or incomplete.

@@ -1,0 +1,250 @@
+//! Talking to one EHR: create, update, read, search. Builds requests, adds credentials (never for another origin),
+//! repeats once after a refused token, and reads answers by `answer`. Decides nothing about what to do next.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::{
+    Method, Url,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH},
+};
+use serde_json::Value;
+
+use super::{
+    answer::{self, Intent, Seen},
+    auth::Auth,
+    capability::Capability,
+    config::SystemConfig,
+    failure::{Failure, Kind},
+    search::Search,
+    transport::{Request, Response, Transport},
+};
+use crate::{clock::SharedClock, fhir};
+
+const FHIR_JSON: &str = "application/fhir+json";
+
+/// One EHR.
+pub struct Client {
+    base: Url,
+    transport: Arc<dyn Transport>,
+    auth: Auth,
+    clock: SharedClock,
+    capability: tokio::sync::Mutex<Option<Arc<Capability>>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client for the configured EHR.
+    ///
+    /// # Errors
+    /// Where `base_url` is not an `http` or `https` address.
+    pub fn new(config: &SystemConfig, transport: Arc<dyn Transport>, clock: SharedClock) -> Result<Self, Failure> {
+        let text = config.base_url.trim_end_matches('/');
+        let base = Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none())
+            .filter(|url| url.username().is_empty() && url.password().is_none())
+            .ok_or_else(|| Failure::new(Kind::NotAnEhr, "base_url is not an http or https address of a server."))?;
+        let auth = Auth::new(config.auth.clone(), base.clone(), Arc::clone(&transport), Arc::clone(&clock));
+        Ok(Self { base, transport, auth, clock, capability: tokio::sync::Mutex::new(None) })
+    }
+
+    /// What the EHR says it offers; read once. An EHR without a statement is taken to offer what is asked of it.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or is not FHIR R4.
+    pub async fn capability(&self) -> Result<Arc<Capability>, Failure> {
+        let mut known = self.capability.lock().await;
+        if let Some(capability) = known.as_ref() {
+            return Ok(Arc::clone(capability));
+        }
+        let capability = Arc::new(self.fetch_capability().await?);
+        *known = Some(Arc::clone(&capability));
+        Ok(capability)
+    }
+
+    /// Reads the EHR's statement now.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or is not FHIR R4.
+    pub async fn fetch_capability(&self) -> Result<Capability, Failure> {
+        let response = self.exchange(Method::GET, self.url(&["metadata"])?, &[], None, Intent::Read).await?;
+        match response.status {
+            200 => fhir::read(&response.body)
+                .map_err(|_| Failure::new(Kind::NotAnEhr, "What answers there is not FHIR JSON."))
+                .and_then(|statement| Capability::read(&statement)),
+            404 | 405 | 501 => Ok(Capability::default()),
+            _ => Err(answer::failed(&response, Intent::Read, self.clock.now())),
+        }
+    }
+
+    /// Creates a resource; with `if_none_exist` (a search query such as `identifier=s|v`) only where none matches.
+    ///
+    /// # Errors
+    /// The failure by the outcome table.
+    pub async fn create(&self, kind: &str, body: Bytes, if_none_exist: Option<&str>) -> Result<Seen, Failure> {
+        let intent = if if_none_exist.is_some() { Intent::ConditionalCreate } else { Intent::Create };
+        let mut headers = vec![(HeaderName::from_static("prefer"), "return=representation".to_owned())];
+        if let Some(query) = if_none_exist {
+            headers.push((HeaderName::from_static("if-none-exist"), query.to_owned()));
+        }
+        let response = self.exchange(Method::POST, self.url(&[kind])?, &headers, Some(body), intent).await?;
+        answer::one(&response, intent, kind, None, self.clock.now())
+    }
+
+    /// Writes a resource at `Type/id`, with `if_match` only where the EHR still holds that version.
+    ///
+    /// # Errors
+    /// The failure by the outcome table.
+    pub async fn update(&self, kind: &str, id: &str, body: Bytes, if_match: Option<&str>) -> Result<Seen, Failure> {
+        let mut headers = vec![(HeaderName::from_static("prefer"), "return=representation".to_owned())];
+        if let Some(version) = if_match {
+            headers.push((IF_MATCH, format!("W/\"{version}\"")));
+        }
+        let url = self.url(&[kind, id])?;
+        let response = self.exchange(Method::PUT, url, &headers, Some(body), Intent::Update).await?;
+        answer::one(&response, Intent::Update, kind, Some(id), self.clock.now())
+    }
+
+    /// Reads `Type/id`.
+    ///
+    /// # Errors
+    /// The failure by the outcome table; [`Kind::Gone`] where it does not exist.
+    pub async fn read(&self, kind: &str, id: &str) -> Result<Seen, Failure> {
+        let response = self.exchange(Method::GET, self.url(&[kind, id])?, &[], None, Intent::Read).await?;
+        answer::one(&response, Intent::Read, kind, Some(id), self.clock.now())
+    }
+
+    /// A search of one type, page by page; nothing is sent until the first page is asked for.
+    ///
+    /// # Errors
+    /// Where the type makes no address.
+    pub fn search(&self, kind: &str, parameters: &[(&str, &str)]) -> Result<Search<'_>, Failure> {
+        let mut url = self.url(&[kind])?;
+        url.query_pairs_mut().extend_pairs(parameters);
+        Ok(Search::new(self, url))
+    }
+
+    /// A type's history since an instant, page by page.
+    ///
+    /// # Errors
+    /// Where the type makes no address.
+    pub fn history(&self, kind: &str, parameters: &[(&str, &str)]) -> Result<Search<'_>, Failure> {
+        let mut url = self.url(&[kind, "_history"])?;
+        url.query_pairs_mut().extend_pairs(parameters);
+        Ok(Search::new(self, url))
+    }
+
+    /// All resources of a type that carry an identifier; at most a few are looked at.
+    ///
+    /// # Errors
+    /// As a search.
+    pub async fn by_identifier(&self, kind: &str, system: &str, value: &str) -> Result<Vec<Seen>, Failure> {
+        let token = format!("{}|{}", escaped(system), escaped(value));
+        let mut search = self.search(kind, &[("identifier", &token)])?;
+        let mut found = Vec::new();
+        while let Some(page) = search.next_page().await? {
+            found.extend(page.into_iter().filter(|resource| carries(resource, system, value)).filter_map(Seen::of));
+            if found.len() > 10 {
+                break;
+            }
+        }
+        found.retain(|seen| seen.kind == kind);
+        Ok(found)
+    }
+
+    /// One page of a search.
+    pub(super) async fn page(&self, url: Url) -> Result<Value, Failure> {
+        let response = self.exchange(Method::GET, url, &[], None, Intent::Read).await?;
+        answer::bundle(&response, self.clock.now())
+    }
+
+    /// A link as the EHR gave it, if it stays at the EHR's own origin.
+    pub(super) fn own_link(&self, link: &str) -> Result<Url, Failure> {
+        let slashed = format!("{}/", self.base.as_str().trim_end_matches('/'));
+        let url = Url::parse(&slashed).and_then(|base| base.join(link)).ok();
+        url.filter(|url| url.origin() == self.base.origin())
+            .ok_or_else(|| Failure::new(Kind::Elsewhere, "The EHR's next page lies at another address."))
+    }
+
+    fn url(&self, segments: &[&str]) -> Result<Url, Failure> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| Failure::new(Kind::NotAnEhr, "base_url cannot have paths below it."))?
+            .pop_if_empty()
+            .extend(segments);
+        Ok(url)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        url: Url,
+        extra: &[(HeaderName, String)],
+        body: Option<Bytes>,
+        intent: Intent,
+    ) -> Result<Response, Failure> {
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(ACCEPT, HeaderValue::from_static(FHIR_JSON));
+        headers.insert("cache-control", HeaderValue::from_static("no-cache"));
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+        }
+        for (name, value) in extra {
+            let value = HeaderValue::from_str(value).map_err(|_| {
+                Failure::new(Kind::Refused, "An identifier or version holds characters that cannot be sent.")
+            })?;
+            headers.insert(name, value);
+        }
+        let body = body.unwrap_or_default();
+        let mut fresh = false;
+        loop {
+            let mut headers = headers.clone();
+            let credentials = self.auth.header().await?;
+            if let Some(credentials) = &credentials {
+                headers.insert(AUTHORIZATION, credentials.clone());
+            }
+            let request = Request { method: method.clone(), url: url.clone(), headers, body: body.clone() };
+            let response = self.transport.send(request).await.map_err(|error| answer::unanswered(error, intent))?;
+            match credentials {
+                Some(refused) if response.status == 401 && !fresh && self.auth.renewable() => {
+                    self.auth.forget(&refused).await;
+                    fresh = true;
+                }
+                _ => return Ok(response),
+            }
+        }
+    }
+}
+
+/// FHIR's escaping within a search value (<https://hl7.org/fhir/R4/search.html#escaping>).
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\\' | ',' | '|' | '$') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Whether a resource carries an identifier; an EHR that ignores the parameter answers with everything.
+#[must_use]
+pub fn carries(resource: &Value, system: &str, value: &str) -> bool {
+    let is = |id: &Value| {
+        id.get("system").and_then(Value::as_str) == Some(system)
+            && id.get("value").and_then(Value::as_str) == Some(value)
+    };
+    match resource.get("identifier") {
+        Some(Value::Array(list)) => list.iter().any(is),
+        Some(one) => is(one),
+        None => false,
+    }
+}
