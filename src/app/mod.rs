@@ -31,6 +31,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Run {
     match command {
+        Command::Profiles(args) => crate::cli::profiles::run(&args),
         Command::Serve(_) => Err(CouldNotRun::new("`serve` is not available yet", "")),
     }
 }

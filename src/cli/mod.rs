@@ -2,6 +2,7 @@
 //! bad, 2 could not run. One file a command, each with a clap `Args` and `run(args) -> Run`. Commands that need the whole
 //! gateway (`serve`, `demo`) are parsed here and run by `app`.
 
+pub mod profiles;
 pub mod serve;
 
 use crate::error::Explained;
@@ -85,6 +86,8 @@ pub struct Cli {
 /// The commands. Whoever lands one adds its line here and its arm in `app::run`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Make the core pack, install packages of profiles, list them.
+    Profiles(profiles::Args),
     /// Run the gateway.
     Serve(serve::Args),
 }

@@ -5,15 +5,22 @@
 //! <https://hl7.org/fhir/R4/conformance-module.html>
 
 mod compile;
+mod core_pack;
+pub mod errata;
 mod error;
 pub mod pack;
+mod package;
 mod search;
+mod slim;
 mod store;
 mod structure;
 pub mod terminology;
+pub mod unpack;
 
+pub use core_pack::{CorePack, core_pack};
 pub use error::Error;
 pub use pack::Pack;
+pub use package::{Package, Warnings};
 pub use search::SearchParameter;
 pub use store::{Definitions, Found};
 pub use structure::{

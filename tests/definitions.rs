@@ -1,0 +1,54 @@
+//! The room `definitions` from outside: the core pack is the genuine package's, lookups, packages, terminology.
+
+use std::{fs, path::PathBuf};
+
+use liaison::definitions::{self, Definitions, Package, errata};
+
+fn shared(path: &str) -> PathBuf {
+    let full = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(path);
+    assert!(full.exists(), "{} is missing: this test needs the shared test data beside the repository", full.display());
+    full
+}
+
+fn package(name: &str) -> Package {
+    Package::open(&shared(&format!("packages/{name}.tgz"))).expect("a genuine package")
+}
+
+#[test]
+fn the_core_pack_is_made_anew_byte_for_byte() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("profiles/core");
+    let list = errata::read(&fs::read_to_string(root.join("errata.toml")).expect("errata")).expect("readable errata");
+    let made = definitions::core_pack(&package("hl7.fhir.r4.core-4.0.1"), list).expect("makes");
+    let committed = fs::read(root.join("r4.pack")).expect("the committed pack");
+    assert!(made.bytes == committed, "profiles/core/r4.pack is stale: run `liaison profiles core-pack`");
+    assert!(made.bytes.len() < 4 << 20, "{} bytes", made.bytes.len());
+    assert!(root.join("LICENSE.md").exists());
+}
+
+#[test]
+fn errata_reach_what_validators_read() {
+    let core = Definitions::core();
+    let appointment = core.base_type("Appointment").expect("core pack");
+    let app4 = appointment.elements[0].constraints.iter().find(|constraint| constraint.key == "app-4").expect("app-4");
+    assert!(app4.expression.as_deref().is_some_and(|text| text.contains("'noshow'") && !text.contains("no-show")));
+    let id = appointment.element("Appointment.id").expect("id");
+    assert_eq!((id.types[0].code.as_str(), id.types[0].is_system), ("id", true));
+}
+
+#[test]
+fn every_structure_of_the_core_compiles() {
+    let core = Definitions::core();
+    let mut elements = 0;
+    for found in core.list("StructureDefinition") {
+        let structure = core.structure(&found.url).unwrap_or_else(|| panic!("{} does not compile", found.url));
+        assert!(!structure.elements.is_empty() || found.url.contains("example"), "{}: no elements", found.url);
+        assert_eq!(structure.problems, Vec::<String>::new(), "{}", found.url);
+        elements += structure.elements.len();
+        for (at, element) in structure.elements.iter().enumerate().skip(1) {
+            let placed =
+                (0..at).any(|other| structure.children(other).contains(&at) || structure.slices(other).contains(&at));
+            assert!(placed, "{}: {} has no place", found.url, element.id);
+        }
+    }
+    assert!(elements > 13_000, "{elements}");
+}
