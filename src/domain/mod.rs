@@ -3,6 +3,8 @@
 
 mod id;
 mod phi;
+pub mod time;
 
 pub use id::{BadId, ObjectId, ObjectName, SystemName};
 pub use phi::Phi;
+pub use time::{Time, TimeError};
