@@ -3,6 +3,7 @@
 //! gateway (`serve`, `demo`) are parsed here and run by `app`.
 
 pub mod profiles;
+pub mod input;
 pub mod serve;
 
 use crate::error::Explained;
