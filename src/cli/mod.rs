@@ -2,8 +2,9 @@
 //! bad, 2 could not run. One file a command, each with a clap `Args` and `run(args) -> Run`. Commands that need the whole
 //! gateway (`serve`, `demo`) are parsed here and run by `app`.
 
-pub mod profiles;
 pub mod input;
+pub mod profiles;
+pub mod push;
 pub mod serve;
 
 use crate::error::Explained;
@@ -89,6 +90,8 @@ pub struct Cli {
 pub enum Command {
     /// Make the core pack, install packages of profiles, list them.
     Profiles(profiles::Args),
+    /// Send internal objects to a running gateway.
+    Push(push::Args),
     /// Run the gateway.
     Serve(serve::Args),
 }

@@ -1,0 +1,299 @@
+//! `liaison push`: sends internal objects to a running gateway. The idempotency key is the hash of object, id and body, so
+//! that a command repeated after a lost answer doubles nothing; an id that exists already is updated (PUT with the
+//! version just read). One NDJSON line per input on stdout. Follows no mapping and keeps no state.
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    CouldNotRun, Exit, Run,
+    input::{Document, documents},
+};
+
+/// Arguments of `liaison push`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which internal object the inputs are, for example `appointment`.
+    #[arg(long, value_name = "TYPE")]
+    pub object: String,
+    /// The gateway.
+    #[arg(long, value_name = "URL", env = "LIAISON_URL", default_value = "http://127.0.0.1:8080")]
+    pub to: String,
+    /// A file that holds the access token, where the gateway asks for one.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Wait until everything has arrived at its EHR, at most so long.
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
+    /// JSON or NDJSON files, folders of them, or `-`.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Tries for one input where the gateway does not answer or says "later".
+const TRIES: u32 = 6;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`CouldNotRun`] where an input or the token cannot be read, or the gateway cannot be reached at all.
+pub fn run(args: &Args) -> Run {
+    let inputs = documents(&args.paths)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CouldNotRun::new(format!("no runtime: {error}"), ""))?;
+    runtime.block_on(push(args, &inputs))
+}
+
+async fn push(args: &Args, inputs: &[Document]) -> Run {
+    let gateway = Gateway::new(args)?;
+    let deadline = args.wait.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut lines = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        lines.push(gateway.push(input).await?);
+    }
+    let mut exit = Exit::Good;
+    let mut out = std::io::stdout().lock();
+    for mut line in lines {
+        if let Some(deadline) = deadline
+            && !gateway.wait(&mut line, deadline).await
+        {
+            exit = Exit::Bad;
+        }
+        if line.get("problem").is_some() {
+            exit = Exit::Bad;
+        }
+        // A closed pipe (`| head`) ends the output, not the work: everything was sent before.
+        let _ = writeln!(out, "{line}");
+    }
+    Ok(exit)
+}
+
+struct Gateway {
+    client: reqwest::Client,
+    base: String,
+    object: String,
+    token: Option<String>,
+}
+
+/// Method, URL and `If-Match` of one request.
+struct Call<'a> {
+    method: reqwest::Method,
+    url: &'a str,
+    key: Option<&'a str>,
+    if_match: Option<&'a str>,
+    body: Option<&'a [u8]>,
+}
+
+struct Answer {
+    status: u16,
+    etag: Option<String>,
+    body: Value,
+}
+
+impl Gateway {
+    fn new(args: &Args) -> Result<Self, CouldNotRun> {
+        let token = match &args.token_file {
+            None => None,
+            Some(file) => Some(
+                std::fs::read_to_string(file)
+                    .map_err(|error| {
+                        CouldNotRun::new(format!("{}: the token cannot be read: {error}", file.display()), "")
+                    })?
+                    .trim()
+                    .to_owned(),
+            ),
+        };
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(60))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| CouldNotRun::new(format!("no HTTP client: {error}"), ""))?;
+        Ok(Self { client, base: args.to.trim_end_matches('/').to_owned(), object: args.object.clone(), token })
+    }
+
+    async fn call(&self, call: &Call<'_>) -> Result<Answer, reqwest::Error> {
+        let mut request = self.client.request(call.method.clone(), call.url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(key) = call.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some(version) = call.if_match {
+            request = request.header("If-Match", version);
+        }
+        if let Some(body) = call.body {
+            request = request.header("Content-Type", "application/json").body(body.to_vec());
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let etag = answer.headers().get("etag").and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let text = answer.bytes().await?;
+        Ok(Answer { status, etag, body: crate::fhir::read(&text).unwrap_or(Value::Null) })
+    }
+
+    /// Repeats what cannot have been answered: safe, since every write carries its key.
+    async fn persistently(&self, call: &Call<'_>) -> Result<Answer, CouldNotRun> {
+        let mut pause = Duration::from_millis(200);
+        let mut tries = 1;
+        loop {
+            match self.call(call).await {
+                Ok(answer) if ![429, 503, 507].contains(&answer.status) || tries == TRIES => return Ok(answer),
+                Err(error) if tries == TRIES || error.is_builder() => {
+                    return Err(CouldNotRun::new(
+                        format!("the gateway at {} cannot be reached: {}", self.base, root_cause(&error)),
+                        "start it with `liaison serve`, or name another with --to or LIAISON_URL; nothing is doubled by running this again",
+                    ));
+                }
+                _ => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            tries += 1;
+        }
+    }
+
+    async fn push(&self, input: &Document) -> Result<Value, CouldNotRun> {
+        let value = match crate::fhir::read(&input.bytes) {
+            Ok(value) => value,
+            Err(error) => {
+                let line = error.line + input.lines_before;
+                let detail = format!("line {line}, column {}: {}", error.column, error.sentence());
+                return Ok(json!({"input": input.name, "id": null, "status": 400,
+                    "problem": {"title": "The text is not JSON", "status": 400, "detail": detail}}));
+            }
+        };
+        let id = value.get("id").and_then(Value::as_str);
+        let key = key(&self.object, id.unwrap_or(""), &value);
+        let collection = self.collection().await?;
+        let existing = match id {
+            Some(id) => self.replace(&format!("{collection}/{id}"), &input.bytes).await?,
+            None => None,
+        };
+        let answer = match existing {
+            Some(answer) => answer,
+            None => {
+                self.persistently(&Call {
+                    method: reqwest::Method::POST,
+                    url: &collection,
+                    key: Some(&key),
+                    if_match: None,
+                    body: Some(&input.bytes),
+                })
+                .await?
+            }
+        };
+        let id = answer.body.get("id").cloned().or_else(|| value.get("id").cloned()).unwrap_or(Value::Null);
+        let mut line = json!({"input": input.name, "id": id, "status": answer.status});
+        if (200..300).contains(&answer.status) {
+            line["syncs"] = answer.body.get("syncs").cloned().unwrap_or_else(|| json!([]));
+        } else {
+            line["problem"] = answer.body;
+        }
+        Ok(line)
+    }
+
+    /// Replaces the object if it is there, with the version just read; `None` if it is not. Carries no key: a body that
+    /// comes back after another one (A, B, A) must be written again, and `If-Match` already makes a repeat harmless.
+    async fn replace(&self, url: &str, body: &[u8]) -> Result<Option<Answer>, CouldNotRun> {
+        let mut tries = 0;
+        loop {
+            let get = Call { method: reqwest::Method::GET, url, key: None, if_match: None, body: None };
+            let now = self.persistently(&get).await?;
+            let (200, Some(version)) = (now.status, now.etag) else { return Ok(None) };
+            let put = Call { method: reqwest::Method::PUT, url, key: None, if_match: Some(&version), body: Some(body) };
+            let answer = self.persistently(&put).await?;
+            tries += 1;
+            if answer.status != 412 || tries == TRIES {
+                return Ok(Some(answer));
+            }
+        }
+    }
+
+    /// The route of the object's collection; the plural is the gateway's to know.
+    async fn collection(&self) -> Result<String, CouldNotRun> {
+        Ok(format!("{}/api/v1/{}", self.base, plural(&self.object)))
+    }
+
+    /// Waits until every sync of an accepted line is settled; whether all are synced.
+    async fn wait(&self, line: &mut Value, deadline: Instant) -> bool {
+        let mut all = true;
+        let count = line["syncs"].as_array().map_or(0, Vec::len);
+        for at in 0..count {
+            let Some(id) = line["syncs"][at]["id"].as_str().map(str::to_owned) else { continue };
+            let url = format!("{}/api/v1/syncs/{id}", self.base);
+            let get = Call { method: reqwest::Method::GET, url: &url, key: None, if_match: None, body: None };
+            loop {
+                let state = match self.call(&get).await {
+                    Ok(answer) if answer.status == 200 => {
+                        line["syncs"][at] = answer.body;
+                        line["syncs"][at]["state"].as_str().unwrap_or_default().to_owned()
+                    }
+                    _ => String::new(),
+                };
+                match state.as_str() {
+                    "synced" => break,
+                    "conflict" | "parked" | "resolved" => {
+                        all = false;
+                        break;
+                    }
+                    _ if Instant::now() >= deadline => {
+                        all = false;
+                        break;
+                    }
+                    _ => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        }
+        all
+    }
+}
+
+/// The route's word for an object: from the built-in mappings, else as given (an overriding folder's object).
+fn plural(object: &str) -> String {
+    crate::mapping::Mappings::embedded()
+        .ok()
+        .and_then(|mappings| mappings.object(object).map(|found| found.plural().to_owned()))
+        .unwrap_or_else(|| object.to_owned())
+}
+
+/// The hash of object, id and body (canonical: white space and key order do not count).
+fn key(object: &str, id: &str, body: &Value) -> String {
+    let mut hash = Sha256::new();
+    for part in [object.as_bytes(), b"\n", id.as_bytes(), b"\n", &crate::fhir::canonical_bytes(body)] {
+        hash.update(part);
+    }
+    hash.finalize().iter().fold(String::from("push-"), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key;
+    use crate::fhir::read_str;
+
+    #[test]
+    fn the_key_follows_object_id_and_body() {
+        let body = |text| read_str(text).unwrap();
+        let one = key("slot", "a", &body(r#"{"id":"a","x":1}"#));
+        assert_eq!(one, key("slot", "a", &body(r#"{ "x": 1, "id": "a" }"#)));
+        assert_ne!(one, key("patient", "a", &body(r#"{"id":"a","x":1}"#)));
+        assert_ne!(one, key("slot", "a", &body(r#"{"id":"a","x":2}"#)));
+    }
+}
