@@ -78,6 +78,12 @@ impl Server {
         self
     }
 
+    /// The absolute URL that links begin with.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Answers one request. Never fails: a failure is a response too.
     #[must_use]
     pub fn handle(&self, store: &dyn Store, request: &Request) -> Response {

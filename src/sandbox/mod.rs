@@ -1,1 +1,162 @@
-//! The room `sandbox`: see `src/ARCHITECTURE.md`.
+//! An EHR to play with: FHIR's REST semantics in memory at `/fhir`, faults on request, and the true history of every
+//! commit at `/_truth`. For the demo, for training, for tests. Keeps nothing beyond the process; knows nothing of
+//! the gateway's ledger or sync.
+
+mod auth;
+pub mod command;
+pub mod faults;
+mod http;
+mod line;
+mod memory;
+mod view;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub use faults::{FaultError, Faults, FaultsFile};
+pub use memory::Memory;
+
+use crate::{
+    clock::{SharedClock, SystemClock},
+    rest::{Bare, Check, Request, Response, SearchModel, Server, Version},
+};
+
+/// What a sandbox is made of.
+#[derive(Clone)]
+pub struct Options {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: String,
+    /// Faults to commit.
+    pub faults: FaultsFile,
+    /// Search parameters.
+    pub model: Arc<dyn SearchModel>,
+    /// Validation of writes; none writes whatever is a resource.
+    pub check: Option<Arc<dyn Check>>,
+    /// Times, ids and chance.
+    pub clock: SharedClock,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:0".to_owned(),
+            faults: FaultsFile::default(),
+            model: Arc::new(Bare),
+            check: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Why a sandbox does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// As asked.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The faults are contradictory.
+    #[error(transparent)]
+    Faults(#[from] FaultError),
+}
+
+/// What all requests share.
+struct Ehr {
+    pub server: Server,
+    pub memory: Memory,
+    pub faults: RwLock<Arc<Faults>>,
+    pub tokens: Mutex<auth::Tokens>,
+    pub clock: SharedClock,
+}
+
+/// A running sandbox; stops when dropped.
+pub struct Running {
+    /// The FHIR base, `http://127.0.0.1:…/fhir`.
+    pub url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    ehr: Arc<Ehr>,
+    task: JoinHandle<()>,
+}
+
+/// Starts a sandbox on the current tokio runtime.
+///
+/// # Errors
+/// [`StartError`] if the address cannot be listened on or the faults are wrong.
+pub async fn spawn(options: Options) -> Result<Running, StartError> {
+    let faults = Arc::new(Faults::new(&options.faults)?);
+    let failed = |source| StartError::Listen { address: options.listen.clone(), source };
+    let listener = TcpListener::bind(&options.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let url = format!("http://{address}/fhir");
+    let mut server = Server::new(&url, "Liaison sandbox EHR", options.model, options.clock.clone());
+    if let Some(check) = options.check {
+        server = server.with_check(check);
+    }
+    let ehr = Arc::new(Ehr {
+        server,
+        memory: Memory::new(options.clock.clone()),
+        faults: RwLock::new(faults),
+        tokens: Mutex::default(),
+        clock: options.clock,
+    });
+    let task = tokio::spawn(http::serve(listener, ehr.clone()));
+    Ok(Running { url, address, ehr, task })
+}
+
+impl Running {
+    /// Every commit so far, oldest first: what really happened.
+    #[must_use]
+    pub fn truth(&self) -> Vec<Arc<Version>> {
+        self.ehr.memory.log()
+    }
+
+    /// [`Self::truth`] in the shape of `/_truth`.
+    #[must_use]
+    pub fn truth_lines(&self) -> Vec<Value> {
+        self.truth().iter().map(|version| http::truth_line(version)).collect()
+    }
+
+    /// Answers a request as the EHR's own staff would make it: no network, no faults, no token.
+    #[must_use]
+    pub fn request(&self, request: &Request) -> Response {
+        self.ehr.server.handle(&self.ehr.memory, request)
+    }
+
+    /// Replaces the faults, counting from anew.
+    ///
+    /// # Errors
+    /// [`FaultError`] if they are contradictory; the old ones stay.
+    pub fn set_faults(&self, file: &FaultsFile) -> Result<(), FaultError> {
+        let faults = Arc::new(Faults::new(file)?);
+        *self.ehr.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+        Ok(())
+    }
+
+    /// How often each fault was committed, in the file's order.
+    #[must_use]
+    pub fn committed_faults(&self) -> Vec<u64> {
+        self.ehr.faults.read().unwrap_or_else(PoisonError::into_inner).counts()
+    }
+
+    /// Runs until the process ends or the sandbox fails.
+    pub async fn wait(mut self) {
+        // An error here is a panic of the accept loop; there is nothing left to serve then.
+        let _ended = (&mut self.task).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

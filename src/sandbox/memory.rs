@@ -1,0 +1,171 @@
+//! Resources in memory with all versions, an index of search keys, and the log of commits that is the truth. One
+//! writer at a time; readers see whole commits. Index entries of older versions stay: they find too much, never too
+//! little, and a search of the past (the stale index) needs them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    clock::SharedClock,
+    rest::{Held, HistoryQuery, Method, Store, StoreError, Version, Write, search::date},
+};
+
+#[derive(Default)]
+struct Kind {
+    resources: BTreeMap<String, Vec<Arc<Version>>>,
+    index: HashMap<String, BTreeSet<Arc<str>>>,
+    log: Vec<Arc<Version>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    kinds: HashMap<String, Kind>,
+    log: Vec<Arc<Version>>,
+}
+
+/// A store in memory.
+pub struct Memory {
+    clock: SharedClock,
+    inner: RwLock<Inner>,
+    writing: Mutex<()>,
+}
+
+impl Memory {
+    /// An empty one.
+    #[must_use]
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, inner: RwLock::default(), writing: Mutex::default() }
+    }
+
+    /// Every commit, oldest first.
+    #[must_use]
+    pub fn log(&self) -> Vec<Arc<Version>> {
+        self.inner().log.clone()
+    }
+
+    fn inner(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the index knew at `then`: later creations are missing, later changes are not seen.
+    pub(super) fn candidates_at(&self, kind: &str, any_of: Option<&[String]>, then: Timestamp) -> Vec<Arc<Version>> {
+        let past = |versions: &Vec<Arc<Version>>| versions.iter().rev().find(|version| version.at <= then).cloned();
+        self.inner().select(kind, any_of, past)
+    }
+
+    /// Commits; `keep_updated` shows the old `meta.lastUpdated` on a changed resource.
+    pub(super) fn commit_with(&self, writes: Vec<Write>, keep_updated: bool) -> Vec<Arc<Version>> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        // Never before the last commit, whatever the clock says.
+        let now = self.clock.now().max(inner.log.last().map_or(Timestamp::MIN, |last| last.at));
+        writes.into_iter().map(|write| inner.append(write, now, keep_updated)).collect()
+    }
+}
+
+impl Inner {
+    fn append(&mut self, write: Write, at: Timestamp, keep_updated: bool) -> Arc<Version> {
+        let sequence = self.log.len() as u64 + 1;
+        let kind = self.kinds.entry(write.kind.clone()).or_default();
+        let versions = kind.resources.entry(write.id.clone()).or_default();
+        let version = (versions.len() + 1).to_string();
+        let old = versions.last().and_then(|last| last.resource.as_ref()?.pointer("/meta/lastUpdated")?.as_str());
+        let updated = old.filter(|_| keep_updated).map_or_else(|| date::instant(at), str::to_owned);
+        let resource = write.resource.map(|resource| stamped(resource, &version, &updated));
+        let id: Arc<str> = write.id.as_str().into();
+        for key in write.keys {
+            kind.index.entry(key).or_default().insert(id.clone());
+        }
+        let (name, method) = (write.kind, write.method);
+        let version = Arc::new(Version { kind: name, id: write.id, version, at, method, sequence, resource });
+        versions.push(version.clone());
+        kind.log.push(version.clone());
+        self.log.push(version.clone());
+        version
+    }
+
+    fn select(
+        &self,
+        kind: &str,
+        any_of: Option<&[String]>,
+        pick: impl Fn(&Vec<Arc<Version>>) -> Option<Arc<Version>>,
+    ) -> Vec<Arc<Version>> {
+        let Some(kind) = self.kinds.get(kind) else { return Vec::new() };
+        let alive = |version: &Arc<Version>| version.resource.is_some();
+        let Some(keys) = any_of else { return kind.resources.values().filter_map(pick).filter(alive).collect() };
+        let mut ids = BTreeSet::new();
+        for key in keys {
+            match key.strip_prefix("_id=") {
+                Some(id) => {
+                    ids.insert(id);
+                }
+                None => ids.extend(kind.index.get(key).into_iter().flatten().map(AsRef::as_ref)),
+            }
+        }
+        ids.into_iter().filter_map(|id| pick(kind.resources.get(id)?)).filter(alive).collect()
+    }
+}
+
+/// The body with its version and time, in `meta` right after `id`.
+fn stamped(mut resource: Value, version: &str, updated: &str) -> Value {
+    let Some(members) = resource.as_object_mut() else { return resource };
+    if !members.get("meta").is_some_and(Value::is_object) {
+        members.shift_remove("meta");
+        members.shift_insert(2.min(members.len()), "meta".to_owned(), json!({}));
+    }
+    if let Some(meta) = members.get_mut("meta") {
+        meta["versionId"] = json!(version);
+        meta["lastUpdated"] = json!(updated);
+    }
+    resource
+}
+
+impl Store for Memory {
+    fn read(&self, kind: &str, id: &str) -> Result<Option<Arc<Version>>, StoreError> {
+        let inner = self.inner();
+        Ok(inner.kinds.get(kind).and_then(|kind| kind.resources.get(id)?.last().cloned()))
+    }
+
+    fn versions(&self, kind: &str, id: &str) -> Result<Vec<Arc<Version>>, StoreError> {
+        let inner = self.inner();
+        Ok(inner.kinds.get(kind).and_then(|kind| kind.resources.get(id).cloned()).unwrap_or_default())
+    }
+
+    fn history(&self, query: &HistoryQuery) -> Result<Vec<Arc<Version>>, StoreError> {
+        let inner = self.inner();
+        let log = match &query.kind {
+            Some(kind) => inner.kinds.get(kind).map(|kind| kind.log.as_slice()).unwrap_or_default(),
+            None => inner.log.as_slice(),
+        };
+        let end = query.before.map_or(log.len(), |before| log.partition_point(|version| version.sequence < before));
+        let start = query.since.map_or(0, |since| log.partition_point(|version| version.at < since));
+        let part = log.get(start..end).unwrap_or_default();
+        Ok(part.iter().rev().take(query.limit).cloned().collect())
+    }
+
+    fn candidates(&self, kind: &str, any_of: Option<&[String]>) -> Result<Vec<Arc<Version>>, StoreError> {
+        Ok(self.inner().select(kind, any_of, |versions| versions.last().cloned()))
+    }
+
+    fn writing(&self) -> Box<dyn Held + '_> {
+        Box::new(self.writing.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn commit(&self, writes: Vec<Write>) -> Result<Vec<Arc<Version>>, StoreError> {
+        Ok(self.commit_with(writes, false))
+    }
+}
+
+/// A copy of a create under another id: what a careless EHR holds after a retry of its own.
+pub(super) fn doubled(write: &Write, id: String) -> Option<Write> {
+    if write.method != Method::Post {
+        return None;
+    }
+    let mut copy = Write { id: id.clone(), ..write.clone() };
+    copy.resource.as_mut()?["id"] = Value::String(id);
+    Some(copy)
+}
