@@ -1,5 +1,7 @@
 //! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
 
 mod definitions;
+mod sandbox;
+mod sandbox_faults;
 mod support;
 mod tidy;
