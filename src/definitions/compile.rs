@@ -71,6 +71,7 @@ pub(super) fn structure(resource: &Value) -> Option<Structure> {
         elements: Vec::new(),
         generated: false,
         problems: Vec::new(),
+        layer: 0,
         by_id: HashMap::new(),
         children: Vec::new(),
         slices: Vec::new(),

@@ -16,6 +16,7 @@ mod store;
 mod structure;
 pub mod terminology;
 pub mod unpack;
+mod versions;
 
 pub use core_pack::{CorePack, core_pack};
 pub use error::Error;
@@ -27,4 +28,4 @@ pub use structure::{
     Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element, ExtensionContext, Kind,
     Rules, Slicing, Strength, Structure, TypeRef, TypedValue,
 };
-pub use terminology::{CodeSystem, Membership, ValueSet, Why};
+pub use terminology::{CodeSystem, Concept, Member, Membership, ValueSet, Why};

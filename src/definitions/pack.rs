@@ -2,8 +2,8 @@
 //! JSON that are inflated one by one when something in them is first asked for, so that a start pays for little.
 //! Refuses a pack of another format version or with a damaged index; its bytes depend on nothing but its content.
 //!
-//! Layout: magic, length of the deflated index (u32, little endian), index, blocks. The index is text: the label; one
-//! line a block (`offset length inflated`); an empty line; one tab-separated line an entry.
+//! Layout: magic, length of the deflated index (u32, little endian), index, blocks. The index is text: the label
+//! and those of the packages it needs; one line a block (`offset length inflated`); an empty line; one tab-separated line an entry.
 
 use std::{
     borrow::Cow,
@@ -52,6 +52,8 @@ struct Block {
 pub struct Pack {
     /// `name#version`, or a file's name for loose files.
     pub label: String,
+    /// Labels of the packages it says it needs.
+    pub dependencies: Vec<String>,
     /// In order of type, URL and version.
     pub entries: Vec<Entry>,
     bytes: Cow<'static, [u8]>,
@@ -81,7 +83,8 @@ impl Pack {
         let data = MAGIC.len() + 4 + length;
         let text = std::str::from_utf8(&index).ok()?;
         let mut lines = text.lines();
-        let label = lines.next()?.to_owned();
+        let mut labels = lines.next()?.split('\t').map(str::to_owned);
+        let (label, dependencies) = (labels.next()?, labels.collect());
         let mut blocks = Vec::new();
         for line in lines.by_ref().take_while(|line| !line.is_empty()) {
             let mut numbers = line.split('\t').map(str::parse::<usize>);
@@ -91,7 +94,7 @@ impl Pack {
             blocks.push(block);
         }
         let entries = lines.map(|line| entry(line, blocks.len())).collect::<Option<Vec<_>>>()?;
-        Some(Self { label, entries, bytes, blocks })
+        Some(Self { label, dependencies, entries, bytes, blocks })
     }
 
     /// The JSON of an entry; `None` if its block is damaged.
@@ -165,6 +168,12 @@ impl Builder {
     #[must_use]
     pub fn fast(label: &str) -> Self {
         Self { level: Compression::fast(), ..Self::tight(label) }
+    }
+
+    /// Notes a package that this one needs, by its label.
+    pub fn needs(&mut self, label: &str) {
+        self.label.push('\t');
+        self.label.push_str(&label.replace(['\n', '\t'], " "));
     }
 
     /// Adds a resource, as it is. False if it is no definition.

@@ -158,6 +158,9 @@ impl Package {
             warnings.push(format!("{}: made for FHIR {}, not for R4", self.label(), self.fhir_versions.join(", ")));
         }
         let mut builder = Builder::fast(&self.label());
+        for (name, version) in &self.dependencies {
+            builder.needs(&format!("{name}#{version}"));
+        }
         let mut count = 0;
         self.each_resource(&mut warnings, |resource| count += usize::from(builder.add(&slim(&resource))));
         if count == 0 {

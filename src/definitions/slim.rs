@@ -22,7 +22,7 @@ pub fn slim(resource: &Value) -> Value {
                 prune(compose, &["extension"]);
             }
             if let Some(expansion) = kept.get_mut("expansion") {
-                prune(expansion, &["extension", "identifier"]);
+                prune(expansion, &["identifier"]);
             }
             kept
         }

@@ -3,13 +3,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    hash::Hash,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use super::{
     Error, SearchParameter, Structure, compile,
     pack::{Entry, Pack},
-    terminology::{CodeSystem, ValueSet},
+    terminology::{self, CodeSystem, Membership, Rule, Source, ValueSet, Why},
+    versions,
 };
 use crate::{embedded, fhir::Value};
 
@@ -28,23 +30,47 @@ pub struct Found {
     pub package: String,
 }
 
-/// Everything defined, by canonical.
+/// A pack and an entry of it.
+pub(super) type At = (usize, usize);
+type Cache<K, T> = Mutex<HashMap<K, Option<Arc<T>>>>;
+
+/// Everything defined, by canonical. Where a canonical gives no version, the package that refers to it decides first,
+/// then the packages it depends on, then loose files, then the highest version.
 pub struct Definitions {
-    packs: Vec<Arc<Pack>>,
-    /// URL → (pack, entry), later packs last.
-    by_url: HashMap<String, Vec<(usize, usize)>>,
-    structures: Mutex<HashMap<(usize, usize), Option<Arc<Structure>>>>,
-    resources: Mutex<HashMap<(usize, usize), Option<Arc<Value>>>>,
-    constraints: Mutex<compile::Interned>,
+    pub(super) packs: Vec<Arc<Pack>>,
+    by_url: HashMap<String, Vec<At>>,
+    structures: Cache<At, Structure>,
+    value_sets: Cache<At, ValueSet>,
+    code_systems: Cache<At, CodeSystem>,
+    resources: Cache<At, Value>,
+    search_parameters: OnceLock<HashMap<String, Vec<Arc<SearchParameter>>>>,
+    supplements: HashMap<String, Vec<At>>,
+    systems_by_value_set: HashMap<String, At>,
+    pub(super) constraints: Mutex<compile::Interned>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+impl std::fmt::Debug for Definitions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.packs.iter().map(|pack| &pack.label)).finish()
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Looks up, or makes without holding the lock (two threads may both make; one result is kept).
+fn cached<K: Hash + Eq + Copy, T>(cache: &Cache<K, T>, key: K, make: impl FnOnce() -> Option<T>) -> Option<Arc<T>> {
+    if let Some(known) = lock(cache).get(&key) {
+        return known.clone();
+    }
+    let made = make().map(Arc::new);
+    lock(cache).entry(key).or_insert(made).clone()
+}
+
 static CORE: LazyLock<Arc<Definitions>> = LazyLock::new(|| {
-    let packs = embedded::find(embedded::PROFILES, "core/r4.pack").and_then(|bytes| Pack::open(bytes).ok());
-    Arc::new(Definitions::of(packs.map(Arc::new).into_iter().collect()))
+    let pack = embedded::find(embedded::PROFILES, "core/r4.pack").and_then(|bytes| Pack::open(bytes).ok());
+    Arc::new(Definitions::of(pack.map(Arc::new).into_iter().collect()))
 });
 
 impl Definitions {
@@ -54,55 +80,99 @@ impl Definitions {
         Arc::clone(&CORE)
     }
 
-    /// Core and these packs, in rising order of preference where two define the same in the same version.
+    /// Core and these packs; where two define the same in the same version, the later one counts.
     ///
     /// # Errors
-    /// None yet; packages may refuse.
+    /// [`Error::Pack`] if the embedded core pack cannot be read.
     pub fn with_packages(packs: impl IntoIterator<Item = Arc<Pack>>) -> Result<Arc<Self>, Error> {
+        if CORE.packs.is_empty() {
+            return Err(Error::Pack);
+        }
         Ok(Arc::new(Self::of(CORE.packs.iter().cloned().chain(packs).collect())))
     }
 
     fn of(packs: Vec<Arc<Pack>>) -> Self {
-        let mut by_url: HashMap<String, Vec<(usize, usize)>> = HashMap::new();
+        let mut by_url: HashMap<String, Vec<At>> = HashMap::with_capacity(packs.iter().map(|p| p.entries.len()).sum());
+        let mut supplements: HashMap<String, Vec<At>> = HashMap::new();
+        let mut systems_by_value_set = HashMap::new();
         for (layer, pack) in packs.iter().enumerate() {
             for (at, entry) in pack.entries.iter().enumerate() {
                 by_url.entry(entry.url.clone()).or_default().push((layer, at));
+                if !entry.supplements.is_empty() {
+                    let system = versions::split(&entry.supplements).0.to_owned();
+                    supplements.entry(system).or_default().push((layer, at));
+                }
+                if !entry.value_set.is_empty() {
+                    systems_by_value_set.insert(versions::split(&entry.value_set).0.to_owned(), (layer, at));
+                }
             }
         }
-        Self { packs, by_url, structures: Mutex::default(), resources: Mutex::default(), constraints: Mutex::default() }
+        Self {
+            packs,
+            by_url,
+            structures: Mutex::default(),
+            value_sets: Mutex::default(),
+            code_systems: Mutex::default(),
+            resources: Mutex::default(),
+            search_parameters: OnceLock::new(),
+            supplements,
+            systems_by_value_set,
+            constraints: Mutex::default(),
+        }
     }
 
-    fn entry(&self, at: (usize, usize)) -> &Entry {
+    pub(super) fn entry(&self, at: At) -> &Entry {
         &self.packs[at.0].entries[at.1]
     }
 
-    /// Finds by `url` or `url|version`, of these resource types (any, if none is given).
-    fn find(&self, canonical: &str, types: &[&str]) -> Option<(usize, usize)> {
-        let (url, version) = canonical.split_once('|').map_or((canonical, None), |(url, version)| (url, Some(version)));
-        let url = url.split_once('#').map_or(url, |(url, _)| url);
-        let fits = |at: &&(usize, usize)| {
+    pub(super) fn value(&self, at: At) -> Option<Value> {
+        self.packs[at.0].value(self.entry(at))
+    }
+
+    /// Finds by `url` or `url|version`, of this resource type (of any, if empty), as the pack `from` means it.
+    pub(super) fn find(&self, canonical: &str, resource_type: &str, from: Option<usize>) -> Option<At> {
+        let (url, version) = versions::split(canonical);
+        let fits = |at: &&At| {
             let entry = self.entry(**at);
-            (types.is_empty() || types.contains(&entry.resource_type.as_str()))
-                && version.is_none_or(|version| entry.version == version)
+            (resource_type.is_empty() || resource_type == entry.resource_type)
+                && version.is_none_or(|version| versions::fits(&entry.version, version))
         };
-        self.by_url.get(url)?.iter().filter(fits).next_back().copied()
+        let rank = |at: &At| -> u8 {
+            let pack = &self.packs[at.0];
+            match from.map(|from| (from, &self.packs[from])) {
+                Some((from, _)) if from == at.0 => 3,
+                Some((_, referrer)) if referrer.dependencies.contains(&pack.label) => 2,
+                _ => u8::from(!pack.label.contains('#')),
+            }
+        };
+        let candidates = self.by_url.get(url)?.iter().filter(fits).copied();
+        candidates.max_by(|a, b| {
+            let by_version = versions::compare(&self.entry(*a).version, &self.entry(*b).version);
+            rank(a).cmp(&rank(b)).then(by_version).then(a.0.cmp(&b.0))
+        })
     }
 
     /// The structure with this canonical, compiled, with a snapshot.
     #[must_use]
     pub fn structure(&self, canonical: &str) -> Option<Arc<Structure>> {
-        let at = self.find(canonical, &["StructureDefinition"])?;
-        if let Some(known) = lock(&self.structures).get(&at) {
-            return known.clone();
-        }
-        let made = self.compile(at).map(Arc::new);
-        lock(&self.structures).entry(at).or_insert(made).clone()
+        self.structure_at(self.find(canonical, "StructureDefinition", None)?)
     }
 
-    fn compile(&self, at: (usize, usize)) -> Option<Structure> {
-        let resource = self.packs[at.0].value(self.entry(at))?;
+    /// The structure that `from` means by this canonical: without a version, the one of its own package comes first.
+    #[must_use]
+    pub fn structure_from(&self, canonical: &str, from: &Structure) -> Option<Arc<Structure>> {
+        self.structure_at(self.find(canonical, "StructureDefinition", Some(from.layer))?)
+    }
+
+    pub(super) fn structure_at(&self, at: At) -> Option<Arc<Structure>> {
+        cached(&self.structures, at, || self.compile(at))
+    }
+
+    fn compile(&self, at: At) -> Option<Structure> {
+        let resource = self.value(at)?;
         let mut structure = compile::structure(&resource)?;
         structure.package.clone_from(&self.packs[at.0].label);
+        structure.layer = at.0;
         let list = compile::items(resource.get("snapshot").unwrap_or(&Value::Null), "element");
         let mut problems = Vec::new();
         structure.elements = compile::elements(list, &mut lock(&self.constraints), &mut problems);
@@ -117,36 +187,117 @@ impl Definitions {
         if name.contains('/') { self.structure(name) } else { self.structure(&format!("{TYPES}{name}")) }
     }
 
-    /// The value set with this canonical, made ready for asking.
+    /// The value set with this canonical, made ready for asking. `None` if it is not at hand.
     #[must_use]
     pub fn value_set(&self, canonical: &str) -> Option<Arc<ValueSet>> {
-        let found = self.find(canonical, &["ValueSet"])?;
-        let entry = self.entry(found);
-        Some(Arc::new(ValueSet { url: entry.url.clone(), version: None, name: String::new() }))
+        self.value_set_within(canonical, None, &[]).ok()
     }
 
-    /// The code system with this canonical, if it is at hand.
+    /// The value set that `from` means by this canonical.
+    #[must_use]
+    pub fn value_set_from(&self, canonical: &str, from: &Structure) -> Option<Arc<ValueSet>> {
+        self.value_set_within(canonical, Some(from.layer), &[]).ok()
+    }
+
+    fn value_set_within(&self, canonical: &str, from: Option<usize>, open: &[String]) -> Result<Arc<ValueSet>, Why> {
+        let missing = || Why::ValueSet(canonical.to_owned());
+        let url = versions::split(canonical).0;
+        let Some(at) = self.find(canonical, "ValueSet", from) else {
+            let system = self.systems_by_value_set.get(url).and_then(|at| self.code_system_at(*at));
+            return system.map(|system| Arc::new(terminology::whole_system(url, system))).ok_or_else(missing);
+        };
+        if open.iter().any(|open| open == url) {
+            return Err(Why::Cycle(url.to_owned()));
+        }
+        let make = || {
+            let within = Within { definitions: self, layer: Some(at.0) };
+            Some(terminology::compile(&self.value(at)?, &within, open))
+        };
+        // Within others a cycle may cut this one short, so that only what is asked for directly is kept.
+        let made = if open.is_empty() {
+            cached(&self.value_sets, at, make)
+        } else {
+            let known = lock(&self.value_sets).get(&at).cloned();
+            known.unwrap_or_else(|| make().map(Arc::new))
+        };
+        made.ok_or_else(missing)
+    }
+
+    /// Makes a ValueSet resource ready that is not among the definitions (contained in a Questionnaire).
+    #[must_use]
+    pub fn value_set_of(&self, resource: &Value) -> ValueSet {
+        terminology::compile(resource, &Within { definitions: self, layer: None }, &[])
+    }
+
+    /// The code system with this canonical, its supplements applied, if its content is at hand.
     #[must_use]
     pub fn code_system(&self, canonical: &str) -> Option<Arc<CodeSystem>> {
-        self.find(canonical, &["CodeSystem"]).map(|_| Arc::new(CodeSystem::default()))
+        self.code_system_at(self.find(canonical, "CodeSystem", None)?)
+    }
+
+    fn code_system_at(&self, at: At) -> Option<Arc<CodeSystem>> {
+        cached(&self.code_systems, at, || {
+            let supplements = self.supplements.get(&self.entry(at).url).into_iter().flatten();
+            let supplements: Vec<Value> = supplements.filter_map(|at| self.value(*at)).collect();
+            CodeSystem::read(&self.value(at)?, &supplements)
+        })
+    }
+
+    /// Whether `code` is a code of `system` at all.
+    #[must_use]
+    pub fn is_code(&self, system: &str, code: &str) -> Membership {
+        match (self.code_system(system), Rule::of(system)) {
+            (Some(known), _) => known.contains(code),
+            (None, Some(rule)) if rule.allows(code) => Membership::Yes,
+            (None, Some(_)) => Membership::No,
+            (None, None) => Membership::Unknown(Why::System(system.to_owned())),
+        }
     }
 
     /// The search parameters of a resource type, those of `Resource` and `DomainResource` among them.
     #[must_use]
     pub fn search_parameters(&self, resource_type: &str) -> Vec<Arc<SearchParameter>> {
-        let _ = resource_type;
-        Vec::new()
+        let all = self.search_parameters.get_or_init(|| self.read_search_parameters());
+        let mut found: Vec<Arc<SearchParameter>> = Vec::new();
+        for base in [resource_type, "DomainResource", "Resource"] {
+            for parameter in all.get(base).into_iter().flatten() {
+                if !found.iter().any(|known| known.code == parameter.code) {
+                    found.push(Arc::clone(parameter));
+                }
+            }
+        }
+        found
     }
 
-    /// Any resource with this canonical, as in its package (prose left out where the package is prepared).
+    fn read_search_parameters(&self) -> HashMap<String, Vec<Arc<SearchParameter>>> {
+        let mut by_base: HashMap<String, Vec<Arc<SearchParameter>>> = HashMap::new();
+        // Later packs first, so that theirs is found first where a code is defined twice.
+        for (layer, pack) in self.packs.iter().enumerate().rev() {
+            for (at, _) in pack.entries.iter().enumerate().filter(|(_, entry)| entry.resource_type == "SearchParameter")
+            {
+                let Some(parameter) = self.value((layer, at)).as_ref().and_then(SearchParameter::read) else {
+                    continue;
+                };
+                let parameter = Arc::new(parameter);
+                for base in &parameter.base {
+                    by_base.entry(base.clone()).or_default().push(Arc::clone(&parameter));
+                }
+            }
+        }
+        by_base
+    }
+
+    /// Any resource with this canonical, as in its package (prose of definitions left out).
     #[must_use]
     pub fn resource(&self, canonical: &str) -> Option<Arc<Value>> {
-        let at = self.find(canonical, &[])?;
-        if let Some(known) = lock(&self.resources).get(&at) {
-            return known.clone();
-        }
-        let made = self.packs[at.0].value(self.entry(at)).map(Arc::new);
-        lock(&self.resources).entry(at).or_insert(made).clone()
+        let at = self.find(canonical, "", None)?;
+        cached(&self.resources, at, || self.value(at))
+    }
+
+    /// Whether anything with this canonical is at hand, without opening it.
+    #[must_use]
+    pub fn has(&self, canonical: &str, resource_type: &str) -> bool {
+        self.find(canonical, resource_type, None).is_some()
     }
 
     /// All resources of a type (`StructureDefinition`, `Questionnaire`, …), without opening them.
@@ -160,5 +311,27 @@ impl Definitions {
                 package: pack.label.clone(),
             })
         })
+    }
+
+    /// The labels of the packs at hand, core first.
+    pub fn packages(&self) -> impl Iterator<Item = &str> {
+        self.packs.iter().map(|pack| pack.label.as_str())
+    }
+}
+
+/// What a value set of the pack `layer` means by canonicals.
+struct Within<'a> {
+    definitions: &'a Definitions,
+    layer: Option<usize>,
+}
+
+impl Source for Within<'_> {
+    fn code_system(&self, canonical: &str) -> Option<Arc<CodeSystem>> {
+        let at = self.definitions.find(canonical, "CodeSystem", self.layer)?;
+        self.definitions.code_system_at(at)
+    }
+
+    fn value_set(&self, canonical: &str, open: &[String]) -> Result<Arc<ValueSet>, Why> {
+        self.definitions.value_set_within(canonical, self.layer, open)
     }
 }

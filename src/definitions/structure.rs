@@ -84,6 +84,7 @@ pub struct Structure {
     pub generated: bool,
     /// What could not be understood or generated; a validator reports these and never skips silently.
     pub problems: Vec<String>,
+    pub(super) layer: usize,
     pub(super) by_id: HashMap<String, usize>,
     pub(super) children: Vec<Vec<usize>>,
     pub(super) slices: Vec<Vec<usize>>,

@@ -3,10 +3,14 @@
 //! computed). Never guesses. <https://hl7.org/fhir/R4/terminology-module.html>
 
 mod code_system;
+mod filter;
+mod rules;
 mod value_set;
 
 pub use code_system::{CodeSystem, Concept};
-pub use value_set::ValueSet;
+pub use rules::Rule;
+pub use value_set::{Member, ValueSet};
+pub(super) use value_set::{Source, compile, whole_system};
 
 /// Whether a code belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,45 @@ pub enum Membership {
     No,
     /// Cannot be decided here.
     Unknown(Why),
+}
+
+impl Membership {
+    fn known(belongs: bool) -> Self {
+        if belongs { Self::Yes } else { Self::No }
+    }
+
+    /// Both must hold: a no decides, then an unknown.
+    fn and(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::No => Self::No,
+            Self::Yes => other(),
+            unknown => match other() {
+                Self::No => Self::No,
+                _ => unknown,
+            },
+        }
+    }
+
+    fn not(self) -> Self {
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            unknown => unknown,
+        }
+    }
+
+    /// One suffices: a yes decides, then an unknown.
+    fn any(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut answer = Self::No;
+        for one in all {
+            match one {
+                Self::Yes => return Self::Yes,
+                Self::Unknown(_) if answer == Self::No => answer = one,
+                _ => {}
+            }
+        }
+        answer
+    }
 }
 
 /// Why a question about codes has no answer here.
@@ -34,4 +77,10 @@ pub enum Why {
     /// A value set includes itself.
     #[error("the value set {0} includes itself")]
     Cycle(String),
+    /// The value set's definition says only in words, or with nothing, which codes it has.
+    #[error("the value set {0} does not say which codes it has")]
+    Undefined(String),
 }
+
+#[cfg(test)]
+mod tests;
