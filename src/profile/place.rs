@@ -1,0 +1,126 @@
+//! Where the walk is: frames on the stack, turned into a FHIRPath and a JSON pointer only when there is something to
+//! say, so that a resource without issues costs no text.
+
+/// One step down from its parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'p> {
+    parent: Option<&'p Self>,
+    /// JSON property; for the root the resource's type.
+    key: &'p str,
+    /// FHIRPath's name: `value` for `valueQuantity`.
+    name: &'p str,
+    /// The type chosen, for choices.
+    chosen: Option<&'p str>,
+    index: Option<usize>,
+}
+
+impl<'p> Place<'p> {
+    /// The root of what is validated.
+    pub const fn root(name: &'p str) -> Self {
+        Self { parent: None, key: "", name, chosen: None, index: None }
+    }
+
+    /// A member of an object.
+    pub const fn member(&'p self, key: &'p str, name: &'p str, chosen: Option<&'p str>, index: Option<usize>) -> Self {
+        Self { parent: Some(self), key, name, chosen, index }
+    }
+
+    /// A member that is called by its JSON property.
+    pub const fn plain(&'p self, key: &'p str, index: Option<usize>) -> Self {
+        self.member(key, key, None, index)
+    }
+
+    /// The JSON property.
+    pub const fn key(&self) -> &'p str {
+        self.key
+    }
+
+    /// FHIRPath's name.
+    pub const fn name(&self) -> &'p str {
+        self.name
+    }
+
+    /// Index in its list.
+    pub const fn own_index(&self) -> Option<usize> {
+        self.index
+    }
+
+    /// The place above.
+    pub const fn parent(&self) -> Option<&'p Self> {
+        self.parent
+    }
+
+    /// The same place under another JSON property (`_birthDate`).
+    pub const fn renamed<'q>(&self, key: &'q str) -> Place<'q>
+    where
+        'p: 'q,
+    {
+        Place { parent: self.parent, key, name: self.name, chosen: self.chosen, index: self.index }
+    }
+
+    /// For the resource of an entry of the outermost bundle: the entry's index.
+    pub fn entry_index(&self) -> Option<usize> {
+        let entry = self.parent.filter(|parent| parent.key == "entry")?;
+        entry.parent.is_some_and(|root| root.parent.is_none()).then_some(entry.index)?
+    }
+
+    /// FHIRPath with indexes: `Observation.component[1].value.ofType(Quantity).code`.
+    pub fn expression(&self) -> String {
+        let mut out = String::new();
+        self.write_expression(&mut out);
+        out
+    }
+
+    fn write_expression(&self, out: &mut String) {
+        if let Some(parent) = self.parent {
+            parent.write_expression(out);
+            out.push('.');
+        }
+        out.push_str(self.name);
+        if let Some(chosen) = self.chosen {
+            out.push_str(".ofType(");
+            out.push_str(chosen);
+            out.push(')');
+        }
+        if let Some(index) = self.index {
+            out.push_str(&format!("[{index}]"));
+        }
+    }
+
+    /// RFC 6901.
+    pub fn pointer(&self) -> String {
+        let mut out = String::new();
+        self.write_pointer(&mut out);
+        out
+    }
+
+    fn write_pointer(&self, out: &mut String) {
+        let Some(parent) = self.parent else { return };
+        parent.write_pointer(out);
+        out.push('/');
+        out.push_str(&self.key.replace('~', "~0").replace('/', "~1"));
+        if let Some(index) = self.index {
+            out.push_str(&format!("/{index}"));
+        }
+    }
+
+    /// Levels below the root.
+    pub fn depth(&self) -> usize {
+        self.parent.map_or(0, |parent| parent.depth() + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn both_notations() {
+        let root = Place::root("Observation");
+        let component = root.plain("component", Some(1));
+        let value = component.member("valueQuantity", "value", Some("Quantity"), None);
+        let code = value.plain("a/b", None);
+        assert_eq!(code.expression(), "Observation.component[1].value.ofType(Quantity).a/b");
+        assert_eq!(code.pointer(), "/component/1/valueQuantity/a~1b");
+    }
+}

@@ -1,0 +1,391 @@
+//! The one walk over a resource against its base types: unknown elements, cardinality, JSON shapes, choices. Owns what
+//! is raised. Type-specific checks are in the files beside; profiles are laid over afterwards (`overlay`).
+
+use serde_json::Value;
+
+use super::{
+    Validator,
+    bundle::Index,
+    invariant::{Invariant, Test},
+    options::{BestPractice, Options},
+    place::Place,
+    report::Issue,
+    types::{Alternative, Element, Node, Special, TypePlan, Types},
+};
+use crate::{
+    definitions::Structure,
+    fhir::outcome::Severity,
+    fhirpath::{self, Context},
+};
+
+/// Deepest nesting that is walked; the reader's own bound is lower for what comes from outside.
+const DEPTH: usize = 200;
+
+/// Which resource the walk is in.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// `%resource`.
+    pub resource: fhirpath::Node<'a>,
+    /// `%rootResource`: for a contained resource its container.
+    pub root: fhirpath::Node<'a>,
+    /// Index of the bundle entry that holds it.
+    pub entry: Option<usize>,
+    /// Index in `contained`, if it stands there.
+    pub contained_index: Option<usize>,
+}
+
+impl<'a> Scope<'a> {
+    /// The resource that holds the contained resources, as JSON.
+    pub fn container(&self) -> Option<&'a Value> {
+        self.root.value()
+    }
+}
+
+/// The state of one validation.
+pub struct Walk<'a> {
+    /// Plans and definitions.
+    pub validator: &'a Validator,
+    /// Types.
+    pub types: &'a Types,
+    /// What was asked.
+    pub options: &'a Options,
+    /// What was found.
+    pub issues: Vec<Issue>,
+    /// The outermost bundle, indexed.
+    pub index: Index<'a>,
+    /// References to fragments within the resource that is walked: contained resource they stand in, and fragment.
+    pub fragments: Vec<(Option<usize>, &'a str)>,
+}
+
+/// What an issue says beside its place.
+pub struct Say {
+    /// How bad.
+    pub severity: Severity,
+    /// FHIR's IssueType.
+    pub code: &'static str,
+    /// Rule.
+    pub rule: std::borrow::Cow<'static, str>,
+    /// Sentence.
+    pub text: String,
+}
+
+impl Say {
+    /// An error.
+    pub fn error(code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, code, rule: rule.into(), text: text.into() }
+    }
+    /// A warning.
+    pub fn warning(code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, rule, text) }
+    }
+    /// Information.
+    pub fn information(code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Information, ..Self::error(code, rule, text) }
+    }
+    /// An error or a warning.
+    pub fn error_if(error: bool, code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
+        let severity = if error { Severity::Error } else { Severity::Warning };
+        Self { severity, ..Self::error(code, rule, text) }
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// Notes an issue.
+    pub fn raise(&mut self, place: &Place<'_>, profile: Option<&Structure>, say: Say) {
+        self.raise_with_fix(place, profile, say, None);
+    }
+
+    /// Notes an issue with what to write instead.
+    pub fn raise_with_fix(&mut self, place: &Place<'_>, profile: Option<&Structure>, say: Say, fix: Option<String>) {
+        self.issues.push(Issue {
+            severity: say.severity,
+            code: say.code,
+            text: say.text,
+            expression: place.expression(),
+            pointer: place.pointer(),
+            rule: say.rule,
+            profile: profile.map(Structure::canonical),
+            fix,
+        });
+    }
+
+    /// Walks an object as `node` of `plan` describes it.
+    pub fn object(&mut self, plan: &'a TypePlan, node: &'a Node, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
+        let Value::Object(members) = value else {
+            return self.raise(place, None, Say::error("structure", "json-type", "must be an object"));
+        };
+        if place.depth() > DEPTH {
+            return self.raise(place, None, Say::error("too-costly", "depth", "nested too deeply to be checked"));
+        }
+        let is_resource = node.ty.kind == fhirpath::Kind::Resource;
+        if members.is_empty() || (is_resource && members.len() == 1) {
+            self.raise(place, None, Say::error("invalid", "empty", "an object must not be empty; leave it out instead"));
+            return;
+        }
+        let siblings = members.keys().any(|key| key.starts_with('_'));
+        let mut seen = Seen::default();
+        for (key, value) in members {
+            let Some(found) = node.keys.get(key.as_str()) else {
+                if !(is_resource && key == "resourceType") {
+                    self.unknown(plan, node, key, place);
+                }
+                continue;
+            };
+            let element = &node.elements[usize::from(found.element)];
+            let alternative = &element.types[usize::from(found.alternative)];
+            let name: &str = &alternative.key;
+            if found.underscore && members.contains_key(name) {
+                continue;
+            }
+            if !seen.add(found.element) && element.choice {
+                let text = format!("only one {}[x] may be given", element.name);
+                self.raise(&place.plain(key, None), Some(&plan.structure), Say::error("structure", "choice", text));
+            }
+            let (value, sibling) = if found.underscore {
+                (None, Some(value))
+            } else if siblings && alternative.primitive.is_some() {
+                (Some(value), members.get(&format!("_{name}")))
+            } else {
+                (Some(value), None)
+            };
+            self.member(plan, element, alternative, value, sibling, place, scope);
+        }
+        for required in &node.required {
+            if !seen.has(*required) {
+                self.missing(plan, &node.elements[usize::from(*required)], place);
+            }
+        }
+        if !node.invariants.is_empty() {
+            let focus = fhirpath::Node::new(Some(value), None, node.ty);
+            self.invariants(&plan.structure, &node.invariants, focus, place, scope);
+        }
+    }
+
+    fn unknown(&mut self, plan: &'a TypePlan, node: &'a Node, key: &str, place: &Place<'_>) {
+        let near = super::suggest::nearest(key, node.keys.keys().map(AsRef::as_ref));
+        let fix = near.map(|near| format!("write '{near}' instead of '{key}'"));
+        let text = format!("'{}' is not an element of {}", super::suggest::name(key), node_title(plan, node));
+        let say = Say::error("structure", "unknown-element", text);
+        self.raise_with_fix(&place.plain(key, None), Some(&plan.structure), say, fix);
+    }
+
+    fn missing(&mut self, plan: &'a TypePlan, element: &Element, place: &Place<'_>) {
+        let name = &element.name;
+        let many = if element.min == 1 { "is".to_owned() } else { format!("({} of them) are", element.min) };
+        let text = format!("'{name}' {many} required here and missing");
+        self.raise(place, Some(&plan.structure), Say::error("required", "cardinality", text));
+    }
+
+    /// A member of an object: the items of a list, or one value.
+    #[expect(clippy::too_many_arguments, reason = "the walk's state is passed on the stack, not kept in a struct")]
+    fn member(
+        &mut self,
+        plan: &'a TypePlan,
+        element: &'a Element,
+        alternative: &'a Alternative,
+        value: Option<&'a Value>,
+        sibling: Option<&'a Value>,
+        place: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
+        let chosen = element.choice.then_some(&*alternative.code);
+        let (key, name): (&str, &str) = (&alternative.key, &element.name);
+        let whole = place.member(key, name, chosen, None);
+        if !element.list {
+            if value.is_some_and(Value::is_array) || sibling.is_some_and(Value::is_array) {
+                let text = format!("'{key}' takes one value, not a list");
+                return self.raise(&whole, Some(&plan.structure), Say::error("invalid", "json-type", text));
+            }
+            return self.item(plan, element, alternative, value, sibling, &whole, scope);
+        }
+        let Some(items) = list(value) else {
+            let text = format!("'{key}' takes a list: put the value in [ ]");
+            self.raise(&whole, Some(&plan.structure), Say::error("invalid", "json-type", text));
+            return self.item(plan, element, alternative, value, sibling, &whole, scope);
+        };
+        let Some(siblings) = list(sibling) else {
+            let text = format!("'_{key}' must be a list like '{key}'");
+            return self.raise(&whole, Some(&plan.structure), Say::error("invalid", "json-type", text));
+        };
+        if (value.is_some() && items.is_empty()) || (sibling.is_some() && siblings.is_empty()) {
+            let text = "a list must not be empty; leave it out instead";
+            self.raise(&whole, Some(&plan.structure), Say::error("invalid", "empty", text));
+        }
+        if value.is_some() && sibling.is_some() && items.len() != siblings.len() {
+            let text = format!("'{key}' and '_{key}' must have the same number of items");
+            self.raise(&whole, Some(&plan.structure), Say::error("invalid", "json-type", text));
+        }
+        let count = items.len().max(siblings.len());
+        if element.max.is_some_and(|max| count > usize::try_from(max).unwrap_or(usize::MAX)) {
+            let text = format!("at most {} '{name}' may be given; here are {count}", element.max.unwrap_or(0));
+            self.raise(&whole, Some(&plan.structure), Say::error("structure", "cardinality", text));
+        } else if count < usize::try_from(element.min).unwrap_or(0) {
+            self.missing(plan, element, place);
+        }
+        for index in 0..count {
+            let at = place.member(key, name, chosen, Some(index));
+            let (value, sibling) = (items.get(index), siblings.get(index).filter(|sibling| !sibling.is_null()));
+            self.item(plan, element, alternative, value, sibling, &at, scope);
+        }
+    }
+
+    /// One value of an element.
+    #[expect(clippy::too_many_arguments, reason = "the walk's state is passed on the stack, not kept in a struct")]
+    fn item(
+        &mut self,
+        plan: &'a TypePlan,
+        element: &'a Element,
+        alternative: &'a Alternative,
+        value: Option<&'a Value>,
+        sibling: Option<&'a Value>,
+        place: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
+        if let Some(primitive) = alternative.primitive {
+            if !self.primitive(plan, primitive, value, sibling, place, scope) {
+                return;
+            }
+        } else {
+            let Some(value) = value else { return };
+            if value.is_null() {
+                let text = "null is allowed only in lists of primitives that have extensions";
+                return self.raise(place, None, Say::error("invalid", "json-type", text));
+            }
+            if alternative.ty.kind == fhirpath::Kind::Resource {
+                self.inline_resource(element, value, place, scope);
+            } else if let Some((inner_plan, node)) = self.types.content(alternative.ty) {
+                self.object(inner_plan, node, value, place, scope);
+                if !value.is_object() {
+                    return;
+                }
+            }
+            self.special(element, alternative, value, place, scope);
+        }
+        let focus = fhirpath::Node::new(value, sibling, alternative.ty);
+        if let Some(bound) = &element.binding {
+            self.binding(&plan.structure, bound, alternative, focus, place);
+        }
+        if !element.invariants.is_empty() {
+            self.invariants(&plan.structure, &element.invariants, focus, place, scope);
+        }
+        if !alternative.profiles.is_empty() {
+            self.any_profile(&alternative.profiles, focus, place, scope);
+        }
+    }
+
+    fn special(&mut self, element: &'a Element, alternative: &'a Alternative, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
+        match alternative.special {
+            Special::None => {}
+            Special::Extension => self.extension(element, value, place, scope),
+            Special::Reference => self.reference(&alternative.targets, value, place, scope),
+            Special::Narrative => self.narrative(value, place),
+            Special::Attachment => self.attachment(value, place),
+            Special::Coding => self.coding(value, place),
+            Special::CodeableConcept | Special::Quantity => {}
+        }
+    }
+
+    /// Evaluates invariants on `focus`.
+    pub fn invariants(
+        &mut self,
+        structure: &'a Structure,
+        invariants: &'a [Invariant],
+        focus: fhirpath::Node<'a>,
+        place: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
+        for invariant in invariants {
+            let held = match &invariant.test {
+                Test::Native(native) => Ok(focus.value().is_none_or(native)),
+                Test::Path(expression) => self.holds(expression, focus, scope),
+            };
+            match held {
+                Ok(true) => {}
+                Ok(false) => self.breach(structure, invariant, place),
+                Err(error) => {
+                    let key = &invariant.constraint.key;
+                    let text = format!("the rule {key} could not be evaluated: {error}");
+                    let say = Say { rule: key.clone().into(), ..Say::warning("exception", "", text) };
+                    self.raise(place, Some(structure), say);
+                }
+            }
+        }
+    }
+
+    /// Evaluates an expression as an invariant.
+    pub fn holds(
+        &self,
+        expression: &'a fhirpath::Expression,
+        focus: fhirpath::Node<'a>,
+        scope: &Scope<'a>,
+    ) -> Result<bool, fhirpath::Error> {
+        let resolver = super::resolve::Bundled { index: &self.index, types: self.types, entry: scope.entry };
+        let terminology = super::resolve::Terms { definitions: &self.types.definitions };
+        let conformance = super::resolve::Profiles { walk: self, scope: *scope };
+        let mut context = Context::new(self.types, Some(scope.resource));
+        context.root_resource = Some(scope.root);
+        context.resolver = Some(&resolver);
+        context.terminology = Some(&terminology);
+        context.conformance = Some(&conformance);
+        expression.holds(focus, &context)
+    }
+
+    fn breach(&mut self, structure: &Structure, invariant: &Invariant, place: &Place<'_>) {
+        let constraint = &invariant.constraint;
+        let severity = match (constraint.is_error, constraint.best_practice) {
+            (true, _) => Severity::Error,
+            (false, false) => Severity::Warning,
+            (false, true) => match self.options.best_practice {
+                BestPractice::Ignore => return,
+                BestPractice::Hint => Severity::Information,
+                BestPractice::Warning => Severity::Warning,
+                BestPractice::Error => Severity::Error,
+            },
+        };
+        let text = format!("{} ({})", constraint.human.trim_end_matches('.'), constraint.key);
+        self.raise(place, Some(structure), Say { severity, code: "invariant", rule: constraint.key.clone().into(), text });
+    }
+}
+
+fn node_title(plan: &TypePlan, node: &Node) -> String {
+    if node.ty.id & 0xffff == 0 {
+        return plan.structure.type_name.clone();
+    }
+    let number = usize::try_from(node.ty.id & 0xffff).unwrap_or(0);
+    plan.paths.get(number).cloned().unwrap_or_else(|| plan.structure.type_name.clone())
+}
+
+/// A list's items; none where it is something else; empty where it is absent.
+fn list(value: Option<&Value>) -> Option<&[Value]> {
+    match value {
+        None => Some(&[]),
+        Some(Value::Array(items)) => Some(items),
+        Some(_) => None,
+    }
+}
+
+/// A set of small numbers without allocation for all objects of ordinary size.
+#[derive(Default)]
+struct Seen {
+    low: u128,
+    high: Vec<u16>,
+}
+
+impl Seen {
+    /// Adds; false if it was there.
+    fn add(&mut self, number: u16) -> bool {
+        if number < 128 {
+            let bit = 1_u128 << number;
+            let fresh = self.low & bit == 0;
+            self.low |= bit;
+            return fresh;
+        }
+        let fresh = !self.high.contains(&number);
+        self.high.push(number);
+        fresh
+    }
+
+    fn has(&self, number: u16) -> bool {
+        if number < 128 { self.low & (1_u128 << number) != 0 } else { self.high.contains(&number) }
+    }
+}
