@@ -17,7 +17,8 @@ use crate::{
 /// Makes the plan of a type.
 pub fn compile(types: &Types, structure: Arc<Structure>) -> TypePlan {
     let slot = types.slot(&structure.type_name).unwrap_or(0);
-    let mut maker = Maker { types, structure: &structure, slot, nodes: HashMap::new(), problems: structure.problems.clone() };
+    let mut maker =
+        Maker { types, structure: &structure, slot, nodes: HashMap::new(), problems: structure.problems.clone() };
     let with_children: Vec<usize> =
         (0..structure.elements.len()).filter(|at| *at == 0 || !structure.children(*at).is_empty()).collect();
     for (number, at) in with_children.iter().enumerate() {
@@ -142,7 +143,8 @@ impl Maker<'_> {
     }
 
     fn alternative(&self, at: usize, name: &str, choice: bool, ty: &TypeRef) -> Alternative {
-        let code = ty.code.strip_prefix("http://hl7.org/fhirpath/System.").map_or(ty.code.as_str(), system_name);
+        let system = ty.code.strip_prefix("http://hl7.org/fhirpath/System.").map(system_name);
+        let code = system.unwrap_or(&ty.code);
         let own = self.nodes.get(&at).map(|number| self.own(*number, Kind::Complex));
         // The snapshots say "string" of ids, whose own rule stands in the prose of Resource.id.
         let is_id = self.structure.elements[at].base_path == "Resource.id";
@@ -180,4 +182,3 @@ pub fn capital(code: &str) -> String {
 fn small(number: usize) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
 }
-

@@ -1,10 +1,19 @@
-//! Bindings: whether codes belong to their value set, by strength, and whether codings exist in their systems with the
-//! display they state. Systems that are not at hand are information, never an error.
-//! <https://hl7.org/fhir/R4/terminologies.html#strength>
+//! Bindings: whether codes belong to their value set, by strength. Value sets and systems that are not at hand are
+//! information, never an error. <https://hl7.org/fhir/R4/terminologies.html#strength>
 
 use std::sync::{Arc, OnceLock};
 
-use crate::definitions::{Binding, Definitions, Strength, ValueSet};
+use serde_json::Value;
+
+use super::{
+    place::Place,
+    types::Special,
+    walk::{Say, Walk},
+};
+use crate::{
+    definitions::{Binding, Definitions, Membership, Strength, Structure, ValueSet},
+    fhir::outcome::Severity,
+};
 
 /// A binding, its value set fetched when first needed.
 #[derive(Debug)]
@@ -14,27 +23,131 @@ pub struct Bound {
     /// Canonical.
     pub canonical: Box<str>,
     /// `maxValueSet`.
-    pub max: Option<Box<str>>,
+    pub max: Option<Box<Self>>,
     set: OnceLock<Option<Arc<ValueSet>>>,
 }
 
 impl Bound {
     /// Bindings that demand nothing (example, or without a value set) are none.
     pub fn new(binding: &Binding) -> Option<Self> {
-        let canonical = binding.value_set.as_deref()?;
-        if binding.strength == Strength::Example && binding.max_value_set.is_none() {
+        let max = binding.max_value_set.as_deref().map(|canonical| Box::new(Self::to(Strength::Required, canonical)));
+        let canonical = binding.value_set.as_deref().or(binding.max_value_set.as_deref())?;
+        if binding.strength == Strength::Example && max.is_none() {
             return None;
         }
-        Some(Self {
-            strength: binding.strength,
-            canonical: canonical.into(),
-            max: binding.max_value_set.as_deref().map(Into::into),
-            set: OnceLock::new(),
-        })
+        Some(Self { max, ..Self::to(binding.strength, canonical) })
+    }
+
+    /// A binding to a value set.
+    pub fn to(strength: Strength, canonical: &str) -> Self {
+        Self { strength, canonical: canonical.into(), max: None, set: OnceLock::new() }
     }
 
     /// The value set, if it is at hand.
     pub fn value_set(&self, definitions: &Definitions) -> Option<&Arc<ValueSet>> {
         self.set.get_or_init(|| definitions.value_set(&self.canonical)).as_ref()
+    }
+}
+
+/// What a value's codes are with regard to a value set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// One of them belongs.
+    Yes,
+    /// None belongs.
+    No,
+    /// There is no code.
+    NoCode,
+    /// Cannot be decided offline.
+    Unknown,
+}
+
+/// Whether a value of this kind of type has a code of the value set.
+pub fn belongs(set: &ValueSet, special: Special, value: &Value) -> Belongs {
+    let pair = |system: Option<&Value>, code: Option<&Value>| match code.and_then(Value::as_str) {
+        None => Belongs::NoCode,
+        Some(code) => match set.contains(system.and_then(Value::as_str).or(Some("")), code) {
+            Membership::Yes => Belongs::Yes,
+            Membership::No => Belongs::No,
+            Membership::Unknown(_) => Belongs::Unknown,
+        },
+    };
+    match (special, value) {
+        (Special::CodeableConcept, _) => {
+            let codings = value.get("coding").and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
+            codings.iter().map(|coding| pair(coding.get("system"), coding.get("code"))).fold(
+                Belongs::NoCode,
+                |sum, one| match (sum, one) {
+                    (Belongs::Yes, _) | (_, Belongs::Yes) => Belongs::Yes,
+                    (Belongs::Unknown, _) | (_, Belongs::Unknown) => Belongs::Unknown,
+                    (Belongs::No, _) | (_, Belongs::No) => Belongs::No,
+                    (Belongs::NoCode, Belongs::NoCode) => Belongs::NoCode,
+                },
+            )
+        }
+        (Special::Coding | Special::Quantity, _) => pair(value.get("system"), value.get("code")),
+        (_, Value::String(code)) => match set.contains(None, code) {
+            Membership::Yes => Belongs::Yes,
+            Membership::No => Belongs::No,
+            Membership::Unknown(_) => Belongs::Unknown,
+        },
+        _ => Belongs::NoCode,
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// A bound value.
+    pub fn binding(
+        &mut self,
+        structure: &Structure,
+        bound: &'a Bound,
+        special: Special,
+        value: &Value,
+        place: &Place<'_>,
+    ) {
+        if bound.strength != Strength::Example {
+            self.bound(structure, bound, special, value, place);
+        }
+        if let Some(max) = &bound.max {
+            self.bound(structure, max, special, value, place);
+        }
+    }
+
+    fn bound(&mut self, structure: &Structure, bound: &'a Bound, special: Special, value: &Value, place: &Place<'_>) {
+        let definitions = &self.types.definitions;
+        let Some(set) = bound.value_set(definitions) else {
+            if bound.strength != Strength::Preferred {
+                let text = format!("the value set {} is not at hand, so the code was not checked", bound.canonical);
+                self.raise(place, Some(structure), Say::information("not-found", "value-set", text));
+            }
+            return;
+        };
+        let severity = match bound.strength {
+            Strength::Required => Severity::Error,
+            Strength::Extensible => Severity::Warning,
+            Strength::Preferred | Strength::Example => Severity::Information,
+        };
+        let belongs = belongs(set, special, value);
+        let name = if set.name.is_empty() { &*bound.canonical } else { set.name.as_str() };
+        let (code, text) = match belongs {
+            Belongs::Yes => return,
+            Belongs::No if special == Special::None => {
+                ("code-invalid", format!("this code is not one of the value set {name} ({})", bound.canonical))
+            }
+            Belongs::No => {
+                ("code-invalid", format!("none of the codes given is in the value set {name} ({})", bound.canonical))
+            }
+            Belongs::NoCode if special == Special::None || severity == Severity::Information => return,
+            // A unit without a code is a matter of the profile, not of the binding.
+            Belongs::NoCode if special == Special::Quantity && bound.strength != Strength::Required => return,
+            Belongs::NoCode => {
+                ("code-invalid", format!("a code of the value set {name} is required here ({})", bound.canonical))
+            }
+            Belongs::Unknown => {
+                let text = format!("whether the code is in the value set {name} cannot be decided offline");
+                return self.raise(place, Some(structure), Say::information("not-supported", "binding", text));
+            }
+        };
+        self.raise(place, Some(structure), Say { severity, ..Say::error(code, "binding", text) });
     }
 }

@@ -18,6 +18,8 @@ use crate::fhir::{Reference, reference::is_id, resource_type};
 pub struct Index<'a> {
     /// Full URL and resource of each entry.
     pub entries: Vec<(Option<&'a str>, Option<&'a Value>)>,
+    /// `Bundle.type`; empty for other resources.
+    pub kind: &'a str,
     by_url: HashMap<&'a str, usize>,
     by_type: HashMap<(&'a str, &'a str), usize>,
 }
@@ -39,6 +41,7 @@ impl<'a> Index<'a> {
         if resource_type(root) != Some("Bundle") {
             return made;
         }
+        made.kind = root.get("type").and_then(Value::as_str).unwrap_or_default();
         for (at, entry) in entries.iter().enumerate() {
             let url = entry.get("fullUrl").and_then(Value::as_str);
             let resource = entry.get("resource");
@@ -107,7 +110,8 @@ impl<'a> Walk<'a> {
             {
                 let version = resource.and_then(|resource| resource.get("meta")?.get("versionId")?.as_str());
                 if let Some(first) = urls.insert((url, version.unwrap_or_default()), index) {
-                    let text = format!("two entries have the same fullUrl (and version); the first is entry {first} (bdl-7)");
+                    let text =
+                        format!("two entries have the same fullUrl (and version); the first is entry {first} (bdl-7)");
                     self.raise(&at.plain("fullUrl", None), Some(&plan.structure), Say::error("invalid", "bdl-7", text));
                 }
             }
@@ -120,7 +124,11 @@ impl<'a> Walk<'a> {
         };
         if first != Some(wanted) {
             let text = format!("the first entry of a {kind} must be a {wanted}");
-            self.raise(&place.plain("entry", Some(0)), Some(&plan.structure), Say::error("invalid", "bundle-first", text));
+            self.raise(
+                &place.plain("entry", Some(0)),
+                Some(&plan.structure),
+                Say::error("invalid", "bundle-first", text),
+            );
         } else {
             self.reachable(plan, entries, place, kind);
         }
@@ -148,7 +156,9 @@ impl<'a> Walk<'a> {
             let text = "a fullUrl must not name a version (bdl-8)";
             self.raise(&at, Some(&plan.structure), Say::error("invariant", "bdl-8", text));
         }
-        let Some((id, kind)) = resource.and_then(|it| Some((it.get("id")?.as_str()?, resource_type(it)?))) else { return };
+        let Some((id, kind)) = resource.and_then(|it| Some((it.get("id")?.as_str()?, resource_type(it)?))) else {
+            return;
+        };
         if !url.starts_with("http") {
             return;
         }

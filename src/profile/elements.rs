@@ -62,8 +62,8 @@ impl<'a> Walk<'a> {
                 self.uri(kind, text, place);
             }
             Primitive::Text | Primitive::Markdown if text.contains('<') && looks_like_html(text) => {
-                let strict = self.options.security_checks
-                    || (kind == Primitive::Markdown && self.options.no_html_in_markdown);
+                let strict =
+                    self.options.security_checks || (kind == Primitive::Markdown && self.options.no_html_in_markdown);
                 let text = "holds what looks like an HTML tag, which may be unsafe when it is shown";
                 let say = if strict {
                     Say::error("invalid", "html-in-text", text)
@@ -99,12 +99,12 @@ impl<'a> Walk<'a> {
         let Some(Value::String(div)) = value.get("div") else { return };
         let at = place.plain("div", None);
         for fault in xhtml::check(div) {
-            let (rule, say): (_, fn(_, _, String) -> Say) = match fault {
-                xhtml::Fault::Link(_) => ("narrative-link", Say::warning::<String>),
-                xhtml::Fault::Empty => ("txt-2", Say::error::<String>),
-                _ => ("txt-1", Say::error::<String>),
+            let rule = if fault == xhtml::Fault::Empty { "txt-2" } else { "txt-1" };
+            let say = match fault {
+                xhtml::Fault::Link(_) => Say::warning("invalid", "narrative-link", fault.to_string()),
+                _ => Say::error("invalid", rule, fault.to_string()),
             };
-            self.raise(&at, None, say("invalid", rule, fault.to_string()));
+            self.raise(&at, None, say);
         }
     }
 
@@ -168,11 +168,10 @@ fn fix_of(kind: Primitive, value: &Value) -> Option<String> {
         (Primitive::Boolean, Value::String(text)) if matches!(text.as_str(), "true" | "false") => {
             Some("write it without quotes".to_owned())
         }
-        (Primitive::Integer | Primitive::PositiveInt | Primitive::UnsignedInt | Primitive::Decimal, Value::String(text))
-            if text.parse::<f64>().is_ok() =>
-        {
-            Some("write the number without quotes".to_owned())
-        }
+        (
+            Primitive::Integer | Primitive::PositiveInt | Primitive::UnsignedInt | Primitive::Decimal,
+            Value::String(text),
+        ) if text.parse::<f64>().is_ok() => Some("write the number without quotes".to_owned()),
         (_, Value::Number(_) | Value::Bool(_)) => Some("put the value in quotes".to_owned()),
         _ => None,
     }

@@ -52,7 +52,8 @@ impl Invariant {
     fn is_base(constraint: &Constraint) -> bool {
         constraint.source.as_deref().is_none_or(|source| {
             let name = source.rsplit('/').next().unwrap_or(source);
-            !source.contains("//") || (source.starts_with("http://hl7.org/fhir/StructureDefinition/") && !name.contains('-'))
+            !source.contains("//")
+                || (source.starts_with("http://hl7.org/fhir/StructureDefinition/") && !name.contains('-'))
         })
     }
 }

@@ -2,16 +2,76 @@
 //! one walk over a `Value`, and what it reports. Refuses network, quoting patients' data, and silence: what cannot be
 //! checked is reported. <https://hl7.org/fhir/R4/validation.html>
 
+mod base;
+mod binding;
+mod bundle;
+mod codes;
+mod elements;
+mod extension;
+mod invariant;
+mod native;
 mod options;
+mod overlay;
+mod place;
 mod primitive;
+mod reference;
 mod report;
+mod resolve;
+mod resource;
+mod suggest;
 mod temporal;
+mod types;
+mod walk;
 
 pub use options::{BestPractice, ContainedPolicy, Options, ReferencePolicy};
 pub use primitive::Primitive;
 pub use report::{Issue, Report};
 
-use crate::error::{Category, Explained};
+use std::sync::Arc;
+
+use crate::{
+    definitions::Definitions,
+    error::{Category, Explained},
+    fhir::Value,
+};
+use types::Types;
+use walk::Walk;
+
+/// Validates resources against the definitions at hand. Plans are compiled when first needed and kept; one validator
+/// serves many threads.
+pub struct Validator {
+    types: Types,
+}
+
+impl Validator {
+    /// A validator over these definitions; cheap, nothing is compiled yet.
+    #[must_use]
+    pub fn new(definitions: Arc<Definitions>) -> Self {
+        Self { types: Types::new(definitions) }
+    }
+
+    /// The definitions that it validates against.
+    #[must_use]
+    pub fn definitions(&self) -> &Arc<Definitions> {
+        &self.types.definitions
+    }
+
+    /// Validates one resource against its type, the profiles that it claims, and those that were asked for. Linear in
+    /// the size of the resource; does no I/O.
+    #[must_use]
+    pub fn validate(&self, resource: &Value, options: &Options) -> Report {
+        let mut walk = Walk::new(self, resource, options);
+        walk.root_resource(resource);
+        walk.finish()
+    }
+
+    /// Whether a resource conforms to a profile; none if the profile is not known.
+    pub(crate) fn conforms(&self, resource: &Value, profile: &str, options: &Options) -> Option<bool> {
+        self.types.definitions.structure(profile)?;
+        let options = Options { profiles: vec![profile.to_owned()], ..options.clone() };
+        Some(self.validate(resource, &options).is_valid())
+    }
+}
 
 /// Why a validation could not be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,3 +103,6 @@ impl Explained for ValidateError {
         Category::Invalid
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,22 +12,39 @@ pub struct Place<'p> {
     /// The type chosen, for choices.
     chosen: Option<&'p str>,
     index: Option<usize>,
+    what: What<'p>,
+}
+
+/// What the definition says a place is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct What<'p> {
+    /// Path of the element in the structure that defines it (`Patient.contact`, `HumanName.family`).
+    pub path: &'p str,
+    /// Its type (`HumanName`).
+    pub code: &'p str,
 }
 
 impl<'p> Place<'p> {
     /// The root of what is validated.
     pub const fn root(name: &'p str) -> Self {
-        Self { parent: None, key: "", name, chosen: None, index: None }
+        Self { parent: None, key: "", name, chosen: None, index: None, what: What { path: name, code: name } }
     }
 
     /// A member of an object.
-    pub const fn member(&'p self, key: &'p str, name: &'p str, chosen: Option<&'p str>, index: Option<usize>) -> Self {
-        Self { parent: Some(self), key, name, chosen, index }
+    pub const fn member(
+        &'p self,
+        key: &'p str,
+        name: &'p str,
+        chosen: Option<&'p str>,
+        index: Option<usize>,
+        what: What<'p>,
+    ) -> Self {
+        Self { parent: Some(self), key, name, chosen, index, what }
     }
 
     /// A member that is called by its JSON property.
     pub const fn plain(&'p self, key: &'p str, index: Option<usize>) -> Self {
-        self.member(key, key, None, index)
+        self.member(key, key, None, index, What { path: "", code: "" })
     }
 
     /// The JSON property.
@@ -45,6 +62,20 @@ impl<'p> Place<'p> {
         self.index
     }
 
+    /// What it is.
+    pub const fn what(&self) -> What<'p> {
+        self.what
+    }
+
+    /// The names from the resource down (`Patient.name.family`), without indexes.
+    pub fn names(&self) -> String {
+        let own = if self.chosen.is_some() { format!("{}[x]", self.name) } else { self.name.to_owned() };
+        match self.parent {
+            Some(parent) if !matches!(self.key, "resource" | "contained") => format!("{}.{own}", parent.names()),
+            _ => self.what.code.to_owned(),
+        }
+    }
+
     /// The place above.
     pub const fn parent(&self) -> Option<&'p Self> {
         self.parent
@@ -55,7 +86,7 @@ impl<'p> Place<'p> {
     where
         'p: 'q,
     {
-        Place { parent: self.parent, key, name: self.name, chosen: self.chosen, index: self.index }
+        Place { parent: self.parent, key, name: self.name, chosen: self.chosen, index: self.index, what: self.what }
     }
 
     /// For the resource of an entry of the outermost bundle: the entry's index.
@@ -118,7 +149,7 @@ mod tests {
     fn both_notations() {
         let root = Place::root("Observation");
         let component = root.plain("component", Some(1));
-        let value = component.member("valueQuantity", "value", Some("Quantity"), None);
+        let value = component.member("valueQuantity", "value", Some("Quantity"), None, super::What::default());
         let code = value.plain("a/b", None);
         assert_eq!(code.expression(), "Observation.component[1].value.ofType(Quantity).a/b");
         assert_eq!(code.pointer(), "/component/1/valueQuantity/a~1b");

@@ -2,11 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
-    bundle::Index,
-    types::Types,
-    walk::{Scope, Walk},
-};
+use super::{Options, Validator, bundle::Index, types::Types};
 use crate::{
     definitions::{Definitions, Membership},
     fhir::Reference,
@@ -54,15 +50,15 @@ impl Terminology for Terms<'_> {
 }
 
 /// `conformsTo` by a validation of its own.
-pub struct Profiles<'w, 'a> {
-    /// The walk that asks.
-    pub walk: &'w Walk<'a>,
-    /// Where.
-    pub scope: Scope<'a>,
+pub struct Profiles<'w> {
+    /// Whose plans.
+    pub validator: &'w Validator,
+    /// As the walk that asks.
+    pub options: &'w Options,
 }
 
-impl Conformance for Profiles<'_, '_> {
+impl Conformance for Profiles<'_> {
     fn conforms_to(&self, node: Node<'_>, profile: &str) -> Option<bool> {
-        self.walk.validator.conforms(node.value()?, profile, self.walk.options)
+        self.validator.conforms(node.value()?, profile, self.options)
     }
 }

@@ -137,7 +137,8 @@ impl<'a> Walk<'a> {
             let referred = used.get(id).is_some_and(|from| from.several || from.first != Some(index))
                 || used.get("").is_some_and(|from| from.contained.contains(&index));
             if !referred {
-                let text = "a contained resource must be referred to from the resource that holds it, or refer to it (dom-3)";
+                let text =
+                    "a contained resource must be referred to from the resource that holds it, or refer to it (dom-3)";
                 self.raise(&at, Some(&plan.structure), Say::error("invariant", "dom-3", text));
             }
         }
@@ -147,7 +148,8 @@ impl<'a> Walk<'a> {
     fn used_fragments(&self) -> HashMap<&'a str, Users> {
         let mut used: HashMap<&str, Users> = HashMap::new();
         for (from, fragment) in &self.fragments {
-            let users = used.entry(fragment).or_insert(Users { first: *from, several: false, contained: HashSet::new() });
+            let users =
+                used.entry(fragment).or_insert(Users { first: *from, several: false, contained: HashSet::new() });
             users.several |= users.first != *from;
             if fragment.is_empty() {
                 users.contained.extend(from);
@@ -169,4 +171,14 @@ struct Users {
     first: Option<usize>,
     several: bool,
     contained: HashSet<usize>,
+}
+
+impl<'a> Walk<'a> {
+    /// Rules of particular types that stand in FHIR's prose.
+    fn particular(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
+        let _ = scope;
+        if plan.structure.type_name == "Bundle" {
+            self.bundle(plan, value, place);
+        }
+    }
 }

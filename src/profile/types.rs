@@ -245,6 +245,14 @@ impl Types {
         Some((plan, plan.nodes.get(usize::try_from(ty.id & 0xffff).ok()?)?))
     }
 
+    /// The path of a backbone element's definition; none for the root of a type.
+    pub fn path(&self, ty: Type) -> Option<&str> {
+        if ty.is_unknown() || ty.id & 0xffff == 0 {
+            return None;
+        }
+        self.plan(ty.id >> 16)?.paths.get(usize::try_from(ty.id & 0xffff).ok()?).map(String::as_str)
+    }
+
     /// The type of the root of a named type.
     pub fn root(&self, name: &str) -> Type {
         self.slot(name).map_or(Type::UNKNOWN, |slot| Type { id: slot << 16, kind: kind_of(name) })
@@ -288,8 +296,8 @@ impl Model for Types {
 
     fn property(&self, of: Type, key: &str) -> Type {
         let Some(node) = self.node(of) else { return Type::UNKNOWN };
-        node.keys.get(key).map_or(Type::UNKNOWN, |key| {
-            node.elements[usize::from(key.element)].types[usize::from(key.alternative)].ty
-        })
+        node.keys
+            .get(key)
+            .map_or(Type::UNKNOWN, |key| node.elements[usize::from(key.element)].types[usize::from(key.alternative)].ty)
     }
 }

@@ -8,14 +8,14 @@ use super::{
     bundle::Index,
     invariant::{Invariant, Test},
     options::{BestPractice, Options},
-    place::Place,
-    report::Issue,
+    place::{Place, What},
+    report::{Issue, Report},
     types::{Alternative, Element, Node, Special, TypePlan, Types},
 };
 use crate::{
     definitions::Structure,
     fhir::outcome::Severity,
-    fhirpath::{self, Context},
+    fhirpath::{self, Context, Expression},
 };
 
 /// Deepest nesting that is walked; the reader's own bound is lower for what comes from outside.
@@ -47,6 +47,8 @@ pub struct Walk<'a> {
     pub validator: &'a Validator,
     /// Types.
     pub types: &'a Types,
+    /// What is validated.
+    pub root: &'a Value,
     /// What was asked.
     pub options: &'a Options,
     /// What was found.
@@ -90,6 +92,20 @@ impl Say {
 }
 
 impl<'a> Walk<'a> {
+    /// Starts a validation.
+    pub fn new(validator: &'a Validator, root: &'a Value, options: &'a Options) -> Self {
+        let types = &validator.types;
+        Self { validator, types, root, options, issues: Vec::new(), index: Index::default(), fragments: Vec::new() }
+    }
+
+    /// What was found, each issue once.
+    pub fn finish(self) -> Report {
+        let mut seen = std::collections::HashSet::new();
+        let mut issues = self.issues;
+        issues.retain(|issue| seen.insert((issue.severity.code(), issue.pointer.clone(), issue.text.clone())));
+        Report { issues }
+    }
+
     /// Notes an issue.
     pub fn raise(&mut self, place: &Place<'_>, profile: Option<&Structure>, say: Say) {
         self.raise_with_fix(place, profile, say, None);
@@ -110,7 +126,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks an object as `node` of `plan` describes it.
-    pub fn object(&mut self, plan: &'a TypePlan, node: &'a Node, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
+    pub fn object(
+        &mut self,
+        plan: &'a TypePlan,
+        node: &'a Node,
+        value: &'a Value,
+        place: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
         let Value::Object(members) = value else {
             return self.raise(place, None, Say::error("structure", "json-type", "must be an object"));
         };
@@ -119,7 +142,11 @@ impl<'a> Walk<'a> {
         }
         let is_resource = node.ty.kind == fhirpath::Kind::Resource;
         if members.is_empty() || (is_resource && members.len() == 1) {
-            self.raise(place, None, Say::error("invalid", "empty", "an object must not be empty; leave it out instead"));
+            self.raise(
+                place,
+                None,
+                Say::error("invalid", "empty", "an object must not be empty; leave it out instead"),
+            );
             return;
         }
         let siblings = members.keys().any(|key| key.starts_with('_'));
@@ -190,7 +217,11 @@ impl<'a> Walk<'a> {
     ) {
         let chosen = element.choice.then_some(&*alternative.code);
         let (key, name): (&str, &str) = (&alternative.key, &element.name);
-        let whole = place.member(key, name, chosen, None);
+        let what = match self.types.path(alternative.ty) {
+            Some(path) => What { path, code: &alternative.code },
+            None => What { path: &element.path, code: &alternative.code },
+        };
+        let whole = place.member(key, name, chosen, None, what);
         if !element.list {
             if value.is_some_and(Value::is_array) || sibling.is_some_and(Value::is_array) {
                 let text = format!("'{key}' takes one value, not a list");
@@ -223,7 +254,7 @@ impl<'a> Walk<'a> {
             self.missing(plan, element, place);
         }
         for index in 0..count {
-            let at = place.member(key, name, chosen, Some(index));
+            let at = place.member(key, name, chosen, Some(index), what);
             let (value, sibling) = (items.get(index), siblings.get(index).filter(|sibling| !sibling.is_null()));
             self.item(plan, element, alternative, value, sibling, &at, scope);
         }
@@ -263,7 +294,9 @@ impl<'a> Walk<'a> {
         }
         let focus = fhirpath::Node::new(value, sibling, alternative.ty);
         if let Some(bound) = &element.binding {
-            self.binding(&plan.structure, bound, alternative, focus, place);
+            if let Some(value) = value {
+                self.binding(&plan.structure, bound, alternative.special, value, place);
+            }
         }
         if !element.invariants.is_empty() {
             self.invariants(&plan.structure, &element.invariants, focus, place, scope);
@@ -273,7 +306,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn special(&mut self, element: &'a Element, alternative: &'a Alternative, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
+    fn special(
+        &mut self,
+        element: &'a Element,
+        alternative: &'a Alternative,
+        value: &'a Value,
+        place: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
         match alternative.special {
             Special::None => {}
             Special::Extension => self.extension(element, value, place, scope),
@@ -288,8 +328,8 @@ impl<'a> Walk<'a> {
     /// Evaluates invariants on `focus`.
     pub fn invariants(
         &mut self,
-        structure: &'a Structure,
-        invariants: &'a [Invariant],
+        structure: &Structure,
+        invariants: &[Invariant],
         focus: fhirpath::Node<'a>,
         place: &Place<'_>,
         scope: &Scope<'a>,
@@ -313,21 +353,44 @@ impl<'a> Walk<'a> {
     }
 
     /// Evaluates an expression as an invariant.
-    pub fn holds(
-        &self,
-        expression: &'a fhirpath::Expression,
-        focus: fhirpath::Node<'a>,
-        scope: &Scope<'a>,
+    pub fn holds<'x>(
+        &'x self,
+        expression: &'x Expression,
+        focus: fhirpath::Node<'x>,
+        scope: &Scope<'x>,
     ) -> Result<bool, fhirpath::Error> {
+        self.with_context(scope, expression, focus, |expression, focus, context| expression.holds(focus, context))
+    }
+
+    /// Evaluates an expression and looks at what it gives.
+    pub fn evaluate<'x, T>(
+        &'x self,
+        expression: &'x Expression,
+        focus: fhirpath::Node<'x>,
+        scope: &Scope<'x>,
+        look: impl FnOnce(&[fhirpath::Item<'_>]) -> T,
+    ) -> Result<T, fhirpath::Error> {
+        self.with_context(scope, expression, focus, |expression, focus, context| {
+            expression.evaluate(focus, context).map(|items| look(&items))
+        })
+    }
+
+    fn with_context<'x, T>(
+        &'x self,
+        scope: &Scope<'x>,
+        expression: &'x Expression,
+        focus: fhirpath::Node<'x>,
+        with: impl for<'c> FnOnce(&'c Expression, fhirpath::Node<'c>, &Context<'c>) -> T,
+    ) -> T {
         let resolver = super::resolve::Bundled { index: &self.index, types: self.types, entry: scope.entry };
         let terminology = super::resolve::Terms { definitions: &self.types.definitions };
-        let conformance = super::resolve::Profiles { walk: self, scope: *scope };
+        let conformance = super::resolve::Profiles { validator: self.validator, options: self.options };
         let mut context = Context::new(self.types, Some(scope.resource));
         context.root_resource = Some(scope.root);
         context.resolver = Some(&resolver);
         context.terminology = Some(&terminology);
         context.conformance = Some(&conformance);
-        expression.holds(focus, &context)
+        with(expression, focus, &context)
     }
 
     fn breach(&mut self, structure: &Structure, invariant: &Invariant, place: &Place<'_>) {
@@ -343,7 +406,11 @@ impl<'a> Walk<'a> {
             },
         };
         let text = format!("{} ({})", constraint.human.trim_end_matches('.'), constraint.key);
-        self.raise(place, Some(structure), Say { severity, code: "invariant", rule: constraint.key.clone().into(), text });
+        self.raise(
+            place,
+            Some(structure),
+            Say { severity, code: "invariant", rule: constraint.key.clone().into(), text },
+        );
     }
 }
 

@@ -1,0 +1,56 @@
+//! Codings by themselves, bound or not: their system, whether the code exists there, and the display they state.
+
+use serde_json::Value;
+
+use super::{
+    elements::is_absolute,
+    place::Place,
+    walk::{Say, Walk},
+};
+use crate::definitions::CodeSystem;
+
+impl<'a> Walk<'a> {
+    /// A `Coding`.
+    pub fn coding(&mut self, value: &'a Value, place: &Place<'_>) {
+        let Some(system) = value.get("system").and_then(Value::as_str) else { return };
+        let at = place.plain("system", None);
+        if !is_absolute(system) {
+            let text = "Coding.system must be an absolute URI";
+            return self.raise(&at, None, Say::error("invalid", "coding-system", text));
+        }
+        self.example_url(system, &at);
+        let Some(known) = self.types.definitions.code_system(system) else {
+            if self.types.definitions.value_set(system).is_some() {
+                let text = "Coding.system names a value set; it must name a code system";
+                self.raise(&at, None, Say::error("invalid", "coding-system", text));
+            }
+            return;
+        };
+        if let Some(code) = value.get("code").and_then(Value::as_str) {
+            self.code_of(&known, code, value.get("display").and_then(Value::as_str), place);
+        }
+    }
+
+    fn code_of(&mut self, system: &CodeSystem, code: &str, display: Option<&str>, place: &Place<'_>) {
+        let Some(concept) = system.concept(code) else {
+            if system.is_complete {
+                let text = format!("this code does not exist in the code system {}", system.url);
+                self.raise(&place.plain("code", None), None, Say::error("code-invalid", "code", text));
+            }
+            return;
+        };
+        let (Some(display), Some(right)) = (display, &concept.display) else { return };
+        let same = |other: &str| normal(other) == normal(display);
+        if !same(right) && !concept.designations.iter().any(|other| same(other)) {
+            let text = format!("the display is not that of the code in {}; it is '{right}'", system.url);
+            let fix = Some(format!("write \"display\": \"{right}\""));
+            let say = Say::error("invalid", "display", text);
+            self.raise_with_fix(&place.plain("display", None), None, say, fix);
+        }
+    }
+}
+
+/// Displays are compared without regard to case and white space.
+fn normal(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}

@@ -1,0 +1,176 @@
+//! References: their syntax, their target's type, and where they lead (contained, bundle).
+//! <https://hl7.org/fhir/R4/references.html>
+
+use serde_json::Value;
+
+use super::{
+    options::ReferencePolicy,
+    place::Place,
+    walk::{Say, Scope, Walk},
+};
+use crate::{
+    fhir::{Reference, resource_type},
+    fhirpath::{Model, Node},
+};
+
+/// Where a reference leads.
+#[derive(Clone, Copy, Debug)]
+pub struct Led<'a> {
+    /// The resource.
+    pub resource: &'a Value,
+    /// Its entry in the outermost bundle.
+    pub entry: Option<usize>,
+    /// Index in `contained`.
+    pub contained_index: Option<usize>,
+}
+
+impl<'a> Walk<'a> {
+    /// The target of a literal reference, if it is at hand.
+    pub fn follow(&self, reference: &str, scope: &Scope<'a>) -> Option<Led<'a>> {
+        if let Some(fragment) = reference.strip_prefix('#') {
+            let container = scope.container()?;
+            if fragment.is_empty() {
+                return Some(Led { resource: container, entry: scope.entry, contained_index: None });
+            }
+            let contained = container.get("contained")?.as_array()?;
+            let index = contained.iter().position(|it| it.get("id").and_then(Value::as_str) == Some(fragment))?;
+            return Some(Led { resource: &contained[index], entry: scope.entry, contained_index: Some(index) });
+        }
+        let found = self.index.resolve(reference, scope.entry)?;
+        Some(Led { resource: found.resource, entry: Some(found.entry), contained_index: None })
+    }
+
+    /// A `Reference`.
+    pub fn reference(&mut self, targets: &'a [String], value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
+        let Some(text) = value.get("reference").and_then(Value::as_str) else {
+            return self.logical(targets, value, place);
+        };
+        if let Some(fragment) = text.strip_prefix('#') {
+            self.fragments.push((scope.contained_index, fragment));
+        }
+        let at = place.plain("reference", None);
+        self.example_url(text, &at);
+        let led = self.follow(text, scope);
+        let implied = match (led, Reference::parse(text)) {
+            (Some(led), _) => resource_type(led.resource),
+            (None, Reference::Contained(_)) => {
+                let text = "no contained resource has this id (ref-1)";
+                return self.raise(&at, None, Say::error("invariant", "ref-1", text));
+            }
+            (None, Reference::Literal { base, kind, .. }) => {
+                if self.types.resource(kind).is_none() && base.is_empty() {
+                    let text = "a relative reference must be a resource type of FHIR R4, '/' and an id";
+                    return self.raise(&at, None, Say::error("invalid", "reference", text));
+                }
+                self.types.resource(kind).map(|_| kind)
+            }
+            (None, Reference::Other(text)) if !super::elements::is_absolute(text) && !is_search(text) => {
+                let text = "a relative reference must be a resource type of FHIR R4, '/' and an id";
+                return self.raise(&at, None, Say::error("invalid", "reference", text));
+            }
+            (None, _) => None,
+        };
+        if led.is_none() && !is_search(text) {
+            self.absent(text, &at, scope);
+        }
+        if let Some(kind) = implied {
+            self.stated_type(value, kind, place);
+            if led.is_some()
+                || self.options.assume_valid_rest_references
+                || self.options.references != ReferencePolicy::Ignore
+            {
+                self.target_type(targets, kind, place);
+            }
+        } else {
+            self.logical(targets, value, place);
+        }
+    }
+
+    /// A target that is not at hand, where it must be.
+    fn absent(&mut self, text: &str, place: &Place<'_>, scope: &Scope<'a>) {
+        let must = matches!(
+            self.options.references,
+            ReferencePolicy::CheckExists | ReferencePolicy::CheckExistsAndType | ReferencePolicy::CheckValid
+        );
+        let in_bundle = text.starts_with("urn:") && scope.entry.is_some();
+        if must && !(self.options.examples && super::elements::is_example(text)) {
+            let text = "the resource that this reference leads to is not at hand";
+            self.raise(place, None, Say::error("not-found", "reference-target", text));
+        } else if in_bundle && matches!(self.index.kind, "document" | "message" | "transaction" | "batch") {
+            let text = "no entry of the bundle has this fullUrl";
+            self.raise(place, None, Say::warning("not-found", "reference-target", text));
+        }
+    }
+
+    /// `Reference.type` against the target's type.
+    fn stated_type(&mut self, value: &'a Value, kind: &str, place: &Place<'_>) {
+        let Some(stated) = value.get("type").and_then(Value::as_str) else { return };
+        let stated = stated.rsplit('/').next().unwrap_or(stated);
+        if stated != kind && !self.is_kind(kind, stated) {
+            let text = format!("the reference's type says {} but it leads to a {kind}", super::suggest::name(stated));
+            self.raise(&place.plain("type", None), None, Say::error("invalid", "reference-type", text));
+        }
+    }
+
+    /// A reference by identifier or display only: its stated type must fit.
+    fn logical(&mut self, targets: &'a [String], value: &'a Value, place: &Place<'_>) {
+        if let Some(stated) = value.get("type").and_then(Value::as_str) {
+            let stated = stated.rsplit('/').next().unwrap_or(stated);
+            if self.types.resource(stated).is_some() {
+                self.target_type(targets, stated, place);
+            }
+        }
+    }
+
+    fn is_kind(&self, kind: &str, ancestor: &str) -> bool {
+        self.types.is_a(self.types.root(kind), self.types.root(ancestor))
+    }
+
+    /// Types that these target profiles allow; none where any is.
+    pub fn target_types(&self, targets: &[String]) -> Option<Vec<String>> {
+        let mut kinds = Vec::new();
+        for target in targets {
+            let name = target.strip_prefix("http://hl7.org/fhir/StructureDefinition/");
+            let name = match name.filter(|name| self.types.by_name(name).is_some()) {
+                Some(name) => name.to_owned(),
+                None => self.types.definitions.structure(target)?.type_name.clone(),
+            };
+            if name == "Resource" {
+                return None;
+            }
+            kinds.push(name);
+        }
+        (!kinds.is_empty()).then_some(kinds)
+    }
+
+    /// The target's type must be one of those allowed.
+    pub fn target_type(&mut self, targets: &[String], kind: &str, place: &Place<'_>) {
+        const BASE: &str = "http://hl7.org/fhir/StructureDefinition/";
+        if targets.is_empty()
+            || targets
+                .iter()
+                .any(|target| target.strip_prefix(BASE).is_some_and(|name| name == kind || name == "Resource"))
+        {
+            return;
+        }
+        let Some(kinds) = self.target_types(targets) else { return };
+        if kinds.iter().any(|allowed| allowed == kind || self.is_kind(kind, allowed)) {
+            return;
+        }
+        let text = format!("a reference to {kind} is not allowed here; allowed: {}", kinds.join(", "));
+        self.raise(place, None, Say::error("structure", "reference-target-type", text));
+    }
+
+    /// The scope of a target, for validating it where it stands.
+    pub fn led_scope(&self, led: Led<'a>, scope: &Scope<'a>) -> Option<Scope<'a>> {
+        let ty = self.types.resource(resource_type(led.resource)?)?.nodes.first()?.ty;
+        let node = Node::new(Some(led.resource), None, ty);
+        let root = if led.contained_index.is_some() { scope.root } else { node };
+        Some(Scope { resource: node, root, entry: led.entry, contained_index: led.contained_index })
+    }
+}
+
+/// `Patient?identifier=…`, a conditional reference.
+fn is_search(text: &str) -> bool {
+    text.split_once('?').is_some_and(|(kind, _)| kind.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
