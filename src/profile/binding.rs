@@ -5,11 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::{
-    place::Place,
-    types::Special,
-    walk::{Say, Walk},
-};
+use super::{place::Place, say::Say, types::Special, walk::Walk};
 use crate::{
     definitions::{Binding, Definitions, Membership, Strength, Structure, ValueSet},
     fhir::outcome::Severity,

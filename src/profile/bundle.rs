@@ -5,12 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::{
-    elements::is_absolute,
-    place::Place,
-    types::TypePlan,
-    walk::{Say, Walk},
-};
+use super::{elements::is_absolute, place::Place, say::Say, types::TypePlan, walk::Walk};
 use crate::fhir::{Reference, reference::is_id, resource_type};
 
 /// Entries of the outermost bundle by identity.

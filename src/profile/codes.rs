@@ -2,11 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
-    elements::is_absolute,
-    place::Place,
-    walk::{Say, Walk},
-};
+use super::{elements::is_absolute, place::Place, say::Say, walk::Walk};
 use crate::definitions::CodeSystem;
 
 impl<'a> Walk<'a> {

@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::{
     place::Place,
     primitive::{self, Primitive},
+    say::Say,
     types::TypePlan,
-    walk::{Say, Scope, Walk},
+    walk::{Scope, Walk},
 };
 use crate::fhir::xhtml;
 

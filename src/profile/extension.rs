@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::{
     elements::{is_absolute, is_example},
     place::Place,
+    say::Say,
     types::Element,
-    walk::{Say, Scope, Walk},
+    walk::{Scope, Walk},
 };
 use crate::{
     definitions::{ContextKind, Structure},

@@ -3,8 +3,19 @@
 
 use std::sync::Arc;
 
-use super::native::{self, Native};
-use crate::{definitions::Constraint, fhirpath::Expression};
+use super::{
+    native::{self, Native},
+    options::BestPractice,
+    place::Place,
+    resolve,
+    say::Say,
+    walk::{Scope, Walk},
+};
+use crate::{
+    definitions::{Constraint, Structure},
+    fhir::outcome::Severity,
+    fhirpath::{self, Context, Expression},
+};
 
 /// How an invariant is decided.
 #[derive(Debug)]
@@ -55,5 +66,95 @@ impl Invariant {
             !source.contains("//")
                 || (source.starts_with("http://hl7.org/fhir/StructureDefinition/") && !name.contains('-'))
         })
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// Evaluates invariants on `focus`.
+    pub fn invariants(
+        &mut self,
+        structure: &Structure,
+        invariants: &[Invariant],
+        focus: fhirpath::Node<'a>,
+        place: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
+        for invariant in invariants {
+            let held = match &invariant.test {
+                Test::Native(native) => Ok(focus.value().is_none_or(native)),
+                Test::Path(expression) => self.holds(expression, focus, scope),
+            };
+            match held {
+                Ok(true) => {}
+                Ok(false) => self.breach(structure, invariant, place),
+                Err(error) => {
+                    let key = &invariant.constraint.key;
+                    let text = format!("the rule {key} could not be evaluated: {error}");
+                    let say = Say { rule: key.clone().into(), ..Say::warning("exception", "", text) };
+                    self.raise(place, Some(structure), say);
+                }
+            }
+        }
+    }
+
+    /// Evaluates an expression as an invariant.
+    pub fn holds<'x>(
+        &'x self,
+        expression: &'x Expression,
+        focus: fhirpath::Node<'x>,
+        scope: &Scope<'x>,
+    ) -> Result<bool, fhirpath::Error> {
+        self.with_context(scope, expression, focus, |expression, focus, context| expression.holds(focus, context))
+    }
+
+    /// Evaluates an expression and looks at what it gives.
+    pub fn evaluate<'x, T>(
+        &'x self,
+        expression: &'x Expression,
+        focus: fhirpath::Node<'x>,
+        scope: &Scope<'x>,
+        look: impl FnOnce(&[fhirpath::Item<'_>]) -> T,
+    ) -> Result<T, fhirpath::Error> {
+        self.with_context(scope, expression, focus, |expression, focus, context| {
+            expression.evaluate(focus, context).map(|items| look(&items))
+        })
+    }
+
+    fn with_context<'x, T>(
+        &'x self,
+        scope: &Scope<'x>,
+        expression: &'x Expression,
+        focus: fhirpath::Node<'x>,
+        with: impl for<'c> FnOnce(&'c Expression, fhirpath::Node<'c>, &Context<'c>) -> T,
+    ) -> T {
+        let resolver = resolve::Bundled { index: &self.index, types: self.types, entry: scope.entry };
+        let terminology = resolve::Terms { definitions: &self.types.definitions };
+        let conformance = resolve::Profiles { validator: self.validator, options: self.options };
+        let mut context = Context::new(self.types, Some(scope.resource));
+        context.root_resource = Some(scope.root);
+        context.resolver = Some(&resolver);
+        context.terminology = Some(&terminology);
+        context.conformance = Some(&conformance);
+        with(expression, focus, &context)
+    }
+
+    fn breach(&mut self, structure: &Structure, invariant: &Invariant, place: &Place<'_>) {
+        let constraint = &invariant.constraint;
+        let severity = match (constraint.is_error, constraint.best_practice) {
+            (true, _) => Severity::Error,
+            (false, false) => Severity::Warning,
+            (false, true) => match self.options.best_practice {
+                BestPractice::Ignore => return,
+                BestPractice::Hint => Severity::Information,
+                BestPractice::Warning => Severity::Warning,
+                BestPractice::Error => Severity::Error,
+            },
+        };
+        let text = format!("{} ({})", constraint.human.trim_end_matches('.'), constraint.key);
+        self.raise(
+            place,
+            Some(structure),
+            Say { severity, code: "invariant", rule: constraint.key.clone().into(), text },
+        );
     }
 }

@@ -18,6 +18,7 @@ mod reference;
 mod report;
 mod resolve;
 mod resource;
+mod say;
 mod suggest;
 mod temporal;
 mod types;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     place::Place,
-    walk::{Say, Scope, Walk},
+    say::Say,
+    walk::{Scope, Walk},
 };
 use crate::{definitions::Structure, fhirpath::Node};
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::{
     options::ReferencePolicy,
     place::Place,
-    walk::{Say, Scope, Walk},
+    say::Say,
+    walk::{Scope, Walk},
 };
 use crate::{
     fhir::{Reference, resource_type},

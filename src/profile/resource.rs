@@ -9,8 +9,9 @@ use super::{
     bundle::Index,
     options::{BestPractice, ContainedPolicy},
     place::Place,
+    say::Say,
     types::{Element, TypePlan},
-    walk::{Say, Scope, Walk},
+    walk::{Scope, Walk},
 };
 use crate::{
     fhir::{outcome::Severity, resource_type},

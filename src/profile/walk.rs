@@ -6,17 +6,13 @@ use serde_json::Value;
 use super::{
     Validator,
     bundle::Index,
-    invariant::{Invariant, Test},
-    options::{BestPractice, Options},
+    options::Options,
     place::{Place, What},
     report::{Issue, Report},
+    say::Say,
     types::{Alternative, Element, Node, Special, TypePlan, Types},
 };
-use crate::{
-    definitions::Structure,
-    fhir::outcome::Severity,
-    fhirpath::{self, Context, Expression},
-};
+use crate::fhirpath;
 
 /// Deepest nesting that is walked; the reader's own bound is lower for what comes from outside.
 const DEPTH: usize = 200;
@@ -59,38 +55,6 @@ pub struct Walk<'a> {
     pub fragments: Vec<(Option<usize>, &'a str)>,
 }
 
-/// What an issue says beside its place.
-pub struct Say {
-    /// How bad.
-    pub severity: Severity,
-    /// FHIR's IssueType.
-    pub code: &'static str,
-    /// Rule.
-    pub rule: std::borrow::Cow<'static, str>,
-    /// Sentence.
-    pub text: String,
-}
-
-impl Say {
-    /// An error.
-    pub fn error(code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, rule: rule.into(), text: text.into() }
-    }
-    /// A warning.
-    pub fn warning(code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, rule, text) }
-    }
-    /// Information.
-    pub fn information(code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Information, ..Self::error(code, rule, text) }
-    }
-    /// An error or a warning.
-    pub fn error_if(error: bool, code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
-        let severity = if error { Severity::Error } else { Severity::Warning };
-        Self { severity, ..Self::error(code, rule, text) }
-    }
-}
-
 impl<'a> Walk<'a> {
     /// Starts a validation.
     pub fn new(validator: &'a Validator, root: &'a Value, options: &'a Options) -> Self {
@@ -104,25 +68,6 @@ impl<'a> Walk<'a> {
         let mut issues = self.issues;
         issues.retain(|issue| seen.insert((issue.severity.code(), issue.pointer.clone(), issue.text.clone())));
         Report { issues }
-    }
-
-    /// Notes an issue.
-    pub fn raise(&mut self, place: &Place<'_>, profile: Option<&Structure>, say: Say) {
-        self.raise_with_fix(place, profile, say, None);
-    }
-
-    /// Notes an issue with what to write instead.
-    pub fn raise_with_fix(&mut self, place: &Place<'_>, profile: Option<&Structure>, say: Say, fix: Option<String>) {
-        self.issues.push(Issue {
-            severity: say.severity,
-            code: say.code,
-            text: say.text,
-            expression: place.expression(),
-            pointer: place.pointer(),
-            rule: say.rule,
-            profile: profile.map(Structure::canonical),
-            fix,
-        });
     }
 
     /// Walks an object as `node` of `plan` describes it.
@@ -323,94 +268,6 @@ impl<'a> Walk<'a> {
             Special::Coding => self.coding(value, place),
             Special::CodeableConcept | Special::Quantity => {}
         }
-    }
-
-    /// Evaluates invariants on `focus`.
-    pub fn invariants(
-        &mut self,
-        structure: &Structure,
-        invariants: &[Invariant],
-        focus: fhirpath::Node<'a>,
-        place: &Place<'_>,
-        scope: &Scope<'a>,
-    ) {
-        for invariant in invariants {
-            let held = match &invariant.test {
-                Test::Native(native) => Ok(focus.value().is_none_or(native)),
-                Test::Path(expression) => self.holds(expression, focus, scope),
-            };
-            match held {
-                Ok(true) => {}
-                Ok(false) => self.breach(structure, invariant, place),
-                Err(error) => {
-                    let key = &invariant.constraint.key;
-                    let text = format!("the rule {key} could not be evaluated: {error}");
-                    let say = Say { rule: key.clone().into(), ..Say::warning("exception", "", text) };
-                    self.raise(place, Some(structure), say);
-                }
-            }
-        }
-    }
-
-    /// Evaluates an expression as an invariant.
-    pub fn holds<'x>(
-        &'x self,
-        expression: &'x Expression,
-        focus: fhirpath::Node<'x>,
-        scope: &Scope<'x>,
-    ) -> Result<bool, fhirpath::Error> {
-        self.with_context(scope, expression, focus, |expression, focus, context| expression.holds(focus, context))
-    }
-
-    /// Evaluates an expression and looks at what it gives.
-    pub fn evaluate<'x, T>(
-        &'x self,
-        expression: &'x Expression,
-        focus: fhirpath::Node<'x>,
-        scope: &Scope<'x>,
-        look: impl FnOnce(&[fhirpath::Item<'_>]) -> T,
-    ) -> Result<T, fhirpath::Error> {
-        self.with_context(scope, expression, focus, |expression, focus, context| {
-            expression.evaluate(focus, context).map(|items| look(&items))
-        })
-    }
-
-    fn with_context<'x, T>(
-        &'x self,
-        scope: &Scope<'x>,
-        expression: &'x Expression,
-        focus: fhirpath::Node<'x>,
-        with: impl for<'c> FnOnce(&'c Expression, fhirpath::Node<'c>, &Context<'c>) -> T,
-    ) -> T {
-        let resolver = super::resolve::Bundled { index: &self.index, types: self.types, entry: scope.entry };
-        let terminology = super::resolve::Terms { definitions: &self.types.definitions };
-        let conformance = super::resolve::Profiles { validator: self.validator, options: self.options };
-        let mut context = Context::new(self.types, Some(scope.resource));
-        context.root_resource = Some(scope.root);
-        context.resolver = Some(&resolver);
-        context.terminology = Some(&terminology);
-        context.conformance = Some(&conformance);
-        with(expression, focus, &context)
-    }
-
-    fn breach(&mut self, structure: &Structure, invariant: &Invariant, place: &Place<'_>) {
-        let constraint = &invariant.constraint;
-        let severity = match (constraint.is_error, constraint.best_practice) {
-            (true, _) => Severity::Error,
-            (false, false) => Severity::Warning,
-            (false, true) => match self.options.best_practice {
-                BestPractice::Ignore => return,
-                BestPractice::Hint => Severity::Information,
-                BestPractice::Warning => Severity::Warning,
-                BestPractice::Error => Severity::Error,
-            },
-        };
-        let text = format!("{} ({})", constraint.human.trim_end_matches('.'), constraint.key);
-        self.raise(
-            place,
-            Some(structure),
-            Say { severity, code: "invariant", rule: constraint.key.clone().into(), text },
-        );
     }
 }
 
