@@ -47,6 +47,25 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Line and column (from 1, in characters) of a byte offset.
+    pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
+        let before = text.get(..offset).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        (line, column)
+    }
+
+    pub(super) fn syntax(text: &str, offset: usize, what: &str) -> Self {
+        let (line, column) = Self::place(text, offset);
+        Self::Syntax { what: what.to_owned(), offset, line, column }
+    }
+
+    pub(super) fn evaluation(what: impl Into<String>) -> Self {
+        Self::Evaluation { what: what.into() }
+    }
+}
+
 impl Explained for Error {
     fn code(&self) -> &'static str {
         match self {

@@ -4,22 +4,52 @@
 //! Refuses: I/O, knowledge of packages (see `Model`), values in error messages.
 //! Spec: <http://hl7.org/fhirpath/N1/> and <https://hl7.org/fhir/R4/fhirpath.html>.
 
+mod ast;
+mod calendar;
 mod context;
+mod convert;
+mod equality;
 mod error;
+mod eval;
+mod eval_functions;
+mod eval_math;
+mod eval_predicates;
+mod eval_texts;
+mod functions;
 mod item;
+mod lexer;
 mod model;
+mod navigate;
+mod parser;
+mod temporal;
 mod types;
+mod typing;
+mod ucum;
+
+use std::{fmt, sync::Arc};
 
 pub use context::{Budget, Coding, Conformance, Context, Resolved, Resolver, Terminology, Variables};
 pub use error::Error;
-pub use item::{Collection, Item, Node};
+pub use item::{Collection, Item, Node, Quantity};
 pub use model::{Child, Choice, Inferred, Model};
+pub use temporal::{Precision, Temporal, TemporalKind};
 pub use types::{Kind, Type};
 
 /// A compiled FHIRPath expression. Cloning shares it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Expression {
-    text: std::sync::Arc<str>,
+    inner: Arc<Compiled>,
+}
+
+struct Compiled {
+    text: Box<str>,
+    tree: ast::Expr,
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Expression").field(&self.inner.text).finish()
+    }
 }
 
 impl Expression {
@@ -28,23 +58,28 @@ impl Expression {
     /// # Errors
     /// `Error::Syntax` with the place; `Error::UnknownFunction`; `Error::Depth` for absurd nesting.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(Self { text: text.into() })
+        Ok(Self { inner: Arc::new(Compiled { tree: parser::parse(text)?, text: text.into() }) })
     }
 
     /// The source text.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        &self.inner.text
     }
 
     /// Evaluates on one focus (`$this`, `%context`) to a collection that borrows from the resource and the expression.
+    /// A focus of unknown type that has a `resourceType` gets its type.
     ///
     /// # Errors
     /// `Error::Evaluation` where the specification says that an error is signalled, `Error::Steps`/`Depth` when a
     /// budget is used up.
     pub fn evaluate<'a>(&'a self, focus: Node<'a>, context: &Context<'a>) -> Result<Collection<'a>, Error> {
-        let _ = (focus, context);
-        Err(Error::Evaluation { what: "evaluation is not available yet".into() })
+        let mut items = Collection::new();
+        let _ = eval::Run::new(context, focus).start(&self.inner.tree, &mut |item| {
+            items.push(item);
+            eval::GO_ON
+        })?;
+        Ok(items)
     }
 
     /// Whether an invariant holds for `focus`, as HL7's validator reads it: empty is false, a single Boolean is its
@@ -53,6 +88,6 @@ impl Expression {
     /// # Errors
     /// As `evaluate`.
     pub fn holds<'a>(&'a self, focus: Node<'a>, context: &Context<'a>) -> Result<bool, Error> {
-        self.evaluate(focus, context).map(|found| !found.is_empty())
+        Ok(eval::Run::new(context, focus).start_truth(&self.inner.tree)?.unwrap_or(false))
     }
 }
