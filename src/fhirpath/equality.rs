@@ -11,67 +11,13 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::{
-    calendar::{Span, span},
     error::Error,
     eval::Run,
     item::{Collection, Item, Node, Quantity, decimal},
+    quantity::{compare_quantities, equivalent_decimals, equivalent_quantities},
     temporal::{Temporal, TemporalKind},
     types::Kind,
-    ucum,
 };
-
-/// The UCUM code of a unit; calendar words of indefinite length have none.
-fn ucum_code<'q>(quantity: &'q Quantity<'_>) -> Option<&'q str> {
-    if !quantity.calendar {
-        return Some(&quantity.unit);
-    }
-    Some(match &*quantity.unit {
-        "week" | "weeks" => "wk",
-        "day" | "days" => "d",
-        "hour" | "hours" => "h",
-        "minute" | "minutes" => "min",
-        "second" | "seconds" => "s",
-        "millisecond" | "milliseconds" => "ms",
-        _ => return None,
-    })
-}
-
-/// Compares quantities; `None` where their units do not allow it.
-pub(super) fn compare_quantities(left: &Quantity<'_>, right: &Quantity<'_>) -> Option<Ordering> {
-    if left.unit == right.unit && left.calendar == right.calendar {
-        return Some(left.value.cmp(&right.value));
-    }
-    match (ucum_code(left), ucum_code(right)) {
-        (Some(a), Some(b)) => ucum::compare((left.value, a), (right.value, b)),
-        (None, None) => {
-            let months = |quantity: &Quantity<'_>| match span(&quantity.unit) {
-                Some(Span::Months(months)) => quantity.value.checked_mul(Decimal::from(months)),
-                _ => None,
-            };
-            Some(months(left)?.cmp(&months(right)?))
-        }
-        _ => None,
-    }
-}
-
-/// Rounds both to the lesser number of decimal places.
-fn equivalent_decimals(left: Decimal, right: Decimal) -> bool {
-    let places = left.normalize().scale().min(right.normalize().scale());
-    let round =
-        |value: Decimal| value.round_dp_with_strategy(places, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
-    round(left) == round(right)
-}
-
-fn equivalent_quantities(left: &Quantity<'_>, right: &Quantity<'_>) -> bool {
-    let code = |quantity: &Quantity<'_>| {
-        ucum_code(quantity).unwrap_or(if quantity.unit.starts_with("year") { "a" } else { "mo" }).to_owned()
-    };
-    let (left_code, right_code) = (code(left), code(right));
-    if left_code == right_code {
-        return equivalent_decimals(left.value, right.value);
-    }
-    ucum::convert(right.value, &right_code, &left_code).is_some_and(|value| equivalent_decimals(left.value, value))
-}
 
 /// A text as `~` sees it: case and the kind of blank do not count.
 fn folded(text: &str) -> String {

@@ -103,7 +103,7 @@ impl Parser<'_> {
         found
     }
 
-    fn expect(&mut self, symbol: &str) -> Result<(), Error> {
+    fn demand(&mut self, symbol: &str) -> Result<(), Error> {
         if self.accept(symbol) { Ok(()) } else { self.error(&format!("'{symbol}' is expected")) }
     }
 
@@ -166,7 +166,7 @@ impl Parser<'_> {
                 steps.push(step);
             } else if self.accept("[") {
                 let index = self.expression(0)?;
-                self.expect("]")?;
+                self.demand("]")?;
                 steps.push(Step::Item(Box::new(index)));
             } else {
                 break;
@@ -187,12 +187,12 @@ impl Parser<'_> {
             Token::Symbol("(") => {
                 self.at += 1;
                 let inner = self.expression(0)?;
-                self.expect(")")?;
+                self.demand(")")?;
                 inner
             }
             Token::Symbol("{") => {
                 self.at += 1;
-                self.expect("}")?;
+                self.demand("}")?;
                 Expr::Empty
             }
             Token::Text(text) => {
@@ -286,7 +286,7 @@ impl Parser<'_> {
                 }
             }
         }
-        self.expect(")")?;
+        self.demand(")")?;
         call.counts = self.counts;
         self.counts = outer || call.counts;
         let given = call.args.len() + usize::from(call.type_name.is_some());
