@@ -92,6 +92,15 @@ impl Draft {
         self.body = Some(body);
         self
     }
+    /// All bodies that it names.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<Hash> {
+        let mut bodies = self.fact.bodies();
+        if !matches!(self.fact, Fact::Erased { .. }) {
+            bodies.extend(self.body);
+        }
+        bodies
+    }
     /// The entry that led to it.
     #[must_use]
     pub const fn cause(mut self, seq: u64) -> Self {
@@ -249,6 +258,12 @@ impl Entry {
             prev: Hash::parse(&wire.prev)?,
             hash: Hash::parse(&wire.hash?)?,
         })
+    }
+
+    /// All bodies that it names; they are as durable as itself. Not the one that it says was erased.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<Hash> {
+        self.draft.bodies()
     }
 
     /// The contract's history JSON: the line itself.

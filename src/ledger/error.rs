@@ -78,6 +78,20 @@ pub enum LedgerError {
     Folds(String),
 }
 
+impl LedgerError {
+    /// The same for a further caller (an I/O error's source is told by its kind).
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::DiskFull { free, needed } => Self::DiskFull { free: *free, needed: *needed },
+            Self::Stopped(why) => Self::Stopped(why.clone()),
+            Self::Io { what, path, source } => {
+                Self::Io { what, path: path.clone(), source: std::io::Error::from(source.kind()) }
+            }
+            other => Self::Folds(other.to_string()),
+        }
+    }
+}
+
 impl Explained for LedgerError {
     fn code(&self) -> &'static str {
         match self {

@@ -216,7 +216,7 @@ pub enum Fact {
         /// The outcome was unknown: read back first.
         settle: bool,
     },
-    /// A person decided; the entry's body holds note and choices. The base moves to `remotes`.
+    /// A person decided; the entry's body is the note. The base moves to `remotes`.
     Resolved {
         /// Worklist item.
         item: String,
@@ -260,6 +260,31 @@ impl Fact {
             Self::Resolved { .. } => "resolved",
             Self::Dismissed { .. } => "dismissed",
             Self::Erased { .. } => "erased",
+        }
+    }
+}
+
+impl Item {
+    /// The bodies it names.
+    fn bodies(&self) -> impl Iterator<Item = Hash> + '_ {
+        self.detail.iter().copied()
+    }
+}
+
+impl Fact {
+    /// The bodies that the fact names, which must be as durable as its entry.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<Hash> {
+        let of = |remotes: &[Remote]| remotes.iter().filter_map(|remote| remote.body).collect::<Vec<_>>();
+        match self {
+            Self::Applied { remotes, .. }
+            | Self::Acknowledged { remotes, .. }
+            | Self::Observed { remotes }
+            | Self::Linked { remotes }
+            | Self::Resolved { remotes, .. } => of(remotes),
+            Self::Conflicted { item, theirs } => of(theirs).into_iter().chain(item.bodies()).collect(),
+            Self::Parked { item } => item.bodies().collect(),
+            _ => Vec::new(),
         }
     }
 }

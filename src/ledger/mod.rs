@@ -15,19 +15,44 @@
 //! `in_flight(&SystemName) -> Vec<SyncRow>` (state `sending`: after a start, unknown), `item(id)`, `items(&WorkFilter)`,
 //! `groups()`, `item_json(&ItemRow)`, `remembered(&Idempotency) -> Option<Receipt>`, `attachment(&Hash)`, `counts()`.
 
+mod bodies;
+mod checkpoint;
+mod commit;
+mod decide;
 mod entry;
 mod error;
 mod fact;
+mod fold;
 mod hash;
+mod keys;
+#[expect(clippy::module_inception, reason = "the room's main type has the room's name")]
+mod ledger;
+mod log;
+mod media;
+mod open;
 mod proposal;
+mod read;
 mod rows;
+mod scan;
+mod sled;
+mod store;
 
+pub use bodies::INLINE_LIMIT;
 pub use entry::{Draft, Entry, Remembering};
 pub use error::LedgerError;
 pub use fact::{Fact, Item, ItemKind, Operation, Remote, Target};
 pub use hash::Hash;
+pub use ledger::{Ledger, Options};
+pub use media::{Disk, Media};
 pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
 pub use rows::{
     Attachment, Comment, Cursor, GroupRow, InFlight, ItemRow, ItemStatus, ObjectRow, PartRow, SyncFilter, SyncId,
     SyncRow, SyncState, WorkFilter,
 };
+
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod tests;

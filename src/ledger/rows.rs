@@ -376,6 +376,41 @@ pub struct GroupRow {
     pub items: Vec<String>,
 }
 
+impl GroupRow {
+    /// The group of this item, still empty.
+    pub(super) fn of(item: &ItemRow) -> Self {
+        Self {
+            group: item.group.clone(),
+            code: item.code.clone(),
+            kind: item.kind,
+            system: item.system.clone(),
+            object: item.object.clone(),
+            what_happened: item.what_happened.clone(),
+            count: 0,
+            items: Vec::new(),
+        }
+    }
+
+    /// One more item; what is not the same for all is left out.
+    pub(super) fn add(&mut self, item: &ItemRow) {
+        self.count += 1;
+        self.items.push(item.id.clone());
+        self.system = self.system.take().filter(|system| Some(system) == item.system.as_ref());
+        self.object = self.object.take().filter(|object| Some(object) == item.object.as_ref());
+    }
+
+    /// JSON in the manner of the contract's items.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let title = crate::error::page(&self.code).map_or(self.code.as_str(), |page| page.title);
+        json!({
+            "group": self.group, "code": self.code, "kind": self.kind, "title": title,
+            "what_happened": self.what_happened, "system": self.system.as_ref().map(SystemName::as_str),
+            "object": self.object.as_ref().map(ObjectName::as_str), "count": self.count, "items": self.items,
+        })
+    }
+}
+
 /// Which syncs.
 #[derive(Clone, Debug, Default)]
 pub struct SyncFilter {

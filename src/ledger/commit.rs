@@ -1,0 +1,263 @@
+//! The commit thread: takes proposals in groups, alone decides whether they hold, gives sequence and hashes, writes,
+//! syncs once a group, moves the folds, and only then answers. A failed sync is fatal: what the disk holds is then
+//! unknown, so the process stops and the next start makes the ledger whole.
+
+use std::{fs::File, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Entry, Fact, Hash, LedgerError, Outcome, Proposal, Remembering,
+    bodies::{Bodies, Front},
+    checkpoint::{self, Checkpoint},
+    decide,
+    fold::Folding,
+    keys,
+    ledger::Core,
+    log::Segment,
+    scan::Tip,
+    store::{Applied, View},
+};
+
+/// Proposals in one group at most.
+const GROUP: usize = 512;
+/// Bytes of bodies in one group, about.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
+
+/// A proposal, its bodies with their names, and who waits for it.
+pub(super) struct Job {
+    pub proposal: Proposal,
+    pub bodies: Vec<(Hash, Bytes)>,
+    pub answer: oneshot::Sender<Result<Outcome, LedgerError>>,
+}
+
+impl Job {
+    fn size(&self) -> usize {
+        1024 * self.proposal.drafts.len() + self.bodies.iter().map(|(_, bytes)| bytes.len() + 96).sum::<usize>()
+    }
+}
+
+/// What the thread holds between groups.
+pub(super) struct Writer {
+    core: Arc<Core>,
+    tip: Tip,
+    front: Front,
+    segment: Arc<Segment>,
+    length: u64,
+    checkpointed: u64,
+}
+
+/// A group as it is put together, before anything is written.
+struct Group<'s> {
+    view: View<'s>,
+    folding: Folding,
+    lines: Vec<u8>,
+    ends: Vec<u64>,
+    records: Vec<u8>,
+    tip: Tip,
+    answers: Vec<(oneshot::Sender<Result<Outcome, LedgerError>>, Result<Outcome, LedgerError>)>,
+}
+
+impl Writer {
+    pub(super) fn new(core: Arc<Core>, tip: Tip, front: Front) -> Result<Self, LedgerError> {
+        let segments = core.log.segments();
+        let segment = segments.last().cloned().ok_or_else(|| LedgerError::Folds("the log has no file".to_owned()))?;
+        let length = segment.length()?;
+        Ok(Self { core, tip, front, segment, length, checkpointed: 0 })
+    }
+
+    /// Works until every sender is gone.
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        self.checkpoint();
+        while let Some(job) = jobs.blocking_recv() {
+            let mut size = job.size();
+            let mut group = vec![job];
+            while group.len() < GROUP && size < GROUP_BYTES {
+                let Ok(job) = jobs.try_recv() else { break };
+                size += job.size();
+                group.push(job);
+            }
+            self.group(group, size as u64);
+        }
+        if self.core.stopped().is_none() {
+            self.checkpoint();
+        }
+    }
+
+    fn group(&mut self, jobs: Vec<Job>, size: u64) {
+        if let Err(why) = self.may_write(size) {
+            for job in jobs {
+                // A sender that is gone no longer waits: nothing to do.
+                let _ = job.answer.send(Err(why.again()));
+            }
+            return;
+        }
+        let core = Arc::clone(&self.core);
+        let mut group = self.put_together(&core, jobs);
+        let answers = std::mem::take(&mut group.answers);
+        let written = if group.ends.is_empty() { Ok(()) } else { self.write(group) };
+        for (sender, answer) in answers {
+            let answer = match (&written, answer) {
+                (Err(why), Ok(_)) => Err(why.again()),
+                (_, answer) => answer,
+            };
+            let _ = sender.send(answer);
+        }
+    }
+
+    fn may_write(&mut self, size: u64) -> Result<(), LedgerError> {
+        if let Some(why) = self.core.stopped() {
+            return Err(LedgerError::Stopped(why));
+        }
+        self.core.room_for(size)?;
+        Bodies::roll(&mut self.front);
+        if self.length >= self.core.options.segment_bytes {
+            self.segment = self.core.log.roll(self.tip.seq + 1)?;
+            self.length = 0;
+        }
+        Ok(())
+    }
+
+    fn put_together<'s>(&self, core: &'s Core, jobs: Vec<Job>) -> Group<'s> {
+        let mut group = Group {
+            view: View::over(&*core.store),
+            folding: Folding::default(),
+            lines: Vec::new(),
+            ends: Vec::new(),
+            records: Vec::new(),
+            tip: self.tip,
+            answers: Vec::with_capacity(jobs.len()),
+        };
+        for Job { proposal, bodies, answer } in jobs {
+            let decided = self.take(&mut group, proposal, &bodies);
+            group.answers.push((answer, decided));
+        }
+        group
+    }
+
+    fn take(
+        &self,
+        group: &mut Group<'_>,
+        proposal: Proposal,
+        bodies: &[(Hash, Bytes)],
+    ) -> Result<Outcome, LedgerError> {
+        if let Some(settled) = decide::decide(&group.view, &proposal, self.core.options.max_backlog)? {
+            return Ok(settled);
+        }
+        for hash in proposal.drafts.iter().flat_map(super::Draft::bodies) {
+            let given = bodies.iter().any(|(name, _)| *name == hash);
+            if !given && group.view.get(&keys::body(&hash))?.is_none() && !self.core.bodies.has_file(&hash) {
+                return Err(LedgerError::Body(hash));
+            }
+        }
+        for (hash, bytes) in bodies {
+            if group.view.get(&keys::body(hash))?.is_none() {
+                let place = Bodies::lay_out(self.front, &mut group.records, hash, bytes);
+                group.view.put(keys::body(hash), place.to_bytes());
+            }
+        }
+        let remembering = proposal.idempotency.map(|idem| Remembering { scope: idem.scope, request: idem.request });
+        let mut more = proposal.drafts.len() as u64;
+        let mut receipt = None;
+        for (place, draft) in proposal.drafts.into_iter().enumerate() {
+            more -= 1;
+            let mut entry = Entry {
+                seq: group.tip.seq + 1,
+                at: self.core.now(),
+                group: self.tip.seq + 1,
+                more,
+                draft,
+                idempotency: remembering.filter(|_| place == 0),
+                prev: group.tip.hash,
+                hash: Hash::ZERO,
+            };
+            let sealed = entry.seal(&mut group.lines);
+            sealed.map_err(|bad| LedgerError::Folds(format!("an entry cannot be written: {bad}")))?;
+            group.ends.push(self.length + group.lines.len() as u64);
+            group.tip = Tip { seq: entry.seq, hash: entry.hash };
+            receipt = group.folding.take(&mut group.view, &entry)?;
+        }
+        receipt.map(Outcome::Committed).ok_or_else(|| LedgerError::Folds("an empty proposal".to_owned()))
+    }
+
+    /// Writes and syncs; on return with `Ok` the group is durable and the folds have it.
+    fn write(&mut self, group: Group<'_>) -> Result<(), LedgerError> {
+        let core = Arc::clone(&self.core);
+        let before = self.front;
+        let bodies = if group.records.is_empty() { Ok(None) } else { self.write_bodies(&group.records).map(Some) };
+        let written = bodies.and_then(|bodies| {
+            use std::os::unix::fs::FileExt as _;
+            let wrote = self.segment.file.write_all_at(&group.lines, self.length);
+            wrote.map_err(|source| super::media::io_error("write", &self.segment.path, source))?;
+            self.segment.note_ends(self.tip.seq + 1, &group.ends)?;
+            Ok(bodies)
+        });
+        let bodies = match written {
+            Ok(bodies) => bodies,
+            Err(why) => {
+                // Nothing was confirmed: back to where we were, or stop.
+                self.front = before;
+                return match self.segment.cut(self.length) {
+                    Ok(()) => Err(core.as_disk_full(why)),
+                    Err(cut) => Err(core.stop(&cut.to_string())),
+                };
+            }
+        };
+        self.sync(bodies.as_deref()).map_err(|why| core.stop(&format!("a sync failed: {why}")))?;
+        let applied = Applied { seq: group.tip.seq, hash: group.tip.hash };
+        core.store.write(group.view.into_changes(), applied).map_err(|why| core.stop(&why.to_string()))?;
+        self.length += group.lines.len() as u64;
+        self.tip = group.tip;
+        core.moved(self.tip.seq);
+        if self.tip.seq >= self.checkpointed + checkpoint::EVERY {
+            self.checkpoint();
+        }
+        Ok(())
+    }
+
+    fn write_bodies(&mut self, records: &[u8]) -> Result<Arc<File>, LedgerError> {
+        let core = Arc::clone(&self.core);
+        core.bodies.write(&mut self.front, records)
+    }
+
+    /// Both files at once: the file system joins the two into one journal commit.
+    fn sync(&self, bodies: Option<&File>) -> std::io::Result<()> {
+        let media = &*self.core.options.media;
+        self.core.count_sync();
+        let Some(bodies) = bodies else { return media.sync(&self.segment.file) };
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| media.sync(bodies));
+            let log = media.sync(&self.segment.file);
+            let other = other.join().unwrap_or_else(|_| Err(std::io::Error::other("the sync of the bodies panicked")));
+            log.and(other)
+        })
+    }
+
+    fn checkpoint(&mut self) {
+        self.checkpointed = self.tip.seq;
+        if self.tip.seq == 0 || self.length == 0 {
+            return;
+        }
+        // A checkpoint that the folds have not reached would be of no use after a crash.
+        if let Err(why) = self.core.store.flush() {
+            tracing::warn!(%why, "the folds could not be flushed");
+            return;
+        }
+        let mark = Checkpoint {
+            seq: self.tip.seq,
+            hash: self.tip.hash,
+            segment: self.segment.first,
+            end: self.length,
+            bodies: self.front,
+        };
+        if let Err(why) = mark.write(&self.core.folder) {
+            tracing::warn!(%why, "the checkpoint could not be written; the next start takes longer");
+        }
+    }
+}
+
+/// Erasing is recorded first; then the bytes go.
+pub(super) const fn erases(proposal: &Proposal) -> bool {
+    matches!(proposal.drafts.as_slice(), [draft] if matches!(draft.fact, Fact::Erased { .. }))
+}

@@ -1,0 +1,132 @@
+//! What entries add up to: a pure function of the folds so far and the next entry, so that a replay gives the same
+//! folds. Does no I/O of its own and reads no clock.
+
+mod items;
+mod objects;
+mod syncs;
+
+pub(super) use items::seq_of as item_seq;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Answer, Attachment, Cursor, Entry, Fact, Hash, LedgerError, ObjectRow, Receipt, Remembering, keys, store::View,
+};
+use crate::domain::{ObjectId, ObjectName};
+
+/// What is remembered under an idempotency key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Memory {
+    pub request: Hash,
+    pub first: u64,
+    pub last: u64,
+    pub answer: Option<Answer>,
+}
+
+/// Takes in entries one by one; between the entries of one proposal it remembers the first.
+#[derive(Default)]
+pub(super) struct Folding {
+    open: Option<Open>,
+}
+
+/// A proposal of which entries are still to come.
+struct Open {
+    first: u64,
+    remembering: Option<Remembering>,
+    about: Option<(ObjectName, ObjectId, Vec<super::Target>)>,
+}
+
+impl Folding {
+    /// Takes in the next entry; after the last one of a proposal gives its receipt.
+    pub(super) fn take(&mut self, view: &mut View<'_>, entry: &Entry) -> Result<Option<Receipt>, LedgerError> {
+        let draft = &entry.draft;
+        if let (Some(object), Some(id)) = (&draft.object, &draft.object_id) {
+            view.put(keys::history(object, id, entry.seq), Vec::new());
+        }
+        let open = self.open.get_or_insert_with(|| Open {
+            first: entry.seq,
+            remembering: entry.idempotency,
+            about: match (&draft.fact, &draft.object, &draft.object_id) {
+                (Fact::Accepted { targets, .. } | Fact::Applied { targets, .. }, Some(object), Some(id)) => {
+                    Some((object.clone(), id.clone(), targets.clone()))
+                }
+                _ => None,
+            },
+        });
+        let first = open.first;
+        apply(view, entry)?;
+        if entry.more > 0 {
+            return Ok(None);
+        }
+        let Some(open) = self.open.take() else { return Ok(None) };
+        let answer = match open.about {
+            Some((object, id, targets)) => objects::answer(view, &object, &id, &targets)?,
+            None => None,
+        };
+        if let Some(remembering) = open.remembering {
+            let memory = Memory { request: remembering.request, first, last: entry.seq, answer: answer.clone() };
+            view.put_row(keys::remembered(&remembering.scope), &memory)?;
+        }
+        Ok(Some(Receipt { first, last: entry.seq, answer }))
+    }
+}
+
+fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
+    match &entry.draft.fact {
+        Fact::Accepted { operation, content, targets } => {
+            objects::put(view, entry, *operation, *content)?;
+            syncs::aim(view, entry, targets)
+        }
+        Fact::Applied { operation, content, remotes, targets } => {
+            objects::put(view, entry, *operation, *content)?;
+            syncs::settle_applied(view, entry, remotes, targets)?;
+            syncs::aim(view, entry, targets)
+        }
+        Fact::Attempted { attempt, part, interaction, .. } => {
+            syncs::attempted(view, entry, *attempt, part, interaction)
+        }
+        Fact::Acknowledged { done, remotes, mapping, output } => {
+            syncs::acknowledged(view, entry, *done, remotes, mapping.as_ref(), *output)
+        }
+        Fact::Deferred { delay_ms } => syncs::deferred(view, entry, *delay_ms),
+        Fact::Unsettled { delay_ms } => syncs::unsettled(view, entry, *delay_ms),
+        Fact::Conflicted { item, theirs } => items::open(view, entry, item, theirs),
+        Fact::Parked { item } => items::open(view, entry, item, &[]),
+        Fact::Observed { remotes } | Fact::Linked { remotes } => syncs::seen(view, entry, remotes),
+        Fact::CursorMoved { resource_type, cursor } => {
+            let Some(system) = &entry.draft.system else { return Ok(()) };
+            let row = Cursor { cursor: cursor.clone(), seq: entry.seq, at: entry.at };
+            view.put_row(keys::cursor(system, resource_type), &row)
+        }
+        Fact::AttachmentStored { size, content_type } => {
+            let Some(id) = entry.draft.body else { return Ok(()) };
+            let row = Attachment { id, size: *size, content_type: content_type.clone(), seq: entry.seq };
+            view.put_row(keys::attachment(&id), &row)
+        }
+        Fact::Assigned { item, to } => items::assigned(view, entry, item, to),
+        Fact::Commented { item } => items::commented(view, entry, item),
+        Fact::Retried { item, settle } => items::retried(view, entry, item, *settle),
+        Fact::Resolved { item, send, remotes } => {
+            syncs::seen(view, entry, remotes)?;
+            items::resolved(view, entry, item, *send)
+        }
+        Fact::Dismissed { item } => items::dismissed(view, entry, item),
+        // The bodies' own store forgets the bytes; the chain and the folds keep the name.
+        Fact::Erased { .. } => Ok(()),
+    }
+}
+
+/// The object as it stands in this view.
+pub(super) fn object(view: &View<'_>, object: &ObjectName, id: &ObjectId) -> Result<Option<ObjectRow>, LedgerError> {
+    view.row(&keys::object(object, id))
+}
+
+/// The answer of an object that is not changed: as it and all its syncs stand.
+pub(super) fn standing(view: &View<'_>, row: &ObjectRow) -> Result<Answer, LedgerError> {
+    let mut syncs = Vec::new();
+    for key in view.keys(&keys::syncs_of(&row.object, &row.id))? {
+        syncs.extend(view.row(&keys::sync(&keys::sync_at_end(&key)))?);
+    }
+    objects::sort(&mut syncs);
+    Ok(Answer { id: row.id.clone(), version: row.version, syncs })
+}

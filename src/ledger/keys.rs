@@ -1,0 +1,135 @@
+//! The folds' keys: a letter for the fold, then names with NUL between them (names hold none), numbers big-endian so
+//! that they sort.
+
+use super::{Hash, SyncId, SyncRow, SyncState};
+use crate::domain::{ObjectId, ObjectName, SystemName};
+
+fn key(fold: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = vec![fold];
+    for part in parts {
+        key.push(0);
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// The same, ended by NUL: what begins with all these parts.
+fn below(fold: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = key(fold, parts);
+    key.push(0);
+    key
+}
+
+pub(super) fn object(object: &ObjectName, id: &ObjectId) -> Vec<u8> {
+    key(b'o', &[object.as_str().as_bytes(), id.as_str().as_bytes()])
+}
+pub(super) fn objects(object: &ObjectName) -> Vec<u8> {
+    below(b'o', &[object.as_str().as_bytes()])
+}
+pub(super) fn sync(id: &SyncId) -> Vec<u8> {
+    key(b's', &[id.as_str().as_bytes()])
+}
+pub(super) fn syncs() -> Vec<u8> {
+    below(b's', &[])
+}
+pub(super) fn sync_of(object: &ObjectName, id: &ObjectId, sync: &SyncId) -> Vec<u8> {
+    key(b'x', &[object.as_str().as_bytes(), id.as_str().as_bytes(), sync.as_str().as_bytes()])
+}
+pub(super) fn syncs_of(object: &ObjectName, id: &ObjectId) -> Vec<u8> {
+    below(b'x', &[object.as_str().as_bytes(), id.as_str().as_bytes()])
+}
+pub(super) fn in_state(state: SyncState) -> Vec<u8> {
+    below(b't', &[state.as_str().as_bytes()])
+}
+pub(super) fn ready(system: &SystemName) -> Vec<u8> {
+    below(b'q', &[system.as_str().as_bytes()])
+}
+pub(super) fn waiting(system: &SystemName) -> Vec<u8> {
+    below(b'z', &[system.as_str().as_bytes()])
+}
+pub(super) fn part(sync: &SyncId, part: &str) -> Vec<u8> {
+    key(b'p', &[sync.as_str().as_bytes(), part.as_bytes()])
+}
+pub(super) fn parts(sync: &SyncId) -> Vec<u8> {
+    below(b'p', &[sync.as_str().as_bytes()])
+}
+pub(super) fn linked(system: &SystemName, reference: &str, sync: &SyncId, part: &str) -> Vec<u8> {
+    let parts = [system.as_str(), reference, sync.as_str(), part];
+    key(b'r', &parts.map(str::as_bytes))
+}
+pub(super) fn linked_at(system: &SystemName, reference: &str) -> Vec<u8> {
+    below(b'r', &[system.as_str().as_bytes(), reference.as_bytes()])
+}
+pub(super) fn cursor(system: &SystemName, resource_type: &str) -> Vec<u8> {
+    key(b'c', &[system.as_str().as_bytes(), resource_type.as_bytes()])
+}
+pub(super) fn remembered(scope: &Hash) -> Vec<u8> {
+    key(b'i', &[scope.as_bytes()])
+}
+pub(super) fn attachment(id: &Hash) -> Vec<u8> {
+    key(b'a', &[id.as_bytes()])
+}
+pub(super) fn body(hash: &Hash) -> Vec<u8> {
+    key(b'b', &[hash.as_bytes()])
+}
+pub(super) fn item(seq: u64) -> Vec<u8> {
+    key(b'w', &[&seq.to_be_bytes()])
+}
+pub(super) fn items() -> Vec<u8> {
+    below(b'w', &[])
+}
+pub(super) fn open_about(subject: &str) -> Vec<u8> {
+    key(b'u', &[subject.as_bytes()])
+}
+pub(super) fn grouped(group: &str, seq: u64) -> Vec<u8> {
+    key(b'g', &[group.as_bytes(), &seq.to_be_bytes()])
+}
+pub(super) fn group(group: &str) -> Vec<u8> {
+    below(b'g', &[group.as_bytes()])
+}
+pub(super) fn groups() -> Vec<u8> {
+    below(b'g', &[])
+}
+pub(super) fn history(object: &ObjectName, id: &ObjectId, seq: u64) -> Vec<u8> {
+    key(b'h', &[object.as_str().as_bytes(), id.as_str().as_bytes(), &seq.to_be_bytes()])
+}
+pub(super) fn history_of(object: &ObjectName, id: &ObjectId) -> Vec<u8> {
+    below(b'h', &[object.as_str().as_bytes(), id.as_str().as_bytes()])
+}
+pub(super) fn count(system: &SystemName, state: SyncState) -> Vec<u8> {
+    key(b'n', &[system.as_str().as_bytes(), state.as_str().as_bytes()])
+}
+pub(super) fn counts() -> Vec<u8> {
+    below(b'n', &[])
+}
+/// How many syncs are pending in all.
+pub(super) const PENDING: &[u8] = b"N";
+
+/// The last eight bytes of a key, as the number they are.
+pub(super) fn number(key: &[u8]) -> u64 {
+    key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The sync id at the end of an index key.
+pub(super) fn sync_at_end(key: &[u8]) -> SyncId {
+    SyncId::given(std::str::from_utf8(&key[key.len().saturating_sub(36)..]).unwrap_or_default())
+}
+
+/// The index keys of a sync, by where it stands: by state (but not for `synced`, which most are), ready in order
+/// of waiting, waiting in order of due time.
+pub(super) fn of_sync(row: &SyncRow) -> Vec<Vec<u8>> {
+    let id = row.id.as_str().as_bytes();
+    let mut keys = vec![sync_of(&row.object, &row.object_id, &row.id)];
+    if row.state != SyncState::Synced {
+        keys.push([&in_state(row.state), id].concat());
+    }
+    match row.state {
+        SyncState::Accepted => keys.push([&ready(&row.system)[..], &row.since.to_be_bytes(), b"\0", id].concat()),
+        SyncState::Retrying | SyncState::Unknown => {
+            let due = row.next_attempt_at().map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0));
+            keys.push([&waiting(&row.system)[..], &due.to_be_bytes(), b"\0", id].concat());
+        }
+        _ => {}
+    }
+    keys
+}

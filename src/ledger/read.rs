@@ -1,0 +1,365 @@
+//! Reading the ledger: entries, bodies, and the folds' rows. Quick and synchronous.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{
+    Attachment, Cursor, Entry, GroupRow, Hash, Idempotency, ItemRow, Ledger, LedgerError, ObjectRow, PartRow, Receipt,
+    SyncFilter, SyncId, SyncRow, SyncState, WorkFilter, decide, fold, keys,
+    rows::plus,
+    store::{decode, row},
+};
+use crate::domain::{ObjectId, ObjectName, SystemName};
+
+type Read<T> = Result<T, LedgerError>;
+
+impl Ledger {
+    fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Read<Option<T>> {
+        row(&*self.core().store, key)
+    }
+
+    /// The rows that an index's keys point to, as long as `want` says so; `None` from `find` skips.
+    fn scan<T>(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        mut find: impl FnMut(&[u8], &[u8]) -> Read<Option<T>>,
+    ) -> Read<Vec<T>> {
+        let mut found = Vec::new();
+        if limit > 0 {
+            self.core().store.scan(prefix, after, &mut |key, value| {
+                found.extend(find(key, value)?);
+                Ok(found.len() < limit)
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] where it is not what was written.
+    pub fn entry(&self, seq: u64) -> Read<Option<Entry>> {
+        if seq == 0 || seq > self.head() { Ok(None) } else { self.core().log.entry(seq).map(Some) }
+    }
+
+    /// Entries from a sequence on, in order.
+    ///
+    /// # Errors
+    /// As [`Self::entry`].
+    pub fn entries(&self, from: u64, limit: usize) -> Read<Vec<Entry>> {
+        (from.max(1)..=self.head()).take(limit).map(|seq| self.core().log.entry(seq)).collect()
+    }
+
+    /// What happened to an object, in order.
+    ///
+    /// # Errors
+    /// As [`Self::entry`].
+    pub fn history(&self, object: &ObjectName, id: &ObjectId) -> Read<Vec<Entry>> {
+        let prefix = keys::history_of(object, id);
+        self.scan(&prefix, None, usize::MAX, |key, _| self.core().log.entry(keys::number(key)).map(Some))
+    }
+
+    /// A body's bytes; nothing where there is none or it was erased.
+    ///
+    /// # Errors
+    /// [`LedgerError::Body`] where it is not what was written.
+    pub fn body(&self, hash: &Hash) -> Read<Option<Bytes>> {
+        self.core().bodies.read(&*self.core().store, hash)
+    }
+
+    /// A large body's file, for streaming; small ones are read with [`Self::body`].
+    #[must_use]
+    pub fn body_file(&self, hash: &Hash) -> Option<PathBuf> {
+        self.core().bodies.large(hash)
+    }
+
+    /// An object at its newest version.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn object(&self, object: &ObjectName, id: &ObjectId) -> Read<Option<ObjectRow>> {
+        self.row(&keys::object(object, id))
+    }
+
+    /// Objects of one kind, by id, after this one.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn objects(&self, object: &ObjectName, after: Option<&ObjectId>, limit: usize) -> Read<Vec<ObjectRow>> {
+        let after = after.map(|id| keys::object(object, id));
+        self.scan(&keys::objects(object), after.as_deref(), limit, |_, value| decode(value).map(Some))
+    }
+
+    /// One sync.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn sync(&self, id: &SyncId) -> Read<Option<SyncRow>> {
+        self.row(&keys::sync(id))
+    }
+
+    /// An object's syncs, by system.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn syncs_of(&self, object: &ObjectName, id: &ObjectId) -> Read<Vec<SyncRow>> {
+        let prefix = keys::syncs_of(object, id);
+        let mut rows = self.scan(&prefix, None, usize::MAX, |key, _| self.sync(&keys::sync_at_end(key)))?;
+        rows.sort_by(|a: &SyncRow, b| a.system.cmp(&b.system));
+        Ok(rows)
+    }
+
+    /// Syncs by any members of the contract's JSON, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn syncs(&self, filter: &SyncFilter) -> Read<Vec<SyncRow>> {
+        let wanted = |name: &str| filter.equal.iter().find(|(member, _)| member == name).map(|(_, text)| text.as_str());
+        let matches = |row: SyncRow| Some(row).filter(|row| has_all(&row.to_json(), &filter.equal));
+        let after = filter.after.as_ref();
+        if let Some(id) = wanted("id") {
+            let row = self.sync(&SyncId::given(id))?.and_then(matches);
+            return Ok(row.into_iter().filter(|row| after.is_none_or(|after| row.id > *after)).collect());
+        }
+        if let (Some(Ok(object)), Some(Ok(id))) =
+            (wanted("object").map(ObjectName::new), wanted("object_id").map(ObjectId::new))
+        {
+            let mut rows = self.syncs_of(&object, &id)?;
+            rows.sort_by(|a, b| a.id.cmp(&b.id));
+            let rows = rows.into_iter().filter(|row| after.is_none_or(|after| row.id > *after)).filter_map(matches);
+            return Ok(rows.take(filter.limit).collect());
+        }
+        match wanted("state").and_then(SyncState::parse) {
+            Some(state) if state != SyncState::Synced => {
+                let prefix = keys::in_state(state);
+                let after = after.map(|id| [&prefix, id.as_str().as_bytes()].concat());
+                self.scan(&prefix, after.as_deref(), filter.limit, |key, _| {
+                    Ok(self.sync(&keys::sync_at_end(key))?.and_then(matches))
+                })
+            }
+            _ => {
+                let after = after.map(keys::sync);
+                self.scan(&keys::syncs(), after.as_deref(), filter.limit, |_, value| Ok(matches(decode(value)?)))
+            }
+        }
+    }
+
+    /// The parts of a sync at its system: links, and bases of the next merge.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn parts(&self, sync: &SyncId) -> Read<Vec<PartRow>> {
+        self.scan(&keys::parts(sync), None, usize::MAX, |_, value| decode(value).map(Some))
+    }
+
+    /// Which objects' parts this resource is.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn linked_at(&self, system: &SystemName, reference: &str) -> Read<Vec<PartRow>> {
+        let prefix = keys::linked_at(system, reference);
+        self.scan(&prefix, None, usize::MAX, |key, _| {
+            let rest = std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default();
+            let Some((sync, part)) = rest.split_once('\0') else { return Ok(None) };
+            self.row(&keys::part(&SyncId::given(sync), part))
+        })
+    }
+
+    /// Where a pull stands.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn cursor(&self, system: &SystemName, resource_type: &str) -> Read<Option<Cursor>> {
+        self.row(&keys::cursor(system, resource_type))
+    }
+
+    /// What may be sent or read back now: first those that wait for nothing, oldest first, then those whose delay is
+    /// over. One sync stands for an object at a system, so there is never more than one of an object.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn due(&self, system: &SystemName, now: Timestamp, limit: usize) -> Read<Vec<SyncRow>> {
+        let of_key = |key: &[u8]| self.sync(&keys::sync_at_end(key));
+        let mut rows = self.scan(&keys::ready(system), None, limit, |key, _| of_key(key))?;
+        let left = limit - rows.len();
+        rows.extend(self.scan_waiting(system, now, left)?.0);
+        Ok(rows)
+    }
+
+    /// How long until something that waits is due; nothing where nothing waits.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn next_wait_ms(&self, system: &SystemName, now: Timestamp) -> Read<Option<u64>> {
+        Ok(self.scan_waiting(system, now, 1)?.1)
+    }
+
+    /// Those whose delay is over, and the shortest wait of the others that were looked at.
+    fn scan_waiting(&self, system: &SystemName, now: Timestamp, limit: usize) -> Read<(Vec<SyncRow>, Option<u64>)> {
+        // If the clock was set back, the order of due times says nothing: then look at all.
+        let head = self.entry(self.head())?;
+        let set_back = head.is_some_and(|head| head.at > now);
+        let (mut due, mut shortest) = (Vec::new(), None);
+        self.core().store.scan(&keys::waiting(system), None, &mut |key, _| {
+            let Some(row) = self.sync(&keys::sync_at_end(key))? else { return Ok(true) };
+            let wait = row.wait_ms(now);
+            shortest = Some(shortest.map_or(wait, |shortest: u64| shortest.min(wait)));
+            if wait > 0 {
+                return Ok(set_back);
+            }
+            if due.len() < limit {
+                due.push(row);
+            }
+            Ok(due.len() < limit)
+        })?;
+        Ok((due, shortest))
+    }
+
+    /// Syncs in state `sending`: right after a start, their outcome is unknown.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn in_flight(&self, system: &SystemName) -> Read<Vec<SyncRow>> {
+        let rows = self
+            .scan(&keys::in_state(SyncState::Sending), None, usize::MAX, |key, _| self.sync(&keys::sync_at_end(key)))?;
+        Ok(rows.into_iter().filter(|row: &SyncRow| row.system == *system).collect())
+    }
+
+    /// What was remembered under a key: the caller need not be checked again.
+    ///
+    /// # Errors
+    /// [`LedgerError::KeyReused`] where the request was another.
+    pub fn remembered(&self, key: &Idempotency) -> Read<Option<Receipt>> {
+        let memory = self.row::<fold::Memory>(&keys::remembered(&key.scope))?;
+        memory.map(|memory| decide::remembered(memory, key)).transpose()
+    }
+
+    /// Bytes that a caller left.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn attachment(&self, id: &Hash) -> Read<Option<Attachment>> {
+        self.row(&keys::attachment(id))
+    }
+
+    /// How many syncs are in which state, by system.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn counts(&self) -> Read<BTreeMap<(String, SyncState), u64>> {
+        let found = self.scan(&keys::counts(), None, usize::MAX, |key, value| {
+            let text = std::str::from_utf8(&key[2..]).unwrap_or_default();
+            let Some((system, state)) = text.split_once('\0') else { return Ok(None) };
+            Ok(SyncState::parse(state).map(|state| ((system.to_owned(), state), keys::number(value))))
+        })?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// One worklist item.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn item(&self, id: &str) -> Read<Option<ItemRow>> {
+        fold::item_seq(id).map_or(Ok(None), |seq| self.row(&keys::item(seq)))
+    }
+
+    /// Items by any members of the contract's JSON, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn items(&self, filter: &WorkFilter) -> Read<Vec<ItemRow>> {
+        let after = filter.after.as_deref().and_then(fold::item_seq).map(keys::item);
+        self.scan(&keys::items(), after.as_deref(), filter.limit, |_, value| {
+            let row: ItemRow = decode(value)?;
+            Ok(has_all(&self.item_heading(&row), &filter.equal).then_some(row))
+        })
+    }
+
+    /// Open items by cause, most first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn groups(&self) -> Read<Vec<GroupRow>> {
+        let mut groups: BTreeMap<String, GroupRow> = BTreeMap::new();
+        let items =
+            self.scan(&keys::groups(), None, usize::MAX, |key, _| self.row::<ItemRow>(&keys::item(keys::number(key))))?;
+        for item in items {
+            let group = groups.entry(item.group.clone()).or_insert_with(|| GroupRow::of(&item));
+            group.add(&item);
+        }
+        let mut groups: Vec<_> = groups.into_values().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        Ok(groups)
+    }
+
+    /// The open items of a group, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn group(&self, group: &str) -> Read<Vec<ItemRow>> {
+        self.scan(&keys::group(group), None, usize::MAX, |key, _| self.row(&keys::item(keys::number(key))))
+    }
+
+    /// An item's JSON without what lives in bodies: for lists' filters and where no patient data may show.
+    fn item_heading(&self, item: &ItemRow) -> Value {
+        let page = crate::error::page(&item.code);
+        let section = |name| page.map(|page| page.section(name).to_owned()).filter(|text| !text.is_empty());
+        let advice = page.and_then(|page| advice_for_him(page.section("What to do")));
+        json!({
+            "id": item.id, "group": item.group, "kind": item.kind, "status": item.status, "code": item.code,
+            "title": page.map_or(item.code.as_str(), |page| page.title), "what_happened": item.what_happened,
+            "who_is_affected": item.who_is_affected.clone().or_else(|| section("Who is affected")),
+            "next_step": item.next_step.clone().or(advice),
+            "object": item.object.as_ref().map(ObjectName::as_str),
+            "object_id": item.object_id.as_ref().map(ObjectId::as_str),
+            "system": item.system.as_ref().map(SystemName::as_str),
+            "sync_id": item.sync_id.as_ref().map(SyncId::as_str), "owner": item.owner,
+            "due": plus(item.created_at, item.due_ms).map(|at| at.to_string()),
+        })
+    }
+
+    /// The contract's JSON of an item, with fields and comments.
+    ///
+    /// # Errors
+    /// [`LedgerError::Body`] where a body is not what was written.
+    pub fn item_json(&self, item: &ItemRow) -> Read<Value> {
+        let mut value = self.item_heading(item);
+        let detail = item.detail.map_or(Ok(None), |hash| self.body(&hash))?;
+        let fields = detail.and_then(|bytes| crate::fhir::read(&bytes).ok()?.get_mut("fields").map(Value::take));
+        value["fields"] = fields.unwrap_or_else(|| json!([]));
+        let mut comments = Vec::new();
+        for comment in &item.comments {
+            let text = comment.body.map_or(Ok(None), |hash| self.body(&hash))?;
+            let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            comments.push(json!({"at": comment.at.to_string(), "by": comment.by, "text": text}));
+        }
+        value["comments"] = Value::Array(comments);
+        value["created_at"] = json!(item.created_at.to_string());
+        Ok(value)
+    }
+}
+
+/// The HIM professional's line of a page's advice.
+fn advice_for_him(advice: &str) -> Option<String> {
+    let line = advice.lines().find_map(|line| line.strip_prefix("**HIM:**"))?;
+    Some(line.trim().to_owned())
+}
+
+/// All members have these texts; a list has it among its own.
+fn has_all(value: &Value, wanted: &[(String, String)]) -> bool {
+    wanted.iter().all(|(name, text)| value.get(name).is_some_and(|member| says(member, text)))
+}
+
+fn says(member: &Value, text: &str) -> bool {
+    match member {
+        Value::String(member) => member == text,
+        Value::Array(members) => members.iter().any(|member| says(member, text)),
+        other => other.to_string() == text,
+    }
+}

@@ -1,0 +1,84 @@
+//! The folds in sled 0.34 (<https://docs.rs/sled/0.34.7>): the only file that knows it. Measured: its flush never calls
+//! fsync, a flipped byte makes `open` panic, after a full disk it stays failed. So it holds nothing that the log
+//! does not, and on any doubt its folder is deleted and the folds are replayed.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use super::{
+    LedgerError,
+    store::{APPLIED, Applied, Batch, Store, Visit},
+};
+
+/// Memory that sled may use for its pages.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The folds in a folder of sled's.
+pub(super) struct SledStore {
+    db: sled::Db,
+}
+
+impl SledStore {
+    /// Opens or makes the folder.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`] on any doubt, panics of sled's included.
+    pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
+        let open = || sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(200)).open();
+        let db = guard(open)?;
+        Ok(Self { db })
+    }
+}
+
+/// Runs a call into sled; its panics become errors.
+fn guard<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, LedgerError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(done) => done.map_err(|bad| LedgerError::Folds(bad.to_string())),
+        Err(_) => Err(LedgerError::Folds("sled panicked".to_owned())),
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
+        Ok(guard(|| self.db.get(key))?.map(|value| value.to_vec()))
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<(), LedgerError> {
+        let from = after.filter(|after| *after >= prefix).unwrap_or(prefix);
+        for pair in self.db.range(from.to_vec()..) {
+            let (key, value) = guard(|| pair)?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if after != Some(key.as_ref()) && !visit(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, batch: Batch, applied: Applied) -> Result<(), LedgerError> {
+        let mut changes = sled::Batch::default();
+        for (key, value) in batch {
+            match value {
+                Some(value) => changes.insert(key, value),
+                None => changes.remove(key),
+            }
+        }
+        changes.insert(APPLIED, applied.to_bytes());
+        guard(|| self.db.apply_batch(changes))
+    }
+
+    fn applied(&self) -> Result<Applied, LedgerError> {
+        let bytes = self.get(APPLIED)?;
+        bytes.map_or(Ok(Applied::NOTHING), |bytes| {
+            Applied::from_bytes(&bytes).ok_or_else(|| LedgerError::Folds("its mark cannot be read".to_owned()))
+        })
+    }
+
+    fn flush(&self) -> Result<(), LedgerError> {
+        guard(|| self.db.flush()).map(|_| ())
+    }
+}
