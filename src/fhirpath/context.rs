@@ -53,8 +53,12 @@ pub trait Terminology: Send + Sync {
 pub trait Conformance: Send + Sync {
     /// Whether the element conforms to the profile; `None` if the profile is not known (an error is then signalled).
     fn conforms_to(&self, node: Node<'_>, profile: &str) -> Option<bool>;
-    /// Whether the text of a narrative's `div` is XHTML that FHIR allows.
-    fn html(&self, text: &str) -> bool;
+    /// Whether the text of a narrative's `div` is XHTML that FHIR allows; `None` if that is not checked here (an error
+    /// is then signalled).
+    fn html(&self, text: &str) -> Option<bool> {
+        let _ = text;
+        None
+    }
 }
 
 /// How much an evaluation may do.

@@ -252,10 +252,11 @@ impl<'a> Run<'_, 'a> {
     fn html_checks(&self, source: Source<'_, 'a>) -> Answer {
         let Some(text) = self.source_text(source)? else { return Ok(None) };
         self.pay(text.len() as u64 / 64)?;
-        let Some(conformance) = self.context.conformance else {
-            return Err(Error::evaluation("htmlChecks() needs a checker of narratives, and none is at hand"));
-        };
-        Ok(Some(conformance.html(&text)))
+        self.context
+            .conformance
+            .and_then(|conformance| conformance.html(&text))
+            .map(Some)
+            .ok_or_else(|| Error::evaluation("htmlChecks() needs a checker of narratives, and none is at hand"))
     }
 
     fn comparable(&self, source: Source<'_, 'a>, other: Option<&'a Expr>) -> Answer {
