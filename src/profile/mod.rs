@@ -5,6 +5,7 @@
 mod base;
 mod binding;
 mod bundle;
+pub mod check;
 mod codes;
 mod elements;
 mod extension;
@@ -19,6 +20,7 @@ mod report;
 mod resolve;
 mod resource;
 mod say;
+pub mod search;
 mod suggest;
 mod temporal;
 mod types;

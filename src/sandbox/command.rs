@@ -1,9 +1,8 @@
 //! `liaison sandbox`: the practice EHR as a process of its own.
 
-use std::{io::Write, path::PathBuf, sync::Arc};
+use std::{io::Write, path::PathBuf};
 
 use super::{FaultError, FaultsFile, Options, StartError, spawn};
-use crate::rest::{Check, SearchModel};
 
 /// An EHR to practise with, at `/fhir`; its true history at `/_truth`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +41,7 @@ pub enum CommandError {
 ///
 /// # Errors
 /// [`CommandError`]; all of them mean "could not run" (exit 2), but a wrong faults file is bad input (exit 1).
-pub async fn run(args: Args, model: Arc<dyn SearchModel>, check: Option<Arc<dyn Check>>) -> Result<(), CommandError> {
+pub async fn run(args: Args) -> Result<(), CommandError> {
     let faults = match args.faults {
         Some(path) => match std::fs::read_to_string(&path) {
             Ok(text) => FaultsFile::parse(&text)?,
@@ -50,7 +49,7 @@ pub async fn run(args: Args, model: Arc<dyn SearchModel>, check: Option<Arc<dyn 
         },
         None => FaultsFile::default(),
     };
-    let options = Options { listen: args.listen, faults, model, check, ..Options::default() };
+    let options = Options { listen: args.listen, faults, ..Options::practice() };
     let running = spawn(options).await?;
     let mut out = std::io::stdout();
     writeln!(out, "listening http://{}", running.address).and_then(|()| out.flush()).map_err(CommandError::Stdout)?;

@@ -23,6 +23,8 @@ pub use memory::Memory;
 
 use crate::{
     clock::{SharedClock, SystemClock},
+    definitions::Definitions,
+    profile::{Validator, check::Checked, search::Search},
     rest::{Bare, Check, Request, Response, SearchModel, Server, Version},
 };
 
@@ -50,6 +52,16 @@ impl Default for Options {
             check: None,
             clock: Arc::new(SystemClock),
         }
+    }
+}
+
+impl Options {
+    /// Searches by all parameters of FHIR R4 and validates what is written.
+    #[must_use]
+    pub fn practice() -> Self {
+        let definitions = Definitions::core();
+        let validator = Arc::new(Validator::new(definitions.clone()));
+        Self { model: Arc::new(Search::new(definitions)), check: Some(Arc::new(Checked(validator))), ..Self::default() }
     }
 }
 
