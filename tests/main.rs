@@ -3,5 +3,6 @@
 mod definitions;
 mod sandbox;
 mod sandbox_faults;
+mod sandbox_practice;
 mod support;
 mod tidy;
