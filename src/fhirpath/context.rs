@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
-    item::{Collection, Node},
+    item::{Collection, Item, Node},
     model::{Inferred, Model},
     types::Type,
 };
@@ -76,6 +76,9 @@ impl Default for Budget {
     }
 }
 
+/// What `trace()` calls: the name and the items.
+pub type Trace = dyn Fn(&str, &[Item<'_>]);
+
 /// Further `%name` variables.
 pub type Variables<'a> = BTreeMap<String, Collection<'a>>;
 
@@ -101,7 +104,7 @@ pub struct Context<'a> {
     /// The zone for these.
     pub zone: Option<&'a TimeZone>,
     /// Receives `trace(name)`: name and the items.
-    pub trace: Option<&'a dyn Fn(&str, &[super::Item<'_>])>,
+    pub trace: Option<&'a Trace>,
     /// Navigating to an element that the type does not have is an error instead of empty.
     pub strict: bool,
     /// Limits.

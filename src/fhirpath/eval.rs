@@ -217,6 +217,10 @@ impl<'r, 'a> Run<'r, 'a> {
     fn chain(&self, base: Option<&'a Expr>, steps: &'a [Step], env: Env<'_, 'a>, sink: Sink<'_, 'a>) -> Flow {
         let Some(at) = steps.iter().rposition(|step| !step.streams()) else {
             return match base {
+                Some(base) if self.context.strict => {
+                    self.check_cast(base, steps)?;
+                    self.visit(base, env, &mut |item| self.stream(&item, steps, env, sink))
+                }
                 Some(base) => self.visit(base, env, &mut |item| self.stream(&item, steps, env, sink)),
                 None => {
                     let Some(this) = env.this else { return GO_ON };

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::{
-    ast::{Call, Expr},
+    ast::{Call, Expr, Step},
     convert,
     error::Error,
     eval::{Env, Flow, GO_ON, Run, STOP, Sink, Source},
@@ -138,6 +138,13 @@ impl<'a> Run<'_, 'a> {
 
     /// Skips, then takes.
     fn part(&self, source: Source<'_, 'a>, skip: usize, take: Option<usize>, sink: Sink<'_, 'a>) -> Flow {
+        let unordered = |step: Option<&Step>| match step {
+            Some(Step::Call(call)) => matches!(call.function, Function::Children | Function::Descendants),
+            _ => false,
+        };
+        if self.context.strict && unordered(source.steps.last()) {
+            return Err(Error::evaluation("children() and descendants() have no order to rely upon"));
+        }
         let mut at = 0;
         let end = take.map(|take| skip.saturating_add(take));
         let mut stopped = false;
@@ -210,8 +217,9 @@ impl<'a> Run<'_, 'a> {
             for ((left, down), (right, _)) in left.iter().zip(right) {
                 let order = match (left, right) {
                     (None, None) => Ordering::Equal,
-                    (None, Some(_)) => Ordering::Less,
-                    (Some(_), None) => Ordering::Greater,
+                    // Without a key first, also downwards
+                    (None, Some(_)) => return Ordering::Less,
+                    (Some(_), None) => return Ordering::Greater,
                     (Some(left), Some(right)) => match self.order(left, right) {
                         Ok(order) => order.unwrap_or(Ordering::Equal),
                         Err(error) => {

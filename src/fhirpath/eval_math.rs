@@ -183,8 +183,8 @@ impl<'a> Run<'_, 'a> {
         if call.function == F::Precision {
             return match &atom {
                 Item::Temporal(temporal) => Ok(Some(Item::Integer(temporal.stated_digits()))),
-                Item::Integer(value) => Ok(Some(Item::Integer(digits(Decimal::from(*value))))),
-                Item::Decimal(value) => Ok(Some(Item::Integer(digits(*value)))),
+                Item::Integer(_) => Ok(Some(Item::Integer(0))),
+                Item::Decimal(value) => Ok(Some(Item::Integer(i64::from(value.scale())))),
                 _ => mismatch(),
             };
         }
@@ -203,12 +203,6 @@ impl<'a> Run<'_, 'a> {
             },
         })
     }
-}
-
-/// Digits that are stated, of the whole and the fraction.
-fn digits(value: Decimal) -> i64 {
-    let shown = value.abs().to_string();
-    i64::try_from(shown.bytes().filter(u8::is_ascii_digit).count()).unwrap_or(0)
 }
 
 /// The least or greatest value that rounds to `value`, at `places` decimals (8 unless told, at most 28).

@@ -158,7 +158,7 @@ fn decode(text: &str, how: &str) -> Option<String> {
     let bytes = match how {
         "hex" => {
             let digits = text.as_bytes();
-            if digits.len() % 2 != 0 {
+            if !digits.len().is_multiple_of(2) {
                 return None;
             }
             let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
@@ -200,7 +200,27 @@ fn unescape(text: &str, how: &str) -> Option<String> {
                 .rev()
                 .fold(text.to_owned(), |text, (plain, escaped)| text.replace(escaped, plain.encode_utf8(&mut [0; 4]))),
         ),
-        "json" => serde_json::from_str(&format!("\"{text}\"")).ok(),
+        "json" => unescape_json(text),
         _ => None,
     }
+}
+
+/// JSON's escapes; quotes need none, since the text is the inside of a JSON string. Nothing if an escape is none.
+fn unescape_json(text: &str) -> Option<String> {
+    let mut escaped = String::with_capacity(text.len() + 2);
+    escaped.push('"');
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => {
+                escaped.push('\\');
+                escaped.push(letters.next()?);
+            }
+            '"' => escaped.push_str("\\\""),
+            control if control < ' ' => escaped.push_str(&format!("\\u{:04x}", u32::from(control))),
+            other => escaped.push(other),
+        }
+    }
+    escaped.push('"');
+    serde_json::from_str(&escaped).ok()
 }

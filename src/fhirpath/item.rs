@@ -147,6 +147,12 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The value as `toString()` gives it; none for an element with children (other than a quantity).
+    #[must_use]
+    pub fn to_text(&self) -> Option<Cow<'a, str>> {
+        super::convert::text(&self.atom())
+    }
+
     /// The place in the resource, if it is one.
     #[must_use]
     pub fn node(&self) -> Option<Node<'a>> {

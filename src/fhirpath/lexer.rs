@@ -135,10 +135,8 @@ impl<'t> Lexer<'t> {
             self.digits();
         }
         let text = &self.text[start..self.at];
-        if !fraction {
-            if let Ok(integer) = text.parse() {
-                return Ok(Token::Integer(integer));
-            }
+        if !fraction && let Ok(integer) = text.parse() {
+            return Ok(Token::Integer(integer));
         }
         match Decimal::from_str_exact(text) {
             Ok(decimal) => Ok(Token::Decimal(decimal)),

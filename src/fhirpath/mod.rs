@@ -23,6 +23,7 @@ mod model;
 mod navigate;
 mod parser;
 mod quantity;
+mod sets;
 mod temporal;
 mod types;
 mod typing;
@@ -30,7 +31,7 @@ mod ucum;
 
 use std::{fmt, sync::Arc};
 
-pub use context::{Budget, Coding, Conformance, Context, Resolved, Resolver, Terminology, Variables};
+pub use context::{Budget, Coding, Conformance, Context, Resolved, Resolver, Terminology, Trace, Variables};
 pub use error::Error;
 pub use item::{Collection, Item, Node, Quantity};
 pub use model::{Child, Choice, Inferred, Model};

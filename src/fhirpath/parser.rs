@@ -162,6 +162,13 @@ impl Parser<'_> {
         let base = self.term(&mut steps)?;
         loop {
             if self.accept(".") {
+                // US Core 3.1 writes `who.resolve().is Practitioner`: the operator, though the grammar has no such dot
+                let operator = matches!(self.peek(), Token::Identifier(name) if matches!(&**name, "is" | "as"))
+                    && matches!(self.tokens.get(self.at + 1), Some((Token::Identifier(name), _))
+                        if name.starts_with(|first: char| first.is_ascii_uppercase()));
+                if operator {
+                    break;
+                }
                 let step = self.invocation()?;
                 steps.push(step);
             } else if self.accept("[") {

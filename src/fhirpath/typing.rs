@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{
-    ast::TypeName,
+    ast::{Expr, Step, TypeName},
     error::Error,
     eval::{Flow, GO_ON, Run, STOP, Sink},
     item::{Collection, Item, Node},
+    model::Child,
     types::{Kind, Type},
 };
 
@@ -110,6 +111,17 @@ impl<'a> Run<'_, 'a> {
             }
         }
         GO_ON
+    }
+
+    /// Strict: `(x as T).name` where T has no such element.
+    pub(super) fn check_cast(&self, base: &Expr, steps: &[Step]) -> Result<(), Error> {
+        if let (Expr::As(_, type_name), Some(Step::Member(name))) = (base, steps.first())
+            && let Some(ty) = self.context.model.named(&type_name.name)
+            && matches!(self.context.model.child(ty, name), Child::Absent)
+        {
+            return Err(Error::evaluation(format!("{} has no element '{name}'", type_name.name)));
+        }
+        Ok(())
     }
 
     /// `type()`.

@@ -59,6 +59,12 @@ impl Validator {
         &self.types.definitions
     }
 
+    /// The types of the definitions, for evaluating FHIRPath.
+    #[must_use]
+    pub fn model(&self) -> &dyn crate::fhirpath::Model {
+        &self.types
+    }
+
     /// Validates one resource against its type, the profiles that it claims, and those that were asked for. Linear in
     /// the size of the resource; does no I/O.
     #[must_use]
