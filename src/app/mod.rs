@@ -31,6 +31,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Run {
     match command {
+        Command::Ledger(args) => crate::cli::ledger::run(&args),
         Command::Profiles(args) => crate::cli::profiles::run(&args),
         Command::Push(args) => crate::cli::push::run(&args),
         Command::Serve(_) => Err(CouldNotRun::new("`serve` is not available yet", "")),

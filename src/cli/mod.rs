@@ -3,6 +3,7 @@
 //! gateway (`serve`, `demo`) are parsed here and run by `app`.
 
 pub mod input;
+pub mod ledger;
 pub mod profiles;
 pub mod push;
 pub mod serve;
@@ -88,6 +89,8 @@ pub struct Cli {
 /// The commands. Whoever lands one adds its line here and its arm in `app::run`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Verify, export, show or rebuild a ledger, offline.
+    Ledger(ledger::Args),
     /// Make the core pack, install packages of profiles, list them.
     Profiles(profiles::Args),
     /// Send internal objects to a running gateway.

@@ -87,6 +87,11 @@ impl Bodies {
         Ok(this)
     }
 
+    /// Only looks: makes and removes nothing.
+    pub(super) fn look(ledger: &Path) -> Self {
+        Self { folder: ledger.join("bodies"), segments: RwLock::default() }
+    }
+
     fn segment_path(&self, segment: u32) -> PathBuf {
         self.folder.join(format!("{segment:08}.bodies"))
     }
@@ -189,12 +194,15 @@ impl Bodies {
 
     /// A body's bytes, checked against its name; nothing where there is none or it was erased.
     pub(super) fn read(&self, store: &dyn Store, hash: &Hash) -> Result<Option<Bytes>, LedgerError> {
-        let bytes = match store.get(&keys::body(hash))?.as_deref().and_then(Place::from_bytes) {
-            Some(place) => self.at(place)?,
-            None => match self.large(hash) {
-                Some(path) => fs::read(&path).map_err(|source| io_error("read", &path, source))?,
-                None => return Ok(None),
-            },
+        self.read_at(store.get(&keys::body(hash))?.as_deref().and_then(Place::from_bytes), hash)
+    }
+
+    /// [`Self::read`] for who knows the place.
+    pub(super) fn read_at(&self, place: Option<Place>, hash: &Hash) -> Result<Option<Bytes>, LedgerError> {
+        let bytes = match (place, self.large(hash)) {
+            (Some(place), _) => self.at(place)?,
+            (None, Some(path)) => fs::read(&path).map_err(|source| io_error("read", &path, source))?,
+            (None, None) => return Ok(None),
         };
         if Hash::of(&bytes) == *hash {
             return Ok(Some(bytes.into()));
@@ -204,7 +212,10 @@ impl Bodies {
 
     fn at(&self, place: Place) -> Result<Vec<u8>, LedgerError> {
         let mut bytes = vec![0; place.length as usize];
-        let read = self.segment(place.segment)?.read_exact_at(&mut bytes, place.offset);
+        let known =
+            self.segments.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&place.segment).cloned();
+        let file = known.map_or_else(|| File::open(self.segment_path(place.segment)).map(Arc::new), Ok);
+        let read = file.and_then(|file| file.read_exact_at(&mut bytes, place.offset));
         read.map_err(|source| io_error("read", &self.segment_path(place.segment), source))?;
         Ok(bytes)
     }

@@ -288,3 +288,18 @@ impl Fact {
         }
     }
 }
+
+impl Fact {
+    /// The worklist item that a person acted on.
+    #[must_use]
+    pub fn item(&self) -> Option<&str> {
+        match self {
+            Self::Assigned { item, .. }
+            | Self::Commented { item }
+            | Self::Retried { item, .. }
+            | Self::Resolved { item, .. }
+            | Self::Dismissed { item } => Some(item),
+            _ => None,
+        }
+    }
+}

@@ -15,6 +15,7 @@
 //! `in_flight(&SystemName) -> Vec<SyncRow>` (state `sending`: after a start, unknown), `item(id)`, `items(&WorkFilter)`,
 //! `groups()`, `item_json(&ItemRow)`, `remembered(&Idempotency) -> Option<Receipt>`, `attachment(&Hash)`, `counts()`.
 
+mod audit;
 mod bodies;
 mod checkpoint;
 mod commit;
@@ -37,6 +38,7 @@ mod scan;
 mod sled;
 mod store;
 
+pub use audit::{Audit, Verified, rebuild};
 pub use bodies::INLINE_LIMIT;
 pub use entry::{Draft, Entry, Remembering};
 pub use error::LedgerError;

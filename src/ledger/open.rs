@@ -47,7 +47,10 @@ pub(super) fn lock(ledger: &Path) -> Result<File, LedgerError> {
 
 /// Opens the ledger with its folds in sled.
 pub(super) fn open(ledger: &Path) -> Result<Opened, LedgerError> {
-    let lock = lock(ledger)?;
+    open_locked(ledger, lock(ledger)?)
+}
+
+pub(super) fn open_locked(ledger: &Path, lock: File) -> Result<Opened, LedgerError> {
     let path = ledger.join("folds");
     match SledStore::open(&path).and_then(|store| with_store(ledger, Arc::new(store))) {
         Ok((log, bodies, store, tip, front)) => Ok(Opened { lock, log, bodies, store, tip, front }),
