@@ -1,7 +1,9 @@
 //! The ledger's tests: flows through the folds, groups and conditions, crashes and damage.
 
+mod audits;
 mod crash;
 mod flow;
+mod kill;
 
 use std::{
     io,
