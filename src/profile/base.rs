@@ -87,7 +87,8 @@ impl Maker<'_> {
         }
         let required = (0..elements.len()).filter(|at| elements[*at].min > 0).map(small).collect();
         let invariants = self.invariants(at);
-        Node { ty, declared: declared.into(), keys, elements, required, invariants, model }
+        let by_name = elements.iter().enumerate().map(|(at, element)| (element.name.clone(), small(at))).collect();
+        Node { ty, declared: declared.into(), keys, by_name, elements, required, invariants, model }
     }
 
     fn invariants(&mut self, at: usize) -> Vec<Invariant> {

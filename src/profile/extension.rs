@@ -38,9 +38,10 @@ impl<'a> Walk<'a> {
         }
         self.example_url(url, &at);
         let (plain, version) = url.split_once('|').map_or((url, None), |(plain, version)| (plain, Some(version)));
-        let Some(definition) = self.types.definitions.structure(plain) else {
+        let Some(profile) = self.validator.profile_plan(plain) else {
             return self.unknown_extension(plain, place);
         };
+        let definition = Arc::clone(&profile.structure);
         if version.is_some() {
             let text = "the URL of an extension must not contain a version";
             self.raise(&at, None, Say::error("invalid", "extension-url", text));
@@ -60,7 +61,7 @@ impl<'a> Walk<'a> {
         }
         self.extension_context(&definition, place, scope);
         let focus = Node::new(Some(value), None, self.types.root("Extension"));
-        self.structure_profile(&definition, focus, place, scope);
+        self.plan(&profile, focus, place, scope);
     }
 
     fn unknown_extension(&mut self, url: &str, place: &Place<'_>) {

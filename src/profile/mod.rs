@@ -30,27 +30,35 @@ pub use options::{BestPractice, ContainedPolicy, Options, ReferencePolicy};
 pub use primitive::Primitive;
 pub use report::{Issue, Report};
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use crate::{
     definitions::Definitions,
     error::{Category, Explained},
     fhir::Value,
 };
+use overlay::ProfilePlan;
 use types::Types;
 use walk::Walk;
+
+/// Names of unknown profiles are remembered up to this many, so that nobody can fill the memory with them.
+const MOST_PROFILES: usize = 4096;
 
 /// Validates resources against the definitions at hand. Plans are compiled when first needed and kept; one validator
 /// serves many threads.
 pub struct Validator {
     types: Types,
+    profiles: RwLock<HashMap<String, Option<Arc<ProfilePlan>>>>,
 }
 
 impl Validator {
     /// A validator over these definitions; cheap, nothing is compiled yet.
     #[must_use]
     pub fn new(definitions: Arc<Definitions>) -> Self {
-        Self { types: Types::new(definitions) }
+        Self { types: Types::new(definitions), profiles: RwLock::default() }
     }
 
     /// The definitions that it validates against.
@@ -72,6 +80,20 @@ impl Validator {
         let mut walk = Walk::new(self, resource, options);
         walk.root_resource(resource);
         walk.finish()
+    }
+
+    /// The plan of a profile (or a type, which demands nothing beyond itself), compiled once.
+    pub(crate) fn profile_plan(&self, canonical: &str) -> Option<Arc<ProfilePlan>> {
+        if let Some(known) = self.profiles.read().unwrap_or_else(PoisonError::into_inner).get(canonical) {
+            return known.clone();
+        }
+        let structure = self.types.definitions.structure(canonical);
+        let made = structure.map(|structure| Arc::new(ProfilePlan::compile(&self.types, structure)));
+        let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
+        if profiles.len() < MOST_PROFILES || made.is_some() {
+            profiles.insert(canonical.to_owned(), made.clone());
+        }
+        made
     }
 
     /// Whether a resource conforms to a profile; none if the profile is not known.

@@ -138,6 +138,8 @@ pub struct Node {
     pub declared: Box<str>,
     /// JSON properties.
     pub keys: Names<Key>,
+    /// Elements by FHIRPath's name.
+    pub by_name: Names<u16>,
     /// Elements in order.
     pub elements: Vec<Element>,
     /// Elements that must be there.

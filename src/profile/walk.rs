@@ -1,6 +1,8 @@
 //! The one walk over a resource against its base types: unknown elements, cardinality, JSON shapes, choices. Owns what
 //! is raised. Type-specific checks are in the files beside; profiles are laid over afterwards (`overlay`).
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::{
@@ -53,13 +55,17 @@ pub struct Walk<'a> {
     pub index: Index<'a>,
     /// References to fragments within the resource that is walked: contained resource they stand in, and fragment.
     pub fragments: Vec<(Option<usize>, &'a str)>,
+    /// Profiles that are being checked: address of the value, address of the plan.
+    pub active: Vec<(usize, usize)>,
+    /// Whether a value (by address) meets a profile.
+    pub met: HashMap<(usize, String), bool>,
 }
 
 impl<'a> Walk<'a> {
     /// Starts a validation.
     pub fn new(validator: &'a Validator, root: &'a Value, options: &'a Options) -> Self {
         let types = &validator.types;
-        Self { validator, types, root, options, issues: Vec::new(), index: Index::default(), fragments: Vec::new() }
+        Self { validator, types, root, options, issues: Vec::new(), index: Index::default(), fragments: Vec::new(), active: Vec::new(), met: HashMap::new() }
     }
 
     /// What was found, each issue once.

@@ -1,0 +1,93 @@
+//! The children of a place by FHIRPath's names, with their types: lists taken apart, choices found.
+
+use serde_json::Value;
+use smallvec::SmallVec;
+
+use crate::{
+    fhir::resource_type,
+    fhirpath::{Kind, Node},
+    profile::{
+        place::{Place, What},
+        types::{Alternative, Element, Types},
+    },
+};
+
+/// One child.
+#[derive(Clone, Copy)]
+pub struct Item<'a> {
+    /// Value, extensions, type (of a resource: its own).
+    pub node: Node<'a>,
+    /// Base definition.
+    pub element: &'a Element,
+    /// The type it has.
+    pub alternative: &'a Alternative,
+    /// Index in its list.
+    pub index: Option<usize>,
+}
+
+impl<'a> Item<'a> {
+    /// Its type's name; of a resource its `resourceType`.
+    pub fn code(&self) -> &'a str {
+        match self.node.value() {
+            Some(value) if self.alternative.ty.kind == Kind::Resource => {
+                resource_type(value).unwrap_or(&self.alternative.code)
+            }
+            _ => &self.alternative.code,
+        }
+    }
+
+    /// Its place below `parent`.
+    pub fn place<'p>(&'p self, parent: &'p Place<'p>) -> Place<'p> {
+        let chosen = self.element.choice.then_some(&*self.alternative.code);
+        let what = What { path: &self.element.path, code: &self.alternative.code };
+        parent.member(&self.alternative.key, &self.element.name, chosen, self.index, what)
+    }
+}
+
+/// A place's children.
+pub type Items<'a> = SmallVec<[Item<'a>; 4]>;
+
+/// The children called `name`.
+pub fn children<'a>(types: &'a Types, parent: Node<'a>, name: &str) -> Items<'a> {
+    let mut found = Items::new();
+    let Some((_, node)) = types.content(parent.ty()) else { return found };
+    let Some(element) = node.by_name.get(name).map(|at| &node.elements[usize::from(*at)]) else {
+        return found;
+    };
+    // The members of a primitive (its extensions) stand in its sibling.
+    let members = parent.value().and_then(Value::as_object).or_else(|| parent.sibling().and_then(Value::as_object));
+    let Some(members) = members else { return found };
+    for alternative in &element.types {
+        let value = members.get(&*alternative.key);
+        let sibling = alternative.primitive.and_then(|_| members.get(&format!("_{}", alternative.key)));
+        if value.is_none() && sibling.is_none() {
+            continue;
+        }
+        let (values, siblings) = (list(value), list(sibling));
+        let is_list = matches!(value, Some(Value::Array(_))) || matches!(sibling, Some(Value::Array(_)));
+        for index in 0..values.len().max(siblings.len()) {
+            let value = values.get(index).filter(|value| !value.is_null());
+            let sibling = siblings.get(index).filter(|sibling| !sibling.is_null());
+            if value.is_none() && sibling.is_none() {
+                continue;
+            }
+            let ty = match value {
+                Some(value) if alternative.ty.kind == Kind::Resource => {
+                    resource_type(value).map_or(alternative.ty, |name| types.root(name))
+                }
+                _ => alternative.ty,
+            };
+            let node = Node::new(value, sibling, ty);
+            found.push(Item { node, element, alternative, index: is_list.then_some(index) });
+        }
+    }
+    found
+}
+
+fn list(value: Option<&Value>) -> &[Value] {
+    match value {
+        None => &[],
+        Some(Value::Array(items)) => items,
+        Some(one) => std::slice::from_ref(one),
+    }
+}
