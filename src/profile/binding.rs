@@ -96,7 +96,7 @@ impl<'a> Walk<'a> {
     pub fn binding(
         &mut self,
         structure: &Structure,
-        bound: &'a Bound,
+        bound: &Bound,
         special: Special,
         value: &Value,
         place: &Place<'_>,
@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn bound(&mut self, structure: &Structure, bound: &'a Bound, special: Special, value: &Value, place: &Place<'_>) {
+    fn bound(&mut self, structure: &Structure, bound: &Bound, special: Special, value: &Value, place: &Place<'_>) {
         let definitions = &self.types.definitions;
         let Some(set) = bound.value_set(definitions) else {
             if bound.strength != Strength::Preferred {

@@ -36,17 +36,11 @@ impl<'a> Walk<'a> {
             return;
         };
         let (Some(display), Some(right)) = (display, &concept.display) else { return };
-        let same = |other: &str| normal(other) == normal(display);
-        if !same(right) && !concept.designations.iter().any(|other| same(other)) {
+        if !concept.is_called(display) {
             let text = format!("the display is not that of the code in {}; it is '{right}'", system.url);
             let fix = Some(format!("write \"display\": \"{right}\""));
             let say = Say::error("invalid", "display", text);
             self.raise_with_fix(&place.plain("display", None), None, say, fix);
         }
     }
-}
-
-/// Displays are compared without regard to case and white space.
-fn normal(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Options, Validator, bundle::Index, types::Types};
 use crate::{
     definitions::{Definitions, Membership},
-    fhir::Reference,
+    fhir::{Reference, xhtml},
     fhirpath::{Coding, Conformance, Node, Resolved, Resolver, Terminology},
 };
 
@@ -60,5 +60,9 @@ pub struct Profiles<'w> {
 impl Conformance for Profiles<'_> {
     fn conforms_to(&self, node: Node<'_>, profile: &str) -> Option<bool> {
         self.validator.conforms(node.value()?, profile, self.options)
+    }
+
+    fn html(&self, text: &str) -> Option<bool> {
+        Some(xhtml::is_safe(text))
     }
 }

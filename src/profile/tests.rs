@@ -73,3 +73,8 @@ fn contained_and_references() {
         "Patient.managingOrganization",
     );
 }
+#[test]
+fn codes() {
+    one(r#"{"resourceType":"Patient","gender":"femal"}"#, "binding", "Patient.gender");
+    one(r#"{"resourceType":"Patient","contact":[{"gender":"male"}]}"#, "pat-1", "Patient.contact[0]");
+}

@@ -65,7 +65,17 @@ impl<'a> Walk<'a> {
     /// Starts a validation.
     pub fn new(validator: &'a Validator, root: &'a Value, options: &'a Options) -> Self {
         let types = &validator.types;
-        Self { validator, types, root, options, issues: Vec::new(), index: Index::default(), fragments: Vec::new(), active: Vec::new(), met: HashMap::new() }
+        Self {
+            validator,
+            types,
+            root,
+            options,
+            issues: Vec::new(),
+            index: Index::default(),
+            fragments: Vec::new(),
+            active: Vec::new(),
+            met: HashMap::new(),
+        }
     }
 
     /// What was found, each issue once.

@@ -27,7 +27,11 @@ impl<'a> Walk<'a> {
     pub fn profile(&mut self, canonical: &str, focus: Node<'a>, place: &Place<'_>, scope: &Scope<'a>, asked: bool) {
         let Some(plan) = self.validator.profile_plan(canonical) else {
             let text = format!("the profile {} is not at hand, so it was not checked", suggest::name(canonical));
-            let say = if asked { Say::error("not-found", "profile", text) } else { Say::warning("not-found", "profile", text) };
+            let say = if asked {
+                Say::error("not-found", "profile", text)
+            } else {
+                Say::warning("not-found", "profile", text)
+            };
             return self.raise(place, None, say);
         };
         let own = self.types.name(focus.ty());
@@ -87,7 +91,14 @@ impl<'a> Walk<'a> {
     }
 
     /// What is demanded of a value itself, and below it.
-    fn node_demand(&mut self, structure: &Structure, demand: &Demand, focus: Node<'a>, place: &Place<'_>, scope: &Scope<'a>) {
+    fn node_demand(
+        &mut self,
+        structure: &Structure,
+        demand: &Demand,
+        focus: Node<'a>,
+        place: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
         self.invariants(structure, &demand.invariants, focus, place, scope);
         if let Some(value) = focus.value() {
             self.values(structure, demand, focus, value, place);
@@ -98,7 +109,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn values(&mut self, structure: &Structure, demand: &Demand, focus: Node<'a>, value: &'a serde_json::Value, place: &Place<'_>) {
+    fn values(
+        &mut self,
+        structure: &Structure,
+        demand: &Demand,
+        focus: Node<'a>,
+        value: &'a serde_json::Value,
+        place: &Place<'_>,
+    ) {
         if let Some(fixed) = &demand.fixed
             && !value::is_fixed(fixed, value)
         {
@@ -126,23 +144,41 @@ impl<'a> Walk<'a> {
             let text = format!("{} is longer than the {length} characters that the profile allows", demand.id);
             self.raise(place, Some(structure), Say::error("too-long", "max-length", text));
         }
-        let sides = [(&demand.min_value, Ordering::Less, "less", "least"), (&demand.max_value, Ordering::Greater, "greater", "most")];
+        let sides = [
+            (&demand.min_value, Ordering::Less, "less", "least"),
+            (&demand.max_value, Ordering::Greater, "greater", "most"),
+        ];
         for (bound, wrong, word, limit) in sides {
             let Some(bound) = bound else { continue };
             let say = match value::compare(bound, value) {
                 Some(ordering) if ordering == wrong => {
-                    let text = format!("{} is {word} than the {limit} that the profile allows: {}", demand.id, shown(&bound.value));
+                    let text = format!(
+                        "{} is {word} than the {limit} that the profile allows: {}",
+                        demand.id,
+                        shown(&bound.value)
+                    );
                     Say::error("value", if wrong == Ordering::Less { "min-value" } else { "max-value" }, text)
                 }
                 Some(_) => continue,
-                None => Say::information("not-supported", "not-checked", format!("{} cannot be compared with the profile's bound", demand.id)),
+                None => Say::information(
+                    "not-supported",
+                    "not-checked",
+                    format!("{} cannot be compared with the profile's bound", demand.id),
+                ),
             };
             self.raise(place, Some(structure), say);
         }
     }
 
     /// What is demanded of all the items of an element.
-    fn list_demand(&mut self, structure: &Structure, demand: &Demand, items: &Items<'a>, parent: &Place<'_>, scope: &Scope<'a>) {
+    fn list_demand(
+        &mut self,
+        structure: &Structure,
+        demand: &Demand,
+        items: &Items<'a>,
+        parent: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
         let count = items.len();
         if count < usize::try_from(demand.min).unwrap_or(0) {
             let text = format!("{} is required {} time(s) but found {count} time(s)", demand.id, demand.min);
@@ -169,11 +205,20 @@ impl<'a> Walk<'a> {
     }
 
     /// What is demanded of one item.
-    pub(super) fn item_demand(&mut self, structure: &Structure, demand: &Demand, item: &Item<'a>, parent: &Place<'_>, scope: &Scope<'a>) {
+    pub(super) fn item_demand(
+        &mut self,
+        structure: &Structure,
+        demand: &Demand,
+        item: &Item<'a>,
+        parent: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
         let place = item.place(parent);
         let code = item.code();
         if let Some(codes) = &demand.types
-            && !codes.iter().any(|allowed| &**allowed == code || self.types.is_a(item.node.ty(), self.types.root(allowed)))
+            && !codes
+                .iter()
+                .any(|allowed| &**allowed == code || self.types.is_a(item.node.ty(), self.types.root(allowed)))
         {
             let text = format!("{} must be of type {}, not {code}", demand.id, codes.join(" or "));
             return self.raise(&place, Some(structure), Say::error("structure", "type", text));
@@ -202,7 +247,14 @@ impl<'a> Walk<'a> {
     }
 
     /// A reference's target must be of the right type and, where it is at hand, meet one of the profiles.
-    fn target_profiles(&mut self, structure: &Structure, targets: &[String], node: Node<'a>, place: &Place<'_>, scope: &Scope<'a>) {
+    fn target_profiles(
+        &mut self,
+        structure: &Structure,
+        targets: &[String],
+        node: Node<'a>,
+        place: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
         let Some(value) = node.value() else { return };
         let text = value.get("reference").and_then(serde_json::Value::as_str);
         let led = text.and_then(|text| self.follow(text, scope));
@@ -227,7 +279,8 @@ impl<'a> Walk<'a> {
             .iter()
             .filter(|target| {
                 self.validator.profile_plan(target).is_some_and(|plan| {
-                    plan.structure.type_name == kind || self.types.is_a(inner.resource.ty(), self.types.root(&plan.structure.type_name))
+                    plan.structure.type_name == kind
+                        || self.types.is_a(inner.resource.ty(), self.types.root(&plan.structure.type_name))
                 })
             })
             .collect();
@@ -235,7 +288,8 @@ impl<'a> Walk<'a> {
             return self.target_type(targets, kind, place);
         }
         if !fitting.iter().any(|target| self.meets(target, inner.resource, place, &inner)) {
-            let text = format!("the {kind} that this leads to meets none of the profiles asked for: {}", targets.join(", "));
+            let text =
+                format!("the {kind} that this leads to meets none of the profiles asked for: {}", targets.join(", "));
             self.raise(place, Some(structure), Say::error("structure", "target-profile", text));
         }
     }

@@ -5,11 +5,7 @@ use std::sync::Arc;
 use super::{Demand, ProfilePlan, Slice, Slicing, discriminator};
 use crate::{
     definitions::{Constraint, Element, Rules, Structure, TypeRef},
-    profile::{
-        binding::Bound,
-        invariant::Invariant,
-        types::Types,
-    },
+    profile::{binding::Bound, invariant::Invariant, types::Types},
 };
 
 /// An element in some structure.
@@ -117,7 +113,8 @@ impl Maker<'_> {
         let roots: Vec<Arc<Structure>> =
             element.types.iter().filter_map(|ty| self.types.definitions.base_type(&ty.code)).collect();
         let known = |constraint: &Arc<Constraint>| {
-            let same = |other: &Arc<Constraint>| other.key == constraint.key && other.expression == constraint.expression;
+            let same =
+                |other: &Arc<Constraint>| other.key == constraint.key && other.expression == constraint.expression;
             plain.is_some_and(|plain| plain.constraints.iter().any(same))
                 || roots.iter().any(|root| root.elements.first().is_some_and(|root| root.constraints.iter().any(same)))
         };
@@ -186,7 +183,11 @@ impl Maker<'_> {
 /// A re-slice whose slicing says nothing takes that of the list.
 fn outer_slicing(structure: &Structure, at: usize) -> Option<crate::definitions::Slicing> {
     let path = &structure.elements[at].path;
-    structure.elements[..at].iter().rev().filter(|element| element.path == *path).find_map(|element| element.slicing.clone())
+    structure.elements[..at]
+        .iter()
+        .rev()
+        .filter(|element| element.path == *path)
+        .find_map(|element| element.slicing.clone())
 }
 
 fn types_of(demand: &mut Demand, element: &Element, plain: Option<&Element>) {

@@ -104,7 +104,11 @@ fn parse(path: &str) -> Option<Vec<Step>> {
 ///
 /// # Errors
 /// Why the slice cannot be told.
-pub fn tests(types: &Types, slice: &Cursor, discriminators: &[definitions::Discriminator]) -> Result<Vec<Test>, String> {
+pub fn tests(
+    types: &Types,
+    slice: &Cursor,
+    discriminators: &[definitions::Discriminator],
+) -> Result<Vec<Test>, String> {
     if discriminators.is_empty() {
         return Err("its slicing has no discriminator".to_owned());
     }
@@ -216,7 +220,9 @@ fn stated_below(types: &Types, cursor: &Cursor, path: &[Step], made: &mut Vec<Te
     if let Some(binding) = element.binding.as_ref().filter(|binding| binding.strength == Strength::Required)
         && depth == 0
     {
-        made.extend(Bound::new(binding).map(|bound| Test { path: path.to_vec(), wanted: Wanted::Code(Box::new(bound)) }));
+        made.extend(
+            Bound::new(binding).map(|bound| Test { path: path.to_vec(), wanted: Wanted::Code(Box::new(bound)) }),
+        );
         return;
     }
     if depth == 0
@@ -239,7 +245,8 @@ fn walk(types: &Types, cursor: &Cursor, step: &Step) -> Vec<Cursor> {
         }
         Step::Extension(url) => {
             let Some(list) = cursor.child(types, "extension", None) else { return Vec::new() };
-            let slices = list.structure.slices(list.at).iter().map(|at| Cursor { structure: list.structure.clone(), at: *at });
+            let slices =
+                list.structure.slices(list.at).iter().map(|at| Cursor { structure: list.structure.clone(), at: *at });
             slices
                 .filter(|slice| {
                     let fixed = slice.child(types, "url", None).and_then(|child| child.element().fixed.clone());

@@ -66,7 +66,14 @@ impl<'a> Walk<'a> {
         self.raise(at, Some(structure), Say::error_if(sure, "structure", "slice-closed", text));
     }
 
-    fn slice(&mut self, structure: &Structure, slice: &Slice, members: &[Item<'a>], parent: &Place<'_>, scope: &Scope<'a>) {
+    fn slice(
+        &mut self,
+        structure: &Structure,
+        slice: &Slice,
+        members: &[Item<'a>],
+        parent: &Place<'_>,
+        scope: &Scope<'a>,
+    ) {
         let demand = &slice.demand;
         let count = members.len();
         if count < usize::try_from(demand.min).unwrap_or(0) && slice.tests.is_some() {
@@ -111,11 +118,15 @@ impl<'a> Walk<'a> {
                     codes.iter().any(|code| code == name || self.types.is_a(ty, self.types.root(code)))
                 })
             }
-            Wanted::Profile(profiles) => found.iter().any(|(node, scope)| {
-                profiles.iter().any(|profile| self.meets(profile, *node, parent, scope))
-            }),
-            Wanted::Fixed(fixed) => found.iter().any(|(node, _)| node.value().is_some_and(|it| value::is_fixed(fixed, it))),
-            Wanted::Pattern(pattern) => found.iter().any(|(node, _)| node.value().is_some_and(|it| value::fits(pattern, it))),
+            Wanted::Profile(profiles) => found
+                .iter()
+                .any(|(node, scope)| profiles.iter().any(|profile| self.meets(profile, *node, parent, scope))),
+            Wanted::Fixed(fixed) => {
+                found.iter().any(|(node, _)| node.value().is_some_and(|it| value::is_fixed(fixed, it)))
+            }
+            Wanted::Pattern(pattern) => {
+                found.iter().any(|(node, _)| node.value().is_some_and(|it| value::fits(pattern, it)))
+            }
             Wanted::Code(bound) => found.iter().any(|(node, _)| {
                 let set = bound.value_set(&self.types.definitions);
                 let special = Special::of(self.types.name(node.ty()));

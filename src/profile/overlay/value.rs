@@ -34,7 +34,8 @@ pub fn compare(bound: &TypedValue, value: &Value) -> Option<Ordering> {
         (Value::Object(bound), Value::Object(value)) => {
             let same = |name: &str| bound.get(name) == value.get(name);
             let unit = if bound.contains_key("code") { same("code") && same("system") } else { same("unit") };
-            let (Some(Value::Number(bound)), Some(Value::Number(value))) = (bound.get("value"), value.get("value")) else {
+            let (Some(Value::Number(bound)), Some(Value::Number(value))) = (bound.get("value"), value.get("value"))
+            else {
                 return None;
             };
             if !unit {
@@ -71,7 +72,8 @@ mod tests {
     #[test]
     fn patterns_and_bounds() {
         let json = |text| read_str(text).unwrap();
-        let concept = json(r#"{"coding":[{"system":"s","code":"a"},{"system":"s","code":"b","display":"B"}],"text":"x"}"#);
+        let concept =
+            json(r#"{"coding":[{"system":"s","code":"a"},{"system":"s","code":"b","display":"B"}],"text":"x"}"#);
         assert!(fits(&json(r#"{"coding":[{"code":"b"}]}"#), &concept));
         assert!(!fits(&json(r#"{"coding":[{"code":"c"}]}"#), &concept));
         assert!(!is_fixed(&json(r#"{"coding":[{"code":"b"}]}"#), &concept));
