@@ -2,6 +2,7 @@
 
 mod definitions;
 mod fhirpath_suite;
+mod objects;
 mod sandbox;
 mod sandbox_faults;
 mod sandbox_practice;
