@@ -25,11 +25,14 @@ const GROUP: usize = 512;
 /// Bytes of bodies in one group, about.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
 
+/// Who waits for the outcome.
+type Asker = oneshot::Sender<Result<Outcome, LedgerError>>;
+
 /// A proposal, its bodies with their names, and who waits for it.
 pub(super) struct Job {
     pub proposal: Proposal,
     pub bodies: Vec<(Hash, Bytes)>,
-    pub answer: oneshot::Sender<Result<Outcome, LedgerError>>,
+    pub answer: Asker,
 }
 
 impl Job {
@@ -56,7 +59,7 @@ struct Group<'s> {
     ends: Vec<u64>,
     records: Vec<u8>,
     tip: Tip,
-    answers: Vec<(oneshot::Sender<Result<Outcome, LedgerError>>, Result<Outcome, LedgerError>)>,
+    answers: Vec<(Asker, Result<Outcome, LedgerError>)>,
 }
 
 impl Writer {

@@ -33,10 +33,13 @@ mod media;
 mod open;
 mod proposal;
 mod read;
+mod receive;
 mod rows;
 mod scan;
-mod sled;
+#[path = "sled.rs"]
+mod sled_store;
 mod store;
+mod work;
 
 pub use audit::{Audit, Verified, rebuild};
 pub use bodies::INLINE_LIMIT;
@@ -47,10 +50,9 @@ pub use hash::Hash;
 pub use ledger::{Ledger, Options};
 pub use media::{Disk, Media};
 pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
-pub use rows::{
-    Attachment, Comment, Cursor, GroupRow, InFlight, ItemRow, ItemStatus, ObjectRow, PartRow, SyncFilter, SyncId,
-    SyncRow, SyncState, WorkFilter,
-};
+pub use receive::{Received, Receiving};
+pub use rows::{Attachment, Cursor, InFlight, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
+pub use work::{Comment, GroupRow, ItemRow, ItemStatus, WorkFilter};
 
 #[cfg(test)]
 mod memory;

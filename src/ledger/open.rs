@@ -16,7 +16,7 @@ use super::{
     log::{Log, Segment},
     media::{folder, io_error},
     scan::{self, End, Tip},
-    sled::SledStore,
+    sled_store::SledStore,
     store::{Applied, Batch, Store, View},
 };
 

@@ -360,6 +360,8 @@ fn says(member: &Value, text: &str) -> bool {
     match member {
         Value::String(member) => member == text,
         Value::Array(members) => members.iter().any(|member| says(member, text)),
-        other => other.to_string() == text,
+        Value::Number(member) => member.as_str() == text,
+        Value::Bool(member) => text == if *member { "true" } else { "false" },
+        Value::Null | Value::Object(_) => false,
     }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Hash, ItemKind};
+use super::Hash;
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
 /// A sync's id: one object at one system, the same for all versions; a UUIDv5 of the three names.
@@ -273,144 +273,6 @@ pub struct Attachment {
     pub seq: u64,
 }
 
-/// An item's standing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ItemStatus {
-    /// Nobody has it.
-    Open,
-    /// Somebody has it.
-    Assigned,
-    /// Done.
-    Resolved,
-    /// Nothing needed doing.
-    Dismissed,
-}
-
-impl ItemStatus {
-    /// A person may still act on it.
-    #[must_use]
-    pub const fn is_open(self) -> bool {
-        matches!(self, Self::Open | Self::Assigned)
-    }
-}
-
-/// One comment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Comment {
-    /// When.
-    #[serde(with = "stamp")]
-    pub at: Timestamp,
-    /// Who.
-    pub by: String,
-    /// The text's body.
-    pub body: Option<Hash>,
-}
-
-/// One worklist item, without the texts that live in pages and bodies (`Ledger::item_json` joins them).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ItemRow {
-    /// `w-` and the sequence of the entry that opened it.
-    pub id: String,
-    /// Items of one cause share it.
-    pub group: String,
-    /// Why a person is asked.
-    pub kind: ItemKind,
-    /// Its standing.
-    pub status: ItemStatus,
-    /// What went wrong.
-    pub code: String,
-    /// What happened, in a plain sentence.
-    pub what_happened: String,
-    /// Where the page is too general.
-    pub who_is_affected: Option<String>,
-    /// Where the page is too general.
-    pub next_step: Option<String>,
-    /// Which kind of object.
-    pub object: Option<ObjectName>,
-    /// Which object.
-    pub object_id: Option<ObjectId>,
-    /// Where.
-    pub system: Option<SystemName>,
-    /// Which sync.
-    pub sync_id: Option<SyncId>,
-    /// What it is about where there is no sync.
-    pub subject: Option<String>,
-    /// Who has it.
-    pub owner: Option<String>,
-    /// Deadline, from `created_at`, in milliseconds.
-    pub due_ms: u64,
-    /// The body that holds the fields.
-    pub detail: Option<Hash>,
-    /// For a conflict: what the system holds.
-    pub theirs: Vec<super::Remote>,
-    /// In order.
-    pub comments: Vec<Comment>,
-    /// The entry that opened it.
-    pub created_seq: u64,
-    /// When.
-    #[serde(with = "stamp")]
-    pub created_at: Timestamp,
-    /// The entry that last changed it.
-    pub seq: u64,
-}
-
-/// Open items of one cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupRow {
-    /// The group.
-    pub group: String,
-    /// The code they share.
-    pub code: String,
-    /// Why a person is asked.
-    pub kind: ItemKind,
-    /// The system, where it is one.
-    pub system: Option<SystemName>,
-    /// The kind of object, where it is one.
-    pub object: Option<ObjectName>,
-    /// What happened to the first.
-    pub what_happened: String,
-    /// How many are open.
-    pub count: usize,
-    /// The items' ids.
-    pub items: Vec<String>,
-}
-
-impl GroupRow {
-    /// The group of this item, still empty.
-    pub(super) fn of(item: &ItemRow) -> Self {
-        Self {
-            group: item.group.clone(),
-            code: item.code.clone(),
-            kind: item.kind,
-            system: item.system.clone(),
-            object: item.object.clone(),
-            what_happened: item.what_happened.clone(),
-            count: 0,
-            items: Vec::new(),
-        }
-    }
-
-    /// One more item; what is not the same for all is left out.
-    pub(super) fn add(&mut self, item: &ItemRow) {
-        self.count += 1;
-        self.items.push(item.id.clone());
-        self.system = self.system.take().filter(|system| Some(system) == item.system.as_ref());
-        self.object = self.object.take().filter(|object| Some(object) == item.object.as_ref());
-    }
-
-    /// JSON in the manner of the contract's items.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let title = crate::error::page(&self.code).map_or(self.code.as_str(), |page| page.title);
-        json!({
-            "group": self.group, "code": self.code, "kind": self.kind, "title": title,
-            "what_happened": self.what_happened, "system": self.system.as_ref().map(SystemName::as_str),
-            "object": self.object.as_ref().map(ObjectName::as_str), "count": self.count, "items": self.items,
-        })
-    }
-}
-
 /// Which syncs.
 #[derive(Clone, Debug, Default)]
 pub struct SyncFilter {
@@ -418,17 +280,6 @@ pub struct SyncFilter {
     pub equal: Vec<(String, String)>,
     /// After this one.
     pub after: Option<SyncId>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// Which items.
-#[derive(Clone, Debug, Default)]
-pub struct WorkFilter {
-    /// Each member of the contract's JSON by its text: `("status", "open")`.
-    pub equal: Vec<(String, String)>,
-    /// After this one.
-    pub after: Option<String>,
     /// At most so many.
     pub limit: usize,
 }

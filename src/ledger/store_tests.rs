@@ -3,7 +3,7 @@
 use super::{
     Hash,
     memory::Memory,
-    sled::SledStore,
+    sled_store::SledStore,
     store::{Applied, Batch, Store},
 };
 

@@ -1,0 +1,91 @@
+//! Bytes that arrive piece by piece (attachments): written and hashed as they come, never whole in memory, and kept
+//! under their hash once all are there. What is never finished leaves nothing.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Seek as _, Write as _},
+    path::PathBuf,
+};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::{Hash, INLINE_LIMIT, Ledger, LedgerError, bodies::create, media::io_error};
+
+/// Bytes on their way in.
+pub struct Receiving {
+    ledger: Ledger,
+    path: PathBuf,
+    file: File,
+    hasher: Sha256,
+    size: u64,
+}
+
+/// Bytes that are all there.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Their name.
+    pub hash: Hash,
+    /// How many.
+    pub size: u64,
+    /// The bytes, where they are few: to be given to the proposal that names them. Many are durable already.
+    pub inline: Option<Bytes>,
+}
+
+impl Ledger {
+    /// Begins to receive.
+    ///
+    /// # Errors
+    /// [`LedgerError::DiskFull`], [`LedgerError::Io`].
+    pub fn receive(&self) -> Result<Receiving, LedgerError> {
+        self.is_ready()?;
+        let path = self.core().bodies.temporary(&self.core().options.clock.new_id().to_string());
+        let file = create(&path).map_err(|source| io_error("make", &path, source))?;
+        Ok(Receiving { ledger: self.clone(), path, file, hasher: Sha256::new(), size: 0 })
+    }
+}
+
+impl Receiving {
+    /// The next bytes.
+    ///
+    /// # Errors
+    /// [`LedgerError::DiskFull`], [`LedgerError::Io`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
+        let core = self.ledger.core();
+        core.room_for(bytes.len() as u64)?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        let written = self.file.write_all(bytes);
+        written.map_err(|source| core.as_disk_full(io_error("write", &self.path, source)))
+    }
+
+    /// How many bytes came so far.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// All are there. Blocks until many are on disk.
+    ///
+    /// # Errors
+    /// [`LedgerError::Io`].
+    pub fn finish(mut self) -> Result<Received, LedgerError> {
+        let hash = Hash::from_bytes(std::mem::take(&mut self.hasher).finalize().into());
+        let failed = |source| io_error("keep", &self.path, source);
+        if self.size <= INLINE_LIMIT as u64 {
+            let mut bytes = Vec::new();
+            self.file.rewind().and_then(|()| self.file.read_to_end(&mut bytes)).map_err(failed)?;
+            return Ok(Received { hash, size: self.size, inline: Some(bytes.into()) });
+        }
+        self.file.sync_all().map_err(failed)?;
+        self.ledger.core().bodies.keep(&self.path, &hash)?;
+        Ok(Received { hash, size: self.size, inline: None })
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        // Kept bytes have moved away by now; what is left was given up.
+        let _ = fs::remove_file(&self.path);
+    }
+}
