@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
-    item::{Collection, Item, Node},
+    item::{Item, Node},
     model::{Inferred, Model},
     types::Type,
 };
@@ -79,8 +79,9 @@ impl Default for Budget {
 /// What `trace()` calls: the name and the items.
 pub type Trace = dyn Fn(&str, &[Item<'_>]);
 
-/// Further `%name` variables.
-pub type Variables<'a> = BTreeMap<String, Collection<'a>>;
+/// Further `%name` variables. (`Vec`: a context must be free to serve expressions that live shorter, and `Collection`
+/// would forbid it.)
+pub type Variables<'a> = BTreeMap<String, Vec<Item<'a>>>;
 
 /// Everything an evaluation may ask for. Fields are public: start with `Context::new` and set what is known.
 #[derive(Clone, Copy)]

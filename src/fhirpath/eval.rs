@@ -115,7 +115,13 @@ impl<'r, 'a> Run<'r, 'a> {
             Expr::Empty => GO_ON,
             Expr::This => env.this.map_or(GO_ON, |this| sink(this.clone())),
             Expr::Index => sink(Item::Integer(i64::try_from(env.index).unwrap_or(i64::MAX))),
-            Expr::Total => self.each(env.total.cloned().unwrap_or_default(), sink),
+            Expr::Total => match env.total {
+                Some(total) => {
+                    self.pay(total.len() as u64)?;
+                    self.each(total.clone(), sink)
+                }
+                None => GO_ON,
+            },
             Expr::Variable(name) => self.variable(name, sink),
             Expr::Chain(chain) => self.deeper(|| self.chain(chain.base.as_deref(), &chain.steps, env, sink)),
             Expr::Union(arms) => {
@@ -154,6 +160,7 @@ impl<'r, 'a> Run<'r, 'a> {
     }
 
     pub(super) fn each(&self, items: Collection<'a>, sink: Sink<'_, 'a>) -> Flow {
+        self.pay(items.len() as u64)?;
         for item in items {
             if sink(item)?.is_break() {
                 return STOP;
@@ -208,7 +215,7 @@ impl<'r, 'a> Run<'r, 'a> {
             _ => {}
         }
         match self.context.variables.and_then(|variables| variables.get(name)) {
-            Some(items) => self.each(items.clone(), sink),
+            Some(items) => self.each(items.iter().cloned().collect(), sink),
             None => Err(Error::evaluation(format!("there is no variable %{name}"))),
         }
     }

@@ -62,15 +62,13 @@ impl<'a> Run<'_, 'a> {
 
     pub(super) fn arithmetic(&self, operator: Operator, left: Option<Item<'a>>, right: Option<Item<'a>>) -> Value<'a> {
         if operator == Operator::Concatenate {
-            return concatenate(left, right);
+            return self.concatenate(left, right);
         }
         let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
         let (a, b) = (left.atom(), right.atom());
         match (&a, &b, operator) {
             (Item::Integer(a), Item::Integer(b), _) => return Ok(integers(operator, *a, *b)),
-            (Item::String(a), Item::String(b), Operator::Add) => {
-                return Ok(Some(Item::String(Cow::Owned(format!("{a}{b}")))));
-            }
+            (Item::String(_), Item::String(_), Operator::Add) => return self.concatenate(Some(a), Some(b)),
             (Item::Temporal(a), _, Operator::Add | Operator::Subtract) if b.quantity().is_some() => {
                 return self.shift(a, &b, operator);
             }
@@ -87,6 +85,23 @@ impl<'a> Run<'_, 'a> {
             (Some(a), Some(b)) => Ok(decimals(operator, a, b)),
             _ => quantities(operator, &a, &b),
         }
+    }
+
+    /// `&`: nothing counts as the empty text.
+    fn concatenate(&self, left: Option<Item<'a>>, right: Option<Item<'a>>) -> Value<'a> {
+        let text = |item: Option<Item<'a>>| match item {
+            None => Ok(Cow::Borrowed("")),
+            Some(item) => match item.atom() {
+                Item::String(text) => Ok(text),
+                _ => mismatch(),
+            },
+        };
+        let (left, right) = (text(left)?, text(right)?);
+        if left.is_empty() || right.is_empty() {
+            return Ok(Some(Item::String(if right.is_empty() { left } else { right })));
+        }
+        self.pay_text(left.len() + right.len())?;
+        Ok(Some(Item::String(Cow::Owned(format!("{left}{right}")))))
     }
 
     fn shift(&self, temporal: &Temporal, by: &Item<'a>, operator: Operator) -> Value<'a> {
@@ -229,24 +244,6 @@ fn power(base: Decimal, exponent: Decimal) -> Option<Decimal> {
         return Some(result);
     }
     from_float(float(base)?.powf(float(exponent)?))
-}
-
-fn concatenate<'a>(left: Option<Item<'a>>, right: Option<Item<'a>>) -> Value<'a> {
-    let text = |item: Option<Item<'a>>| match item {
-        None => Ok(Cow::Borrowed("")),
-        Some(item) => match item.atom() {
-            Item::String(text) => Ok(text),
-            _ => mismatch(),
-        },
-    };
-    let (left, right) = (text(left)?, text(right)?);
-    Ok(Some(Item::String(if right.is_empty() {
-        left
-    } else if left.is_empty() {
-        right
-    } else {
-        Cow::Owned(format!("{left}{right}"))
-    })))
 }
 
 fn integers<'a>(operator: Operator, a: i64, b: i64) -> Option<Item<'a>> {

@@ -147,7 +147,7 @@ impl<'a> Run<'_, 'a> {
 
     fn matches(&self, call: &'a Call, source: Source<'_, 'a>) -> Answer {
         let Some(text) = self.source_text(source)? else { return Ok(None) };
-        self.pay(text.len() as u64 / 64)?;
+        self.pay(text.len() as u64 / 16)?;
         self.with_regex(call, source, |regex| regex.is_match(&text))
     }
 

@@ -100,11 +100,16 @@ impl<'a> Run<'_, 'a> {
     }
 
     fn made(&self, text: String, sink: Sink<'_, 'a>) -> Flow {
-        if text.len() > LONGEST {
+        self.pay_text(text.len())?;
+        sink(Item::String(Cow::Owned(text)))
+    }
+
+    /// Pays for a text of this many bytes, if it may be made.
+    pub(super) fn pay_text(&self, bytes: usize) -> Result<(), Error> {
+        if bytes > LONGEST {
             return Err(Error::evaluation("the text would grow too long"));
         }
-        self.pay(text.len() as u64 / 64)?;
-        sink(Item::String(Cow::Owned(text)))
+        self.pay(bytes as u64 / 64)
     }
 
     fn join(&self, call: &'a Call, source: Source<'_, 'a>, sink: Sink<'_, 'a>) -> Flow {
