@@ -1,13 +1,16 @@
 //! Wires the rooms together: command line, configuration, clock, ledger, systems, listener. The only room (with
 //! `clock`) that may ask the machine for time or chance.
 
+pub mod command;
 pub mod config;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, CouldNotRun, Exit, Run};
+use command::Cli;
+
+use crate::cli::{CouldNotRun, Exit};
 
 /// Parses the command line, runs the command, turns the result into the contract's exit codes.
 #[must_use]
@@ -19,7 +22,7 @@ pub fn main() -> ExitCode {
             return if usage.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    match run(cli.command) {
+    match command::run(cli.command) {
         Ok(Exit::Good) => ExitCode::SUCCESS,
         Ok(Exit::Bad) => ExitCode::from(1),
         Err(failure) => {
@@ -29,11 +32,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Run {
-    match command {
-        Command::Ledger(args) => crate::cli::ledger::run(&args),
-        Command::Profiles(args) => crate::cli::profiles::run(&args),
-        Command::Push(args) => crate::cli::push::run(&args),
-        Command::Serve(_) => Err(CouldNotRun::new("`serve` is not available yet", "")),
-    }
+/// The runtime that servers run on.
+fn runtime() -> Result<tokio::runtime::Runtime, CouldNotRun> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CouldNotRun::new(format!("no runtime: {error}"), "check the limits of this process"))
 }

@@ -76,25 +76,3 @@ pub enum Output {
     /// For programs.
     Json,
 }
-
-/// Liaison, a FHIR R4 interoperability gateway.
-#[derive(Debug, clap::Parser)]
-#[command(name = "liaison", version, about, propagate_version = true, arg_required_else_help = true)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The commands. Whoever lands one adds its line here and its arm in `app::run`.
-#[derive(Debug, clap::Subcommand)]
-pub enum Command {
-    /// Verify, export, show or rebuild a ledger, offline.
-    Ledger(ledger::Args),
-    /// Make the core pack, install packages of profiles, list them.
-    Profiles(profiles::Args),
-    /// Send internal objects to a running gateway.
-    Push(push::Args),
-    /// Run the gateway.
-    Serve(serve::Args),
-}

@@ -1,0 +1,56 @@
+//! The command line's grammar, over all rooms that offer a command, and which room runs it.
+
+use crate::{
+    cli::{CouldNotRun, Run, ledger, profiles, push, serve},
+    sandbox,
+};
+
+/// Liaison, a FHIR R4 interoperability gateway.
+#[derive(Debug, clap::Parser)]
+#[command(name = "liaison", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Verify, export, show or rebuild a ledger, offline.
+    Ledger(ledger::Args),
+    /// Make the core pack, install packages of profiles, list them.
+    Profiles(profiles::Args),
+    /// Send internal objects to a running gateway.
+    Push(push::Args),
+    /// Run the gateway.
+    Serve(serve::Args),
+    /// Run a practice EHR, with faults on request.
+    Sandbox(sandbox::command::Args),
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`CouldNotRun`], which is exit code 2.
+pub fn run(command: Command) -> Run {
+    match command {
+        Command::Ledger(args) => ledger::run(&args),
+        Command::Profiles(args) => profiles::run(&args),
+        Command::Push(args) => push::run(&args),
+        Command::Sandbox(args) => practice(args),
+        Command::Serve(_) => Err(CouldNotRun::new("`serve` is not available yet", "")),
+    }
+}
+
+fn practice(args: sandbox::command::Args) -> Run {
+    use sandbox::command::CommandError;
+    match super::runtime()?.block_on(sandbox::command::run(args)) {
+        Ok(()) => Ok(crate::cli::Exit::Good),
+        Err(CommandError::Faults(fault)) => {
+            eprintln!("liaison: {fault}");
+            Ok(crate::cli::Exit::Bad)
+        }
+        Err(other) => Err(CouldNotRun::new(other.to_string(), "")),
+    }
+}
