@@ -1,1 +1,5 @@
 //! The room `api`: see `src/ARCHITECTURE.md`.
+
+pub mod fhir;
+mod fhir_index;
+mod fhir_store;

@@ -7,7 +7,8 @@ use super::{Serving, message::Answer, search::date};
 impl Serving<'_> {
     pub(super) fn metadata(self) -> Answer {
         let server = self.server;
-        let types: Vec<Value> = server.model.types().iter().map(|kind| self.type_capability(kind)).collect();
+        let offered = server.offered.clone().unwrap_or_else(|| server.model.types());
+        let types: Vec<Value> = offered.iter().map(|kind| self.type_capability(kind)).collect();
         let mut rest = json!({
             "mode": "server",
             "documentation": "JSON only. PATCH takes JSON Patch and JSON Merge Patch.",
@@ -44,8 +45,8 @@ impl Serving<'_> {
             }
             shown
         }));
-        let reading = ["read", "vread", "history-instance", "history-type", "search-type"];
-        let writing = ["create", "update", "patch", "delete"];
+        let reading = ["read", "vread", "history-instance", "search-type"];
+        let writing = ["create", "update", "patch", "delete", "history-type"];
         let interactions: Vec<&str> =
             if server.read_only { reading.to_vec() } else { [&reading[..], &writing[..]].concat() };
         let mut shown = json!({

@@ -73,6 +73,9 @@ pub enum Error {
     /// Part of FHIR that is not offered.
     #[error("{0}")]
     NotAvailable(String),
+    /// A search that would read too much.
+    #[error("{0}")]
+    TooCostly(String),
     /// Not JSON, or JSON beyond the limits.
     #[error("the body cannot be read: {0}")]
     Json(#[from] JsonError),
@@ -85,6 +88,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotAvailable(what) => Self::NotAvailable(what),
+            StoreError::TooCostly(what) => Self::TooCostly(what),
             failed @ StoreError::Failed(_) => Self::Store(failed),
         }
     }
@@ -109,6 +113,7 @@ impl Explained for Error {
             Self::PageExpired => "LIA-REST-014",
             Self::NotAvailable(_) => "LIA-REST-015",
             Self::Store(_) => "LIA-REST-016",
+            Self::TooCostly(_) => "LIA-REST-017",
             Self::Entry { source, .. } => source.code(),
             Self::Json(error) => error.code(),
         }
@@ -139,6 +144,7 @@ impl Error {
             Self::BadQuery(_) | Self::BadBundle { .. } | Self::PageExpired => "invalid",
             Self::Patch(_) | Self::Invalid(_) => "processing",
             Self::Store(_) => "exception",
+            Self::TooCostly(_) => "too-costly",
             Self::Entry { source, .. } => source.issue_type(),
         }
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use error::Error;
 pub use message::{Method, Request, Response, pairs};
 pub use model::{Bare, Check, Parameter, ParameterKind, SearchModel};
-pub use store::{Held, HistoryQuery, Store, StoreError, Version, Write};
+pub use store::{Held, HistoryQuery, Narrow, Store, StoreError, Version, Write};
 
 use crate::clock::SharedClock;
 use message::Answer;
@@ -43,6 +43,7 @@ pub struct Server {
     base: String,
     software: String,
     read_only: bool,
+    offered: Option<Vec<String>>,
     model: Arc<dyn SearchModel>,
     check: Option<Arc<dyn Check>>,
     clock: SharedClock,
@@ -57,6 +58,7 @@ impl Server {
             base: base.trim_end_matches('/').to_owned(),
             software: software.to_owned(),
             read_only: false,
+            offered: None,
             model,
             check: None,
             clock,
@@ -71,10 +73,11 @@ impl Server {
         self
     }
 
-    /// Refuses all writes with 501 and does not offer them in `metadata`.
+    /// Refuses all writes with 501; `metadata` offers reading of these types only, and history of single resources.
     #[must_use]
-    pub const fn read_only(mut self) -> Self {
+    pub fn read_only(mut self, types: Vec<String>) -> Self {
         self.read_only = true;
+        self.offered = Some(types);
         self
     }
 

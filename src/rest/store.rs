@@ -56,6 +56,9 @@ pub enum StoreError {
     /// This store does not take this yet; the text says what, in plain words.
     #[error("{0}")]
     NotAvailable(String),
+    /// It would have to read too many records; the text says what would narrow the search.
+    #[error("{0}")]
+    TooCostly(String),
     /// It broke; the text names no patient data.
     #[error("the store failed: {0}")]
     Failed(String),
@@ -72,6 +75,15 @@ pub struct HistoryQuery {
     pub before: Option<u64>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// How a search may be narrowed before it is filtered exactly.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Narrow<'a> {
+    /// A match has one of these keys.
+    pub any_of: Option<&'a [String]>,
+    /// A match was committed at or after this instant.
+    pub since: Option<Timestamp>,
 }
 
 /// Keeps resources with all their versions. Every method sees whole commits only.
@@ -94,12 +106,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if the store broke or keeps no history.
     fn history(&self, query: &HistoryQuery) -> Result<Vec<Arc<Version>>, StoreError>;
 
-    /// Newest, not deleted versions of a type, ordered by id. `any_of` (one of these keys) may narrow them; more
-    /// than match may come back, fewer never. `None` is all.
+    /// Newest, not deleted versions of a type, ordered by id. The hints may narrow them; more than match may come
+    /// back, fewer never.
     ///
     /// # Errors
-    /// [`StoreError`] if the store broke.
-    fn candidates(&self, kind: &str, any_of: Option<&[String]>) -> Result<Vec<Arc<Version>>, StoreError>;
+    /// [`StoreError`] if the store broke, or would have to read too much.
+    fn candidates(&self, kind: &str, narrow: Narrow) -> Result<Vec<Arc<Version>>, StoreError>;
 
     /// Held while a writing request is decided and committed, so that conditions stay true until the commit.
     fn writing(&self) -> Box<dyn Held + '_>;

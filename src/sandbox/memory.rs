@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::SharedClock,
-    rest::{Held, HistoryQuery, Method, Store, StoreError, Version, Write, search::date},
+    rest::{Held, HistoryQuery, Method, Narrow, Store, StoreError, Version, Write, search::date},
 };
 
 #[derive(Default)]
@@ -53,9 +53,9 @@ impl Memory {
     }
 
     /// What the index knew at `then`: later creations are missing, later changes are not seen.
-    pub(super) fn candidates_at(&self, kind: &str, any_of: Option<&[String]>, then: Timestamp) -> Vec<Arc<Version>> {
+    pub(super) fn candidates_at(&self, kind: &str, narrow: Narrow, then: Timestamp) -> Vec<Arc<Version>> {
         let past = |versions: &Vec<Arc<Version>>| versions.iter().rev().find(|version| version.at <= then).cloned();
-        self.inner().select(kind, any_of, past)
+        self.inner().select(kind, narrow, past)
     }
 
     /// Commits; `keep_updated` shows the old `meta.lastUpdated` on a changed resource.
@@ -91,14 +91,20 @@ impl Inner {
     fn select(
         &self,
         kind: &str,
-        any_of: Option<&[String]>,
+        narrow: Narrow,
         pick: impl Fn(&Vec<Arc<Version>>) -> Option<Arc<Version>>,
     ) -> Vec<Arc<Version>> {
         let Some(kind) = self.kinds.get(kind) else { return Vec::new() };
         let alive = |version: &Arc<Version>| version.resource.is_some();
-        let Some(keys) = any_of else { return kind.resources.values().filter_map(pick).filter(alive).collect() };
         let mut ids = BTreeSet::new();
-        for key in keys {
+        if narrow.any_of.is_none() {
+            let Some(since) = narrow.since else {
+                return kind.resources.values().filter_map(pick).filter(alive).collect();
+            };
+            let from = kind.log.partition_point(|version| version.at < since);
+            ids.extend(kind.log[from..].iter().map(|version| version.id.as_str()));
+        }
+        for key in narrow.any_of.unwrap_or_default() {
             match key.strip_prefix("_id=") {
                 Some(id) => {
                     ids.insert(id);
@@ -147,8 +153,8 @@ impl Store for Memory {
         Ok(part.iter().rev().take(query.limit).cloned().collect())
     }
 
-    fn candidates(&self, kind: &str, any_of: Option<&[String]>) -> Result<Vec<Arc<Version>>, StoreError> {
-        Ok(self.inner().select(kind, any_of, |versions| versions.last().cloned()))
+    fn candidates(&self, kind: &str, narrow: Narrow) -> Result<Vec<Arc<Version>>, StoreError> {
+        Ok(self.inner().select(kind, narrow, |versions| versions.last().cloned()))
     }
 
     fn writing(&self) -> Box<dyn Held + '_> {

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::memory::{Memory, doubled};
 use crate::{
     clock::SharedClock,
-    rest::{Held, HistoryQuery, Store, StoreError, Version, Write},
+    rest::{Held, HistoryQuery, Narrow, Store, StoreError, Version, Write},
 };
 
 pub(super) struct View<'m> {
@@ -32,10 +32,10 @@ impl Store for View<'_> {
         self.memory.history(query)
     }
 
-    fn candidates(&self, kind: &str, any_of: Option<&[String]>) -> Result<Vec<Arc<Version>>, StoreError> {
-        let Some(lag) = self.lag else { return self.memory.candidates(kind, any_of) };
+    fn candidates(&self, kind: &str, narrow: Narrow) -> Result<Vec<Arc<Version>>, StoreError> {
+        let Some(lag) = self.lag else { return self.memory.candidates(kind, narrow) };
         let then = self.clock.now().checked_sub(lag).unwrap_or(jiff::Timestamp::MIN);
-        Ok(self.memory.candidates_at(kind, any_of, then))
+        Ok(self.memory.candidates_at(kind, narrow, then))
     }
 
     fn writing(&self) -> Box<dyn Held + '_> {

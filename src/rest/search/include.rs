@@ -4,7 +4,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::query::Include;
-use crate::rest::{Error, ParameterKind, Serving, Version};
+use crate::rest::{Error, Narrow, ParameterKind, Serving, Version};
 
 const ROUNDS: usize = 8;
 const MOST: usize = 10_000;
@@ -54,7 +54,7 @@ impl Serving<'_> {
         let mut found = Vec::new();
         for parameter in self.include_parameters(include) {
             let keys: Vec<String> = names.iter().map(|(_, id)| format!("{}={id}", parameter.name)).collect();
-            for version in self.store.candidates(&include.source, Some(&keys))? {
+            for version in self.store.candidates(&include.source, Narrow { any_of: Some(&keys), since: None })? {
                 let Some(resource) = &version.resource else { continue };
                 let refers = self
                     .references(&parameter, resource)

@@ -16,7 +16,7 @@ use serde_json::Value;
 pub(super) use pages::Pages;
 
 use super::{
-    Error, Parameter, Serving, Version,
+    Error, Narrow, Parameter, Serving, Version,
     message::{Answer, Request, pairs},
     negotiate,
 };
@@ -67,7 +67,7 @@ impl Serving<'_> {
         let candidates = if let Some(mut ids) = ids {
             ids.sort_unstable();
             let keys: Vec<String> = ids.iter().map(|id| format!("_id={id}")).collect();
-            self.store.candidates(kind, Some(&keys))?
+            self.store.candidates(kind, Narrow { any_of: Some(&keys), since: None })?
         } else {
             // Identifiers single out best, then references, then codes.
             let rank = |filter: &&Filter| match filter {
@@ -78,7 +78,7 @@ impl Serving<'_> {
             let mut order: Vec<&Filter> = filters.iter().collect();
             order.sort_by_key(rank);
             let lookup = order.into_iter().find_map(keys::lookup);
-            self.store.candidates(kind, lookup.as_deref())?
+            self.store.candidates(kind, Narrow { any_of: lookup.as_deref(), since: since(filters) })?
         };
         let fits = |version: &Arc<Version>| filters.iter().all(|filter| self.fits(version, filter));
         Ok(candidates.into_iter().filter(fits).collect())
@@ -170,4 +170,17 @@ impl Serving<'_> {
         });
         keys.min().unwrap_or_default()
     }
+}
+
+/// Before which instant nothing can match, by the filters on `_lastUpdated`.
+fn since(filters: &[Filter]) -> Option<jiff::Timestamp> {
+    use date::Prefix::{Eq, Ge, Gt, Sa};
+    let bound = |filter: &Filter| match filter {
+        Filter::Updated(ranges) => match ranges.as_slice() {
+            [(Eq | Ge | Gt | Sa, range)] => Some(range.low),
+            _ => None,
+        },
+        _ => None,
+    };
+    filters.iter().filter_map(bound).max()
 }

@@ -1,0 +1,92 @@
+//! `/fhir` of the gateway: FHIR R4's REST semantics (`rest`) over the ledger's objects, mapped as the generic dialect
+//! says. Reads, searches, `metadata` and `$validate`; writes are refused with 501. An object's id is its `/fhir` id.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{Request as HttpRequest, Response as HttpResponse, StatusCode},
+};
+
+use super::fhir_store::LedgerStore;
+use crate::{
+    clock::SharedClock,
+    ledger::Ledger,
+    mapping::{Context, Mappings},
+    profile::{Validator, check::Checked, search::Search},
+    rest::{Method, Request, Response, Server},
+};
+
+/// The gateway's FHIR endpoint.
+pub struct Fhir {
+    server: Arc<Server>,
+    store: LedgerStore,
+    max_body: usize,
+}
+
+impl Fhir {
+    /// An endpoint at the absolute URL `base` (`http://127.0.0.1:8080/fhir`). `max_body` in bytes.
+    #[must_use]
+    pub fn new(
+        base: &str,
+        ledger: Ledger,
+        mappings: Arc<Mappings>,
+        validator: Arc<Validator>,
+        context: Context,
+        clock: SharedClock,
+        max_body: usize,
+    ) -> Self {
+        let model = Arc::new(Search::new(validator.definitions().clone()));
+        let server = Server::new(base, "Liaison", model, clock).with_check(Arc::new(Checked(validator)));
+        let types: BTreeSet<String> = mappings.objects().map(|object| object.resource_type().to_owned()).collect();
+        let server = server.read_only(types.into_iter().collect());
+        let server = Arc::new(server);
+        Self { store: LedgerStore::new(ledger, mappings, context, server.clone()), server, max_body }
+    }
+
+    /// Answers one request; blocks while it reads the ledger.
+    #[must_use]
+    pub fn handle(&self, request: &Request) -> Response {
+        self.server.handle(&self.store, request)
+    }
+
+    /// Routes to be nested at `/fhir`.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new().fallback(answer).with_state(self)
+    }
+}
+
+async fn answer(State(fhir): State<Arc<Fhir>>, request: HttpRequest<Body>) -> HttpResponse<Body> {
+    let (parts, body) = request.into_parts();
+    let Some(method) = Method::parse(parts.method.as_str()) else { return status(StatusCode::METHOD_NOT_ALLOWED) };
+    let Ok(body) = axum::body::to_bytes(body, fhir.max_body).await else {
+        return status(StatusCode::PAYLOAD_TOO_LARGE);
+    };
+    let headers = parts.headers.iter().filter_map(|(name, value)| {
+        let value = value.to_str().ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    });
+    let request = Request {
+        method,
+        path: parts.uri.path().trim_start_matches('/').to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: headers.collect(),
+        body: body.to_vec(),
+    };
+    let Ok(response) = tokio::task::spawn_blocking(move || fhir.handle(&request)).await else {
+        return status(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let mut built = HttpResponse::builder().status(response.status);
+    for (name, value) in response.headers {
+        built = built.header(name, value);
+    }
+    built.body(Body::from(response.body)).unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn status(status: StatusCode) -> HttpResponse<Body> {
+    let mut response = HttpResponse::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
