@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use liaison::definitions::{self, Definitions, Membership, Package, Strength, errata};
 
-fn shared(path: &str) -> PathBuf {
+pub fn shared(path: &str) -> PathBuf {
     let full = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(path);
     assert!(full.exists(), "{} is missing: this test needs the shared test data beside the repository", full.display());
     full
 }
 
-fn package(name: &str) -> Package {
+pub fn package(name: &str) -> Package {
     Package::open(&shared(&format!("packages/{name}.tgz"))).expect("a genuine package")
 }
 

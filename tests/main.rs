@@ -4,6 +4,7 @@ mod definitions;
 mod fhirpath_fuzz;
 mod fhirpath_suite;
 mod objects;
+mod definitions_snapshots;
 mod sandbox;
 mod sandbox_faults;
 mod sandbox_practice;

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Error,
     compile::{text, texts},
+    errata,
     pack::Builder,
     slim::slim,
     unpack,
@@ -150,10 +151,11 @@ impl Package {
         }
     }
 
-    /// Packs the definitions, without prose.
+    /// Packs the definitions, without prose. Errors of the core specification that their snapshots repeat are mended.
     #[must_use]
     pub fn pack(&self) -> (Vec<u8>, Warnings) {
         let mut warnings = Vec::new();
+        let mut errata = errata::embedded().unwrap_or_default();
         if !self.fhir_versions.is_empty() && !self.fhir_versions.iter().any(|version| version.starts_with("4.0")) {
             warnings.push(format!("{}: made for FHIR {}, not for R4", self.label(), self.fhir_versions.join(", ")));
         }
@@ -162,7 +164,10 @@ impl Package {
             builder.needs(&format!("{name}#{version}"));
         }
         let mut count = 0;
-        self.each_resource(&mut warnings, |resource| count += usize::from(builder.add(&slim(&resource))));
+        self.each_resource(&mut warnings, |mut resource| {
+            errata::apply(&mut errata, &mut resource);
+            count += usize::from(builder.add(&slim(&resource)));
+        });
         if count == 0 {
             warnings.push(format!("{}: there are no definitions in it", self.label()));
         }

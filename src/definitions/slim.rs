@@ -109,7 +109,7 @@ fn structure(resource: &Value) -> Value {
     for part in ["snapshot", "differential"] {
         let list = members.get_mut(part).and_then(|part| part.get_mut("element")).and_then(Value::as_array_mut);
         for element in list.into_iter().flatten() {
-            *element = slim_element(element);
+            *element = slim_element(element, part == "snapshot");
         }
     }
     kept
@@ -123,7 +123,8 @@ fn extensions(of: &Value, urls: &[&str]) -> Option<Value> {
     (!kept.is_empty()).then_some(Value::Array(kept))
 }
 
-fn slim_element(element: &Value) -> Value {
+/// In a snapshot what is false is left out; in a differential it may change a base's true.
+fn slim_element(element: &Value, in_snapshot: bool) -> Value {
     const NAMES: [&str; 18] = [
         "id",
         "path",
@@ -152,7 +153,7 @@ fn slim_element(element: &Value) -> Value {
             name.strip_prefix(*prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
         };
         let keep = NAMES.contains(&name.as_str()) || VALUES.iter().any(|prefix| typed(&prefix));
-        let said_by_default = value == &Value::Bool(false);
+        let said_by_default = in_snapshot && value == &Value::Bool(false);
         if keep && !(said_by_default && ["mustSupport", "isModifier", "isSummary"].contains(&name.as_str())) {
             kept.insert(name.clone(), slim_part(name, value));
         }

@@ -10,6 +10,7 @@ use std::{
 use super::{
     Error, SearchParameter, Structure, compile,
     pack::{Entry, Pack},
+    snapshot,
     terminology::{self, CodeSystem, Membership, Rule, Source, ValueSet, Why},
     versions,
 };
@@ -173,8 +174,17 @@ impl Definitions {
         let mut structure = compile::structure(&resource)?;
         structure.package.clone_from(&self.packs[at.0].label);
         structure.layer = at.0;
-        let list = compile::items(resource.get("snapshot").unwrap_or(&Value::Null), "element");
         let mut problems = Vec::new();
+        let given = resource.pointer("/snapshot/element").and_then(Value::as_array).filter(|list| !list.is_empty());
+        let generated = if given.is_some() {
+            None
+        } else {
+            let made = snapshot::generate(&resource, &mut Bases { definitions: self, layer: at.0, open: vec![at] });
+            problems = made.problems;
+            structure.generated = true;
+            Some(made.elements)
+        };
+        let list = given.or(generated.as_ref()).into_iter().flatten();
         structure.elements = compile::elements(list, &mut lock(&self.constraints), &mut problems);
         structure.problems = problems;
         structure.index();
@@ -333,5 +343,31 @@ impl Source for Within<'_> {
 
     fn value_set(&self, canonical: &str, open: &[String]) -> Result<Arc<ValueSet>, Why> {
         self.definitions.value_set_within(canonical, self.layer, open)
+    }
+}
+
+/// What a profile of the pack `layer` derives from; `open` are those whose snapshots are being generated around it.
+struct Bases<'a> {
+    definitions: &'a Definitions,
+    layer: usize,
+    open: Vec<At>,
+}
+
+impl snapshot::Bases for Bases<'_> {
+    fn snapshot(&mut self, canonical: &str) -> Option<Vec<Value>> {
+        let canonical = if canonical.contains('/') { canonical.to_owned() } else { format!("{TYPES}{canonical}") };
+        let at = self.definitions.find(&canonical, "StructureDefinition", Some(self.layer))?;
+        let mut resource = self.definitions.value(at)?;
+        if let Some(Value::Array(elements)) = resource.pointer_mut("/snapshot/element").map(Value::take)
+            && !elements.is_empty()
+        {
+            return Some(elements);
+        }
+        if self.open.contains(&at) {
+            return None;
+        }
+        let open = [self.open.as_slice(), &[at]].concat();
+        let mut bases = Bases { definitions: self.definitions, layer: at.0, open };
+        Some(snapshot::generate(&resource, &mut bases).elements)
     }
 }
