@@ -134,7 +134,7 @@ impl Auth {
         let endpoint = found.get("token_endpoint").and_then(|v| v.as_str()).ok_or_else(missing)?;
         let endpoint = self.base.join(endpoint).map_err(|_| missing())?;
         let same = endpoint.origin() == self.base.origin();
-        if (own_origin && !same) || (!same && endpoint.scheme() != "https") {
+        if !same && (own_origin || endpoint.scheme() != "https") {
             return Err(unusable("the EHR names a token endpoint at another origin; configure token_url"));
         }
         Ok(endpoint)

@@ -1,6 +1,10 @@
 //! Why the engine refuses or fails, each with its code, its category and findings that name places, never values.
 
-use crate::error::{Category, Explained, Finding};
+use crate::{
+    error::{Category, Explained, Finding},
+    ledger::LedgerError,
+    mapping::MappingError,
+};
 
 /// A refusal or failure of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -9,38 +13,21 @@ pub enum Error {
     /// No mapping for an object of this name.
     #[error("no such kind of object is set up here")]
     UnknownObject,
-    /// The input breaks its schema or the target's profile.
+    /// The input breaks its schema, names something unknown, or breaks a target's rules.
     #[error("{} finding(s) in what was sent", .0.len())]
     Invalid(Vec<Finding>),
-    /// The id is taken by an object with other content.
-    #[error("an object with this id exists already and differs")]
-    Exists,
-    /// The expected version is not the current one.
-    #[error("the object has changed: it is at version {current} now")]
-    Stale {
-        /// The version it is at.
-        current: u64,
-    },
-    /// No object of this id.
-    #[error("no object of this id")]
-    NotFound,
     /// The mapping knows no such transition from the state that the object is in.
     #[error("the object's present state does not allow this")]
     Transition,
-    /// Too much waits for this system already.
-    #[error("too much waits for {system} already")]
-    Backlog {
-        /// The system.
-        system: String,
-        /// When to try again, in seconds.
-        retry_after_s: u64,
-    },
     /// No worklist item (or group) of this id.
     #[error("no such item on the worklist")]
     NoItem,
     /// The item is closed.
     #[error("the item is closed already")]
     Closed,
+    /// The decision about an item does not fit it.
+    #[error("the decision does not fit the item: {0}")]
+    Decision(String),
     /// The configuration of a system cannot work.
     #[error("system {system}: {why}")]
     Setup {
@@ -49,6 +36,30 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The mapping refused or failed.
+    #[error(transparent)]
+    Mapping(MappingError),
+    /// The ledger refused or failed: version, id, key, backlog, disk.
+    #[error(transparent)]
+    Ledger(LedgerError),
+}
+
+impl From<LedgerError> for Error {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::ItemClosed => Self::Closed,
+            other => Self::Ledger(other),
+        }
+    }
+}
+
+impl From<MappingError> for Error {
+    fn from(error: MappingError) -> Self {
+        match error {
+            MappingError::Unsayable(findings) => Self::Invalid(findings),
+            other => Self::Mapping(other),
+        }
+    }
 }
 
 impl Error {
@@ -67,23 +78,23 @@ impl Explained for Error {
         match self {
             Self::UnknownObject => "LIA-SYNC-001",
             Self::Invalid(_) => "LIA-SYNC-002",
-            Self::Exists => "LIA-SYNC-003",
-            Self::Stale { .. } => "LIA-SYNC-004",
-            Self::NotFound => "LIA-SYNC-005",
             Self::Transition => "LIA-SYNC-006",
-            Self::Backlog { .. } => "LIA-SYNC-007",
             Self::NoItem => "LIA-SYNC-008",
             Self::Closed => "LIA-SYNC-009",
+            Self::Decision(_) => "LIA-SYNC-019",
             Self::Setup { .. } => "LIA-SYNC-010",
+            Self::Mapping(error) => error.code(),
+            Self::Ledger(error) => error.code(),
         }
     }
     fn category(&self) -> Category {
         match self {
-            Self::UnknownObject | Self::NotFound | Self::NoItem => Category::NotFound,
-            Self::Invalid(_) | Self::Transition => Category::Invalid,
-            Self::Exists | Self::Stale { .. } | Self::Closed => Category::Conflict,
-            Self::Backlog { .. } => Category::Retry,
+            Self::UnknownObject | Self::NoItem => Category::NotFound,
+            Self::Invalid(_) | Self::Transition | Self::Decision(_) => Category::Invalid,
+            Self::Closed => Category::Conflict,
             Self::Setup { .. } => Category::Internal,
+            Self::Mapping(error) => error.category(),
+            Self::Ledger(error) => error.category(),
         }
     }
 }

@@ -1,0 +1,100 @@
+//! Whether an internal object can go where it should: its schema, the objects it refers to, and for each system the
+//! translation and the rules its resources must keep. Findings name places, never values.
+
+use serde_json::Value;
+
+use super::{
+    Error, identity,
+    setup::{Inner, System},
+};
+use crate::{
+    domain::ObjectName,
+    error::Finding,
+    mapping::{ObjectType, Part},
+    profile::Options,
+};
+
+/// What one system would get.
+pub(super) struct Translated {
+    /// Parts, the main one first, references logical.
+    pub parts: Vec<Part>,
+    /// What keeps it from being sent.
+    pub findings: Vec<Finding>,
+}
+
+impl Inner {
+    /// Schema and references: what is wrong with the object itself.
+    pub fn check_object(&self, kind: &ObjectType, body: &Value) -> Result<(), Error> {
+        let mut findings = kind.validate(body);
+        if findings.is_empty() {
+            for (pointer, (object, id)) in identity::references(body) {
+                if self.mappings.object(object.as_str()).is_none() {
+                    findings.push(unknown(pointer, &format!("There is no kind of object called {object}.")));
+                } else if self.ledger.object(&object, &id)?.is_none() {
+                    findings.push(unknown(pointer, &format!("This {object} is not known here.")));
+                }
+            }
+        }
+        if findings.is_empty() { Ok(()) } else { Err(Error::Invalid(findings)) }
+    }
+
+    /// The translation for a system and what is wrong with it.
+    pub fn translate(&self, object: &ObjectName, body: &Value, system: &System) -> Result<Translated, Error> {
+        let plan = self.plan(object, system)?;
+        let parts = match plan.to_fhir(body, &system.context).map_err(Error::from) {
+            Ok(parts) => parts,
+            Err(Error::Invalid(findings)) => return Ok(Translated { parts: Vec::new(), findings }),
+            Err(error) => return Err(error),
+        };
+        let findings = parts.iter().flat_map(|part| self.break_rules(object, part, system)).collect();
+        Ok(Translated { parts, findings })
+    }
+
+    /// Errors of one part against FHIR R4 and, for the main part, the system's profiles.
+    fn break_rules(&self, object: &ObjectName, part: &Part, system: &System) -> Vec<Finding> {
+        // The bytes of a stored attachment are filled in when it is sent.
+        if part.attachment().is_some() {
+            return Vec::new();
+        }
+        let main = part.role.as_ref() == crate::mapping::MAIN;
+        let profiles = system.config.profiles.get(object).filter(|_| main).cloned().unwrap_or_default();
+        let report = self.validator.validate(&part.resource, &Options::with_profiles(profiles));
+        report
+            .errors()
+            .map(|issue| {
+                let outcome = issue.to_outcome(None);
+                Finding {
+                    pointer: String::new(),
+                    code: "LIA-SYNC-020".to_owned(),
+                    detail: format!("For {}: {} ({})", system.name(), outcome.text, outcome.expression),
+                    remedy: "Mend the field of the object that this element is made from; ?preview=true shows both."
+                        .to_owned(),
+                }
+            })
+            .collect()
+    }
+
+    /// What is wrong with a resource that an EHR sent: places and rules.
+    pub fn breaks_base(&self, resource: &Value) -> Vec<Finding> {
+        let report = self.validator.validate(resource, &Options::default());
+        let finding = |issue: &crate::profile::Issue| {
+            let outcome = issue.to_outcome(None);
+            Finding {
+                pointer: outcome.expression,
+                code: "LIA-SYNC-014".to_owned(),
+                detail: outcome.text,
+                remedy: "Have it mended at the EHR.".to_owned(),
+            }
+        };
+        report.errors().map(finding).collect()
+    }
+}
+
+fn unknown(pointer: String, detail: &str) -> Finding {
+    Finding {
+        pointer,
+        code: "LIA-SYNC-011".to_owned(),
+        detail: detail.to_owned(),
+        remedy: "Send it first, or refer by an identifier that the EHR knows.".to_owned(),
+    }
+}

@@ -1,0 +1,297 @@
+//! Taking on objects and their changes: checked against schema, references and every target's rules while the caller
+//! can still mend them, then on disk before the answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Accept, Change, Error, Key, Preview, PreviewTarget, Setup, Update,
+    merge::merge_patch,
+    setup::{Connect, Inner, over_http},
+};
+use crate::{
+    domain::{ObjectId, ObjectName},
+    error::Finding,
+    fhir::canonical_bytes,
+    ledger::{
+        Answer, Check, Draft, Expect, Fact, Hash, Idempotency, LedgerError, ObjectRow, Operation, Outcome,
+        Proposal, SyncId, Target,
+    },
+    mapping::ObjectType,
+};
+
+/// The sync engine; cheap to clone. Workers run where [`Engine::run`] is awaited.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// A checked version and the systems for which something is wrong with it (only under lenient handling).
+struct Checked {
+    kind: Arc<ObjectType>,
+    body: Value,
+    parked: Vec<(crate::domain::SystemName, Vec<Finding>)>,
+}
+
+impl Engine {
+    /// An engine over HTTP.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] where a system's configuration cannot work.
+    pub fn new(setup: Setup) -> Result<Self, Error> {
+        Self::with(setup, &over_http)
+    }
+
+    /// An engine whose systems are reached by other transports.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn with(setup: Setup, connect: Connect<'_>) -> Result<Self, Error> {
+        Ok(Self { inner: Arc::new(Inner::new(setup, connect)?) })
+    }
+
+    /// Takes on a new object. On disk when it returns.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::UnknownObject`], or the ledger's: id taken, key reused, backlog, disk full.
+    pub async fn accept(&self, request: Accept) -> Result<Answer, Error> {
+        let key = idempotency(&request.key, &request.body);
+        if let Some(answer) = self.remembered(&key)? {
+            return Ok(answer);
+        }
+        let id = match request.body.get("id") {
+            None | Some(Value::Null) => {
+                ObjectId::new(&self.inner.clock.new_id().to_string()).map_err(|_| bad_id())?
+            }
+            Some(Value::String(id)) => ObjectId::new(id).map_err(|_| bad_id())?,
+            Some(_) => return Err(bad_id()),
+        };
+        let body = with_id(request.body, &id)?;
+        let existing = self.inner.ledger.object(&request.object, &id)?;
+        if let Some(row) = &existing
+            && row.content != Hash::of(&canonical_bytes(&body))
+        {
+            return Err(Error::Ledger(LedgerError::Exists));
+        }
+        let checked = self.check(&request.object, body, request.lenient)?;
+        let expect = Expect::NewOrEqual(Hash::of(&canonical_bytes(&checked.body)));
+        self.store(&request.object, &id, 1, Operation::Created, &checked, expect, Some(key), &request.by).await
+    }
+
+    /// Changes an object: replace, merge patch or cancel. A change that changes nothing is answered as things stand.
+    ///
+    /// # Errors
+    /// As [`Engine::accept`]; also [`Error::Transition`], and the ledger's for a stale version or unknown id.
+    pub async fn update(&self, request: Update) -> Result<Answer, Error> {
+        let shape = match &request.change {
+            Change::Replace(body) | Change::Merge(body) => body.clone(),
+            Change::Cancel { reason } => json!({"cancel": reason}),
+        };
+        let key = request.key.as_ref().map(|key| idempotency(key, &shape));
+        if let Some(answer) = key.as_ref().map_or(Ok(None), |key| self.remembered(key))? {
+            return Ok(answer);
+        }
+        let kind = self.kind(&request.object)?;
+        let row = self
+            .inner
+            .ledger
+            .object(&request.object, &request.id)?
+            .ok_or(Error::Ledger(LedgerError::NoObject))?;
+        if row.version != request.expected {
+            return Err(Error::Ledger(LedgerError::Stale { current: row.version }));
+        }
+        let before = self.inner.object_body(&row)?;
+        let (body, cancels) = changed(&kind, &before, request.change)?;
+        let body = with_id(body, &request.id)?;
+        let cancelled = moves(&kind, &before, &body)? || cancels;
+        if row.content == Hash::of(&canonical_bytes(&body)) {
+            let syncs = self.inner.ledger.syncs_of(&request.object, &request.id)?;
+            return Ok(Answer { id: request.id, version: row.version, syncs });
+        }
+        let checked = self.check(&request.object, body, request.lenient)?;
+        let operation = if cancelled { Operation::Cancelled } else { Operation::Updated };
+        let (version, expect) = (row.version + 1, Expect::Version(row.version));
+        self.store(&request.object, &request.id, version, operation, &checked, expect, key, &request.by).await
+    }
+
+    /// What would be sent, with findings; nothing is stored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the object itself is wrong, [`Error::UnknownObject`].
+    pub fn preview(&self, object: &ObjectName, body: Value) -> Result<Preview, Error> {
+        let kind = self.kind(object)?;
+        let id = body.get("id").and_then(Value::as_str).map_or_else(
+            || ObjectId::new(&self.inner.clock.new_id().to_string()),
+            ObjectId::new,
+        );
+        let body = with_id(body, &id.map_err(|_| bad_id())?)?;
+        self.inner.check_object(&kind, &body)?;
+        let mut targets = Vec::new();
+        for system in self.inner.targets(object) {
+            let translated = self.inner.translate(object, &body, system)?;
+            targets.push(PreviewTarget {
+                system: system.name().clone(),
+                resources: translated.parts.into_iter().map(|part| part.resource).collect(),
+                findings: translated.findings,
+            });
+        }
+        Ok(Preview { body, targets })
+    }
+
+    fn kind(&self, object: &ObjectName) -> Result<Arc<ObjectType>, Error> {
+        self.inner.mappings.object(object.as_str()).cloned().ok_or(Error::UnknownObject)
+    }
+
+    fn remembered(&self, key: &Idempotency) -> Result<Option<Answer>, Error> {
+        Ok(self.inner.ledger.remembered(key)?.and_then(|receipt| receipt.answer))
+    }
+
+    fn check(&self, object: &ObjectName, body: Value, lenient: bool) -> Result<Checked, Error> {
+        let kind = self.kind(object)?;
+        self.inner.check_object(&kind, &body)?;
+        let mut parked = Vec::new();
+        for system in self.inner.targets(object) {
+            let findings = self.inner.translate(object, &body, system)?.findings;
+            if !findings.is_empty() {
+                parked.push((system.name().clone(), findings));
+            }
+        }
+        if !lenient && !parked.is_empty() {
+            return Err(Error::Invalid(parked.into_iter().flat_map(|(_, findings)| findings).collect()));
+        }
+        Ok(Checked { kind, body, parked })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call each; a struct would only rename them")]
+    async fn store(
+        &self,
+        object: &ObjectName,
+        id: &ObjectId,
+        version: u64,
+        operation: Operation,
+        checked: &Checked,
+        expect: Expect,
+        key: Option<Idempotency>,
+        by: &str,
+    ) -> Result<Answer, Error> {
+        let bytes = Bytes::from(serde_json::to_vec(&checked.body).map_err(|_| bad_id())?);
+        let content = Hash::of(&canonical_bytes(&checked.body));
+        let targets: Vec<Target> = self
+            .inner
+            .targets(object)
+            .map(|system| Target { system: system.name().clone(), sync_id: SyncId::of(object, id, system.name()) })
+            .collect();
+        let fact = Fact::Accepted { operation, content, targets };
+        let draft = Draft::new(fact, by, summary(checked.kind.title(), operation))
+            .about(object, id, version)
+            .body(Hash::of(&bytes));
+        let mut proposal = Proposal::of(draft)
+            .body(bytes)
+            .check(Check::Object(object.clone(), id.clone(), expect))
+            .check(Check::Backlog);
+        for (system, findings) in &checked.parked {
+            let sync_id = SyncId::of(object, id, system);
+            let (draft, detail) = super::record::invalid(findings, object, system).parked(by);
+            let draft = draft.about(object, id, version).system(system).sync_id(&sync_id);
+            proposal = super::record::with(proposal.and(draft), detail);
+        }
+        proposal.idempotency = key;
+        let outcome = self.inner.ledger.commit(proposal).await?;
+        match outcome {
+            Outcome::Committed(receipt) | Outcome::Replayed(receipt) | Outcome::Unchanged(receipt) => {
+                receipt.answer.ok_or_else(|| Error::Ledger(LedgerError::NoObject))
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// An object's body as it stands.
+    pub fn object_body(&self, row: &ObjectRow) -> Result<Value, Error> {
+        let hash = row.body.as_ref().ok_or(Error::Ledger(LedgerError::NoObject))?;
+        self.read_body(hash)
+    }
+
+    /// A stored body as JSON.
+    pub fn read_body(&self, hash: &Hash) -> Result<Value, Error> {
+        let bytes = self.ledger.body(hash)?.ok_or(Error::Ledger(LedgerError::Body(*hash)))?;
+        crate::fhir::read(&bytes).map_err(|_| Error::Ledger(LedgerError::Body(*hash)))
+    }
+}
+
+fn idempotency(key: &Key, body: &Value) -> Idempotency {
+    Idempotency::new(&key.scope, "", &key.key, Hash::of(&canonical_bytes(body)))
+}
+
+fn bad_id() -> Error {
+    Error::Invalid(vec![Finding {
+        pointer: "/id".to_owned(),
+        code: "LIA-SYNC-002".to_owned(),
+        detail: "An id is 1 to 64 of the characters A-Z a-z 0-9 . and -.".to_owned(),
+        remedy: "Choose another id, or leave it out and one is made.".to_owned(),
+    }])
+}
+
+/// The object with its id first and without what only we write.
+fn with_id(body: Value, id: &ObjectId) -> Result<Value, Error> {
+    let Value::Object(mut members) = body else {
+        return Err(Error::Invalid(vec![Finding {
+            pointer: String::new(),
+            code: "LIA-SYNC-002".to_owned(),
+            detail: "An object is expected: {…}.".to_owned(),
+            remedy: "Send one JSON object.".to_owned(),
+        }]));
+    };
+    members.shift_remove("version");
+    match members.shift_remove("id") {
+        Some(Value::String(stated)) if stated != id.as_str() => return Err(bad_id()),
+        _ => {}
+    }
+    let mut whole = Map::new();
+    whole.insert("id".to_owned(), json!(id.as_str()));
+    whole.extend(members);
+    Ok(Value::Object(whole))
+}
+
+/// The new body, and whether the change is a cancellation.
+fn changed(kind: &ObjectType, before: &Value, change: Change) -> Result<(Value, bool), Error> {
+    match change {
+        Change::Replace(body) => Ok((body, false)),
+        Change::Merge(patch) => {
+            let mut body = before.clone();
+            merge_patch(&mut body, &patch);
+            Ok((body, false))
+        }
+        Change::Cancel { reason } => {
+            let transitions = kind.transitions().ok_or(Error::Transition)?;
+            let cancel = transitions.cancel.as_ref().ok_or(Error::Transition)?;
+            let mut body = before.clone();
+            super::merge::set(&mut body, &format!("/{}", transitions.field), Some(json!(cancel)));
+            if let (Some(field), Some(reason)) = (&transitions.reason, reason) {
+                super::merge::set(&mut body, &format!("/{field}"), Some(reason));
+            }
+            Ok((body, true))
+        }
+    }
+}
+
+/// Whether the step from `before` to `after` calls the object off.
+fn moves(kind: &ObjectType, before: &Value, after: &Value) -> Result<bool, Error> {
+    let Some(transitions) = kind.transitions() else { return Ok(false) };
+    let state = |body: &Value| body.get(&transitions.field).and_then(Value::as_str).map(str::to_owned);
+    let (Some(from), Some(to)) = (state(before), state(after)) else { return Ok(false) };
+    if !transitions.allows(&from, &to) {
+        return Err(Error::Transition);
+    }
+    Ok(transitions.cancel.as_ref() == Some(&to) && from != to)
+}
+
+fn summary(title: &str, operation: Operation) -> String {
+    match operation {
+        Operation::Created => format!("{title}: taken on."),
+        Operation::Updated => format!("{title}: change taken on."),
+        Operation::Cancelled => format!("{title}: cancellation taken on."),
+    }
+}

@@ -1,0 +1,366 @@
+//! Taking in what an EHR holds: known resources are merged, unknown ones become objects or are joined to one by
+//! identifier, and what cannot be understood waits for a person. Nothing is lost, nothing is guessed.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{
+    Error, identity,
+    identity::Match,
+    merge::{Merged, merge},
+    prepare::Subject,
+    record::{self, LIAISON, Trouble, same_content},
+    setup::{Inner, System},
+};
+use crate::{
+    domain::{ObjectId, ObjectName, SystemName},
+    ehr::Seen,
+    fhir::canonical_bytes,
+    ledger::{
+        Check, Draft, Expect, Fact, Hash, ItemKind, Operation, PartRow, Proposal, Remote, SyncId, SyncRow, SyncState,
+        Target,
+    },
+    mapping::{MAIN, ObjectType},
+};
+
+/// One object at one system.
+#[derive(Clone, Debug)]
+pub(super) struct Topic {
+    pub object: ObjectName,
+    pub id: ObjectId,
+    pub system: SystemName,
+    pub sync: SyncId,
+}
+
+impl Topic {
+    pub fn new(object: &ObjectName, id: &ObjectId, system: &SystemName) -> Self {
+        let sync = SyncId::of(object, id, system);
+        Self { object: object.clone(), id: id.clone(), system: system.clone(), sync }
+    }
+    pub fn of(row: &SyncRow) -> Self {
+        Self {
+            object: row.object.clone(),
+            id: row.object_id.clone(),
+            system: row.system.clone(),
+            sync: row.id.clone(),
+        }
+    }
+    fn draft(&self, draft: Draft, version: u64) -> Draft {
+        draft.about(&self.object, &self.id, version).system(&self.system).sync_id(&self.sync)
+    }
+}
+
+/// Whether a resource was dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Recorded, or nothing to record.
+    Done,
+    /// A push of ours is under way: looked at again later.
+    Held,
+}
+
+/// A part seen, with its body's bytes.
+pub(super) type Sighting = (Remote, Option<Bytes>);
+
+impl Inner {
+    /// Takes in one resource as a list showed it.
+    pub async fn take_in(&self, system: &System, resource: Value) -> Result<Taken, Error> {
+        let Some(seen) = Seen::of(resource) else {
+            let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", "The EHR sent something without type or id.")
+                .subject(format!("{} without id", system.name()));
+            return self.puzzled(system, &trouble, None).await;
+        };
+        match self.ledger.linked_at(system.name(), &seen.reference())?.into_iter().next() {
+            Some(part) => self.known(system, seen, &part).await,
+            None => self.stranger(system, seen).await,
+        }
+    }
+
+    /// A resource that an object of ours is linked to.
+    async fn known(&self, system: &System, seen: Seen, part: &PartRow) -> Result<Taken, Error> {
+        let row = self.ledger.sync(&part.sync_id)?;
+        if row.as_ref().is_some_and(|row| matches!(row.state, SyncState::Sending | SyncState::Unknown)) {
+            return Ok(Taken::Held);
+        }
+        let mut held = self.held(&part.sync_id)?;
+        let Some(at) = held.iter().position(|held| held.part == part.part) else { return Ok(Taken::Done) };
+        let same = |seen: &Seen, held: &super::prepare::Held| {
+            seen.body.as_ref().zip(held.body.as_ref()).is_some_and(|(a, b)| same_content(a, b))
+        };
+        if same(&seen, &held[at]) {
+            return Ok(Taken::Done);
+        }
+        // Lists lag and may show an older state: what counts is what a read shows now.
+        let Ok(seen) = self.ask(system, system.client.read(&seen.kind, &seen.id)).await else {
+            return Ok(Taken::Held);
+        };
+        let Some(body) = seen.body.clone() else { return Ok(Taken::Held) };
+        let topic = Topic::new(&part.object, &part.object_id, system.name());
+        // A push may have begun while we read.
+        let now = self.ledger.sync(&part.sync_id)?;
+        if now.as_ref().map(|row| row.seq) != row.as_ref().map(|row| row.seq) {
+            return Ok(Taken::Held);
+        }
+        let (remote, bytes) = record::remote(&part.part, &seen);
+        if same(&seen, &held[at]) {
+            if seen.version != held[at].version {
+                self.observed(&topic, (remote, bytes)).await?;
+            }
+            return Ok(Taken::Done);
+        }
+        let subject = self.subject(&part.object, &part.object_id, system)?;
+        if let Some(trouble) = self.broken(system, &seen, &body) {
+            return self.puzzled(system, &trouble, bytes).await;
+        }
+        let base = held[at].body.clone();
+        let resources = |held: &[super::prepare::Held]| -> Vec<Value> {
+            held.iter().filter_map(|held| held.body.clone()).collect()
+        };
+        let before = base.as_ref().map(|_| resources(&held));
+        held[at].body = Some(body);
+        let after = resources(&held);
+        let merged = self.merged(system, &subject, before.as_deref(), &after);
+        self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes)).await
+    }
+
+    fn merged(&self, system: &System, subject: &Subject, before: Option<&[Value]>, after: &[Value]) -> Merged {
+        let read = |list: &[Value]| self.read_back(&subject.plan, &list.iter().collect::<Vec<_>>(), system);
+        let said = subject.plan.normalise(&subject.ours, &system.context);
+        let (base, theirs) = (before.map(read), read(after));
+        merge(base.as_ref(), &subject.ours, &said, &theirs, &|path| subject.plan.owner(path))
+    }
+
+    async fn settle_inbound(
+        &self,
+        topic: &Topic,
+        subject: &Subject,
+        row: Option<&SyncRow>,
+        merged: Merged,
+        seen: Sighting,
+    ) -> Result<Taken, Error> {
+        if !merged.conflicts.is_empty() {
+            // The same disagreement need not be told twice.
+            let told = row.and_then(|row| row.worklist_id.as_deref()).map_or(Ok(None), |id| self.ledger.item(id))?;
+            if told.is_some_and(|item| item.status.is_open() && item.theirs.iter().any(|t| t.body == seen.0.body)) {
+                return Ok(Taken::Done);
+            }
+            let trouble = record::conflict(&merged.conflicts, &topic.object, &topic.system);
+            let (draft, detail) = trouble.conflicted(vec![seen.0]);
+            let proposal = Proposal::of(topic.draft(draft, subject.version));
+            self.ledger.commit(record::with(record::with(proposal, detail), seen.1)).await?;
+            return Ok(Taken::Done);
+        }
+        let at_rest = row.is_none_or(|row| matches!(row.state, SyncState::Synced | SyncState::Resolved));
+        if merged.takes_theirs || (merged.overrules && at_rest) {
+            let back = merged.overrules || (merged.keeps_ours && !at_rest);
+            self.apply(topic, subject.version, &merged.value, vec![seen], back).await?;
+        } else {
+            self.observed(topic, seen).await?;
+        }
+        Ok(Taken::Done)
+    }
+
+    /// Link and base move; nothing else happens.
+    async fn observed(&self, topic: &Topic, seen: Sighting) -> Result<(), Error> {
+        let version = self.ledger.object(&topic.object, &topic.id)?.map_or(0, |row| row.version);
+        let fact = Fact::Observed { remotes: vec![seen.0] };
+        let draft = topic.draft(Draft::new(fact, LIAISON, "Seen at the EHR; nothing to do here."), version);
+        self.ledger.commit(record::with(Proposal::of(draft), seen.1)).await?;
+        Ok(())
+    }
+
+    /// A new version made from what a system holds. It goes to all other systems, and `back` there where something of
+    /// ours is to be kept.
+    pub async fn apply(
+        &self,
+        topic: &Topic,
+        version: u64,
+        value: &Value,
+        seen: Vec<Sighting>,
+        back: bool,
+    ) -> Result<(), Error> {
+        let cancel = self.mappings.object(topic.object.as_str()).and_then(|kind| kind.transitions().cloned());
+        let cancelled = cancel.is_some_and(|t| {
+            t.cancel.is_some() && value.get(&t.field).and_then(Value::as_str) == t.cancel.as_deref()
+        });
+        let operation = match (version, cancelled) {
+            (0, _) => Operation::Created,
+            (_, true) => Operation::Cancelled,
+            _ => Operation::Updated,
+        };
+        let bytes = Bytes::from(serde_json::to_vec(value).unwrap_or_default());
+        let content = Hash::of(&canonical_bytes(value));
+        let targets = self.targets(&topic.object).filter(|system| back || *system.name() != topic.system);
+        let targets = targets.map(|system| Target {
+            system: system.name().clone(),
+            sync_id: SyncId::of(&topic.object, &topic.id, system.name()),
+        });
+        let (remotes, bodies): (Vec<Remote>, Vec<Option<Bytes>>) = seen.into_iter().unzip();
+        let fact = Fact::Applied { operation, content, remotes, targets: targets.collect() };
+        let words = if version == 0 { "New at" } else { "Changed at" };
+        let draft = Draft::new(fact, LIAISON, format!("{words} {}; taken over here.", topic.system));
+        let expect = if version == 0 { Expect::NewOrEqual(content) } else { Expect::Version(version) };
+        let proposal = Proposal::of(topic.draft(draft, version + 1).body(Hash::of(&bytes)))
+            .body(bytes)
+            .check(Check::Object(topic.object.clone(), topic.id.clone(), expect));
+        self.ledger.commit(bodies.into_iter().fold(proposal, record::with)).await?;
+        Ok(())
+    }
+
+    /// A resource that nothing of ours is linked to.
+    async fn stranger(&self, system: &System, seen: Seen) -> Result<Taken, Error> {
+        let Some(body) = seen.body.clone() else { return Ok(Taken::Done) };
+        let sighting = record::remote(MAIN, &seen);
+        if let Some((object, id)) = identity::claimed(&body, &self.instance)
+            && self.ledger.object(&object, &id)?.is_some()
+        {
+            let topic = Topic::new(&object, &id, system.name());
+            let row = self.ledger.sync(&topic.sync)?;
+            return match row {
+                Some(row) if !row.remote.is_empty() => {
+                    let sentence = "A second record at the EHR carries our identifier.";
+                    let trouble = Trouble::new(ItemKind::Identity, "LIA-EHR-007", sentence)
+                        .cause(&[system.name().as_str(), object.as_str()])
+                        .subject(format!("{} {}", system.name(), seen.reference()));
+                    self.puzzled(system, &trouble, sighting.1).await
+                }
+                // Our own push, whose answer is still to come or lost: settled there.
+                Some(row) if row.state.is_pending() || row.state == SyncState::Parked => Ok(Taken::Held),
+                _ => self.adopt(system, &topic, &body, sighting).await,
+            };
+        }
+        let Some(kind) = self.mappings.object_for(&body).cloned() else {
+            let trouble = Trouble::new(
+                ItemKind::Inbound,
+                "LIA-SYNC-014",
+                format!("A {} from {} fits no kind of object here.", seen.kind, system.name()),
+            )
+            .cause(&[system.name().as_str(), &seen.kind])
+            .subject(format!("{} {}", system.name(), seen.reference()));
+            return self.puzzled(system, &trouble, sighting.1).await;
+        };
+        if let Some(trouble) = self.broken(system, &seen, &body) {
+            return self.puzzled(system, &trouble, sighting.1).await;
+        }
+        self.new_or_matched(system, &kind, &seen, &body, sighting).await
+    }
+
+    async fn new_or_matched(
+        &self,
+        system: &System,
+        kind: &ObjectType,
+        seen: &Seen,
+        body: &Value,
+        sighting: Sighting,
+    ) -> Result<Taken, Error> {
+        let Ok(object) = ObjectName::new(kind.name()) else { return Ok(Taken::Done) };
+        let plan = self.plan(&object, system)?;
+        let mut resources = vec![body];
+        let others = self.companions(system, body).await;
+        resources.extend(others.iter().filter_map(|seen| seen.body.as_ref()));
+        let mut read = self.read_back(&plan, &resources, system);
+        let matched = if identity::is_registered(kind.resource_type()) {
+            self.index.find(&self.ledger, &object, &read)?
+        } else {
+            Match::Nobody
+        };
+        let unclear = |sentence: &str| {
+            Trouble::new(ItemKind::Identity, "LIA-SYNC-015", sentence)
+                .cause(&[system.name().as_str(), object.as_str(), sentence])
+                .subject(format!("{} {}", system.name(), seen.reference()))
+        };
+        match matched {
+            Match::One(id) => {
+                let topic = Topic::new(&object, &id, system.name());
+                if self.ledger.parts(&topic.sync)?.is_empty() {
+                    return self.adopt(system, &topic, body, sighting).await;
+                }
+                let sentence = "Two records at the EHR share an identifier that belongs to one here.";
+                self.puzzled(system, &unclear(sentence), sighting.1).await
+            }
+            Match::Unclear => {
+                let sentence = "Its identifiers point to more than one record here, or contradict one.";
+                self.puzzled(system, &unclear(sentence), sighting.1).await
+            }
+            Match::Nobody => {
+                let claimed = identity::claimed(body, &self.instance).filter(|(o, _)| *o == object).map(|(_, id)| id);
+                let Some(id) = claimed.or_else(|| ObjectId::new(&self.clock.new_id().to_string()).ok()) else {
+                    return Ok(Taken::Done);
+                };
+                if let Some(members) = read.as_object_mut() {
+                    members.shift_remove("version");
+                    members.shift_remove("id");
+                    members.shift_insert(0, "id".to_owned(), Value::String(id.to_string()));
+                }
+                let mut seen = vec![sighting];
+                let roles = plan.parts(&resources.iter().map(|r| (*r).clone()).collect::<Vec<_>>());
+                for other in &others {
+                    let role = roles.iter().find(|part| other.body.as_ref() == Some(&part.resource));
+                    seen.extend(role.map(|part| record::remote(&part.role, other)));
+                }
+                self.apply(&Topic::new(&object, &id, system.name()), 0, &read, seen, false).await?;
+                Ok(Taken::Done)
+            }
+        }
+    }
+
+    /// Joins a resource to an object that was here before.
+    async fn adopt(&self, system: &System, topic: &Topic, body: &Value, seen: Sighting) -> Result<Taken, Error> {
+        let subject = self.subject(&topic.object, &topic.id, system)?;
+        let merged = self.merged(system, &subject, None, std::slice::from_ref(body));
+        let sentence = "Found at the EHR by its identifier.";
+        let linked = Draft::new(Fact::Linked { remotes: vec![seen.0.clone()] }, LIAISON, sentence);
+        let proposal = Proposal::of(topic.draft(linked, subject.version));
+        self.ledger.commit(record::with(proposal, seen.1.clone())).await?;
+        let row = self.ledger.sync(&topic.sync)?;
+        self.settle_inbound(topic, &subject, row.as_ref(), merged, seen).await
+    }
+
+    /// The Binaries that a resource names by a relative address: parts of it. Other addresses are never fetched.
+    async fn companions(&self, system: &System, body: &Value) -> Vec<Seen> {
+        fn urls<'a>(node: &'a Value, found: &mut Vec<&'a str>) {
+            match node {
+                Value::Object(members) => {
+                    found.extend(members.get("url").and_then(Value::as_str).and_then(|u| u.strip_prefix("Binary/")));
+                    members.values().for_each(|value| urls(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| urls(item, found)),
+                _ => {}
+            }
+        }
+        let mut ids = Vec::new();
+        urls(body, &mut ids);
+        let mut seen = Vec::new();
+        for id in ids.into_iter().filter(|id| crate::fhir::reference::is_id(id)).take(20) {
+            seen.extend(self.ask(system, system.client.read("Binary", id)).await.ok());
+        }
+        seen
+    }
+
+    fn broken(&self, system: &System, seen: &Seen, body: &Value) -> Option<Trouble> {
+        let findings = self.breaks_base(body);
+        let first = findings.first()?;
+        let sentence = format!("A {} from {} breaks FHIR's rules: {}", seen.kind, system.name(), first.detail);
+        let cause = [system.name().as_str(), &seen.kind, &first.detail];
+        let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence).cause(&cause);
+        Some(
+            trouble
+                .subject(format!("{} {}", system.name(), seen.reference()))
+                .fields(record::places(&findings)),
+        )
+    }
+
+    /// Gives something received to a person; a second sighting of the same is not told again.
+    async fn puzzled(&self, system: &System, trouble: &Trouble, body: Option<Bytes>) -> Result<Taken, Error> {
+        let mark = (trouble.subject.clone().unwrap_or_default(), body.as_deref().map(Hash::of));
+        if self.is_told(&mark) {
+            return Ok(Taken::Done);
+        }
+        let (draft, detail) = trouble.parked(LIAISON);
+        let mut draft = draft.system(system.name());
+        draft.body = body.as_deref().map(Hash::of);
+        self.ledger.commit(record::with(record::with(Proposal::of(draft), detail), body)).await?;
+        self.tell(mark);
+        Ok(Taken::Done)
+    }
+}

@@ -1,0 +1,192 @@
+//! What a sync would send now: the object written into what the EHR was last seen to hold, references made literal.
+//! No network here; the ledger is only read.
+
+use std::{collections::HashSet, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::{
+    Error, identity,
+    identity::{Place, Whose},
+    record::same_content,
+    setup::{Inner, System},
+};
+use crate::{
+    domain::{ObjectId, ObjectName},
+    fhir,
+    ledger::{Hash, LedgerError, PartRow, SyncId, SyncRow, SyncState},
+    mapping::{MAIN, Part, Plan},
+};
+
+/// A part as it stands at the EHR.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub part: String,
+    pub reference: String,
+    pub version: Option<String>,
+    pub body: Option<Value>,
+}
+
+/// A part as it should stand there.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    pub part: String,
+    pub kind: String,
+    pub resource: Value,
+    pub held: Option<Held>,
+}
+
+impl Outgoing {
+    /// Whether the EHR holds exactly this already.
+    pub fn is_there(&self) -> bool {
+        self.held.as_ref().and_then(|held| held.body.as_ref()).is_some_and(|body| same_content(body, &self.resource))
+    }
+}
+
+/// What is to be sent.
+pub(super) enum Prepared {
+    /// All parts, those that the main one needs first.
+    Ready(Vec<Outgoing>),
+    /// These must arrive first.
+    Waiting(Vec<SyncId>),
+}
+
+impl Inner {
+    /// What the EHR was last seen to hold of a sync, the main part first.
+    pub fn held(&self, sync: &SyncId) -> Result<Vec<Held>, Error> {
+        let mut held = Vec::new();
+        for PartRow { part, reference, version, body, .. } in self.ledger.parts(sync)? {
+            let body = body.as_ref().map(|hash| self.read_body(hash)).transpose()?;
+            held.push(Held { part, reference, version, body });
+        }
+        held.sort_by_key(|held| held.part != MAIN);
+        Ok(held)
+    }
+
+    /// A resource of a system with logical references.
+    pub fn logical(&self, resource: &Value, system: &System) -> Value {
+        identity::logical(resource, &self.instance, &|reference| self.known_as(reference, system))
+    }
+
+    /// Whom a reference of a system means.
+    pub fn known_as(&self, reference: &str, system: &System) -> Option<Whose> {
+        let rows = self.ledger.linked_at(system.name(), reference).ok()?;
+        let row = rows.into_iter().find(|row| row.part == MAIN)?;
+        Some((row.object, row.object_id))
+    }
+
+    /// What held resources say, as an internal object.
+    pub fn read_back(&self, plan: &Plan, resources: &[&Value], system: &System) -> Value {
+        let logical: Vec<Value> = resources.iter().map(|resource| self.logical(resource, system)).collect();
+        plan.to_internal(&logical, &system.context)
+    }
+
+    /// Writes the object into what is held.
+    pub fn prepare(
+        &self,
+        system: &System,
+        row: &SyncRow,
+        plan: &Plan,
+        ours: &Value,
+        held: &[Held],
+    ) -> Result<Prepared, Error> {
+        let base: Vec<Part> = held
+            .iter()
+            .filter_map(|held| Some(Part::new(&held.part, self.logical(held.body.as_ref()?, system))))
+            .collect();
+        let parts = plan.put(ours, &base, &system.context)?;
+        let mut waiting = HashSet::new();
+        let mut outgoing = Vec::with_capacity(parts.len());
+        for part in &parts {
+            let at = held.iter().find(|held| held.part == *part.role).cloned();
+            let mut resource = part.resource.clone();
+            let before = at.as_ref().and_then(|held| held.body.as_ref());
+            let coming = identity::literal(&mut resource, before, &self.instance, &mut |whose| {
+                self.place(whose, system, row)
+            })?;
+            waiting.extend(coming.iter().map(|(object, id)| SyncId::of(object, id, system.name())));
+            if let Some(attachment) = part.attachment() {
+                self.fill(&mut resource, &attachment)?;
+            }
+            let kind = fhir::resource_type(&resource).unwrap_or_default().to_owned();
+            outgoing.push(Outgoing { part: part.role.to_string(), kind, resource, held: at });
+        }
+        if !waiting.is_empty() {
+            return Ok(Prepared::Waiting(waiting.into_iter().collect()));
+        }
+        rename(&mut outgoing);
+        outgoing.sort_by_key(|outgoing| outgoing.part == MAIN);
+        Ok(Prepared::Ready(outgoing))
+    }
+
+    /// Where an object that is referred to stands at a system.
+    fn place(&self, whose: &Whose, system: &System, asking: &SyncRow) -> Result<Place, LedgerError> {
+        let sync = SyncId::of(&whose.0, &whose.1, system.name());
+        if sync == asking.id {
+            return Ok(asking.remote.first().map_or(Place::Elsewhere, |at| Place::At(at.clone())));
+        }
+        if let Some(main) = self.ledger.parts(&sync)?.into_iter().find(|part| part.part == MAIN) {
+            return Ok(Place::At(main.reference));
+        }
+        let coming = self.ledger.sync(&sync)?.is_some_and(|row| row.state != SyncState::Resolved);
+        Ok(if coming { Place::Coming } else { Place::Elsewhere })
+    }
+
+    /// Fills in the bytes of a stored attachment.
+    fn fill(&self, resource: &mut Value, attachment: &str) -> Result<(), Error> {
+        let hash = Hash::parse(attachment).ok_or(Error::Ledger(LedgerError::NoObject))?;
+        let bytes = self.ledger.body(&hash)?.ok_or(Error::Ledger(LedgerError::Body(hash)))?;
+        if let Some(members) = resource.as_object_mut() {
+            members.insert("data".to_owned(), json!(STANDARD.encode(&bytes)));
+        }
+        Ok(())
+    }
+
+    /// Plan and body of the object that a sync sends.
+    pub fn subject(&self, object: &ObjectName, id: &ObjectId, system: &System) -> Result<Subject, Error> {
+        let row = self.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
+        let ours = self.object_body(&row)?;
+        Ok(Subject { plan: self.plan(object, system)?, version: row.version, cancelled: row.cancelled, ours })
+    }
+}
+
+/// An object as it stands, with the plan that takes it to a system.
+pub(super) struct Subject {
+    pub plan: Arc<Plan>,
+    pub version: u64,
+    pub cancelled: bool,
+    pub ours: Value,
+}
+
+/// The mapping names a part (`Binary/<id of its making>`); the EHR may have given it another id.
+fn rename(outgoing: &mut [Outgoing]) {
+    let names: Vec<(String, String)> = outgoing
+        .iter()
+        .filter(|out| out.part != MAIN)
+        .filter_map(|out| {
+            let made = format!("{}/{}", out.kind, out.resource.get("id")?.as_str()?);
+            let held = out.held.as_ref()?.reference.clone();
+            (made != held).then_some((made, held))
+        })
+        .collect();
+    for out in outgoing.iter_mut() {
+        if let Some((_, id)) = out.held.as_ref().and_then(|held| held.reference.rsplit_once('/'))
+            && let Some(members) = out.resource.as_object_mut()
+        {
+            members.insert("id".to_owned(), json!(id));
+        }
+        for (made, held) in &names {
+            substitute(&mut out.resource, made, held);
+        }
+    }
+}
+
+fn substitute(node: &mut Value, from: &str, to: &str) {
+    match node {
+        Value::String(text) if text == from => to.clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| substitute(item, from, to)),
+        Value::Object(members) => members.values_mut().for_each(|value| substitute(value, from, to)),
+        _ => {}
+    }
+}

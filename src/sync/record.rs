@@ -1,0 +1,161 @@
+//! How facts are written down: what a person is told, and how failures of one cause find together. Sentences are plain
+//! and hold no patient data; values that differ travel as a body named by hash.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::merge::Field;
+use crate::{
+    domain::{ObjectName, SystemName},
+    ehr::{self, Seen},
+    error::{Explained as _, Finding},
+    ledger::{Draft, Fact, Hash, Item, ItemKind, Proposal, Remote},
+};
+
+/// Who writes entries that nobody asked for.
+pub(super) const LIAISON: &str = "liaison";
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// Something for a person.
+pub(super) struct Trouble {
+    pub kind: ItemKind,
+    pub code: &'static str,
+    pub sentence: String,
+    /// What makes two of them the same cause, beside code and kind.
+    pub cause: Vec<String>,
+    pub subject: Option<String>,
+    pub fields: Vec<Value>,
+}
+
+impl Trouble {
+    pub fn new(kind: ItemKind, code: &'static str, sentence: impl Into<String>) -> Self {
+        Self { kind, code, sentence: sentence.into(), cause: Vec::new(), subject: None, fields: Vec::new() }
+    }
+    pub fn cause(mut self, parts: &[&str]) -> Self {
+        self.cause.extend(parts.iter().map(|part| (*part).to_owned()));
+        self
+    }
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+    pub fn fields(mut self, fields: Vec<Value>) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    fn item(&self) -> (Item, Option<Bytes>) {
+        let detail = (!self.fields.is_empty()).then(|| Bytes::from(json!({"fields": self.fields}).to_string()));
+        let mut parts = vec![self.code];
+        parts.extend(self.cause.iter().map(String::as_str));
+        let due_h = match self.kind {
+            ItemKind::Unknown | ItemKind::Slot => 4,
+            ItemKind::Rejected | ItemKind::Conflict | ItemKind::Identity => 24,
+            ItemKind::Inbound => 48,
+        };
+        let item = Item {
+            kind: self.kind,
+            group: Item::group_of(&parts),
+            subject: self.subject.clone(),
+            owner: None,
+            due_ms: due_h * HOUR_MS,
+            who_is_affected: None,
+            next_step: None,
+            detail: detail.as_deref().map(Hash::of),
+        };
+        (item, detail)
+    }
+
+    /// Nothing is sent until a person decides.
+    pub fn parked(&self, by: &str) -> (Draft, Option<Bytes>) {
+        let (item, detail) = self.item();
+        (Draft::new(Fact::Parked { item }, by, self.sentence.clone()).code(self.code), detail)
+    }
+    /// The same where both sides changed.
+    pub fn conflicted(&self, theirs: Vec<Remote>) -> (Draft, Option<Bytes>) {
+        let (item, detail) = self.item();
+        (Draft::new(Fact::Conflicted { item, theirs }, LIAISON, self.sentence.clone()).code(self.code), detail)
+    }
+}
+
+/// Adds a body where there is one.
+pub(super) fn with(proposal: Proposal, body: Option<Bytes>) -> Proposal {
+    match body {
+        Some(body) => proposal.body(body),
+        None => proposal,
+    }
+}
+
+/// What an object would break at a system.
+pub(super) fn invalid(findings: &[Finding], object: &ObjectName, system: &SystemName) -> Trouble {
+    let first = findings.first().map_or("", |finding| finding.detail.as_str());
+    Trouble::new(ItemKind::Rejected, "LIA-SYNC-020", format!("It breaks the rules that are agreed: {first}"))
+        .cause(&[system.as_str(), object.as_str(), first])
+        .fields(places(findings))
+}
+
+/// Findings as a worklist item's fields.
+pub(super) fn places(findings: &[Finding]) -> Vec<Value> {
+    let place = |finding: &Finding| {
+        json!({
+            "path": super::merge::dotted(&finding.pointer), "base": null, "ours": null, "theirs": null, "owner": null,
+            "code": finding.code, "detail": finding.detail, "remedy": finding.remedy,
+        })
+    };
+    findings.iter().take(50).map(place).collect()
+}
+
+/// What an EHR refused for good.
+pub(super) fn rejected(failure: &ehr::Failure, object: &ObjectName, system: &SystemName) -> Trouble {
+    let kind = if failure.kind == ehr::Kind::Several { ItemKind::Identity } else { ItemKind::Rejected };
+    Trouble::new(kind, failure.code(), failure.message.clone()).cause(&[
+        system.as_str(),
+        object.as_str(),
+        &failure.message,
+    ])
+}
+
+/// Both sides changed these fields.
+pub(super) fn conflict(fields: &[Field], object: &ObjectName, system: &SystemName) -> Trouble {
+    let names: Vec<String> = fields.iter().map(|field| super::merge::dotted(&field.path)).collect();
+    let names = names.join(", ");
+    Trouble::new(ItemKind::Conflict, "LIA-SYNC-012", format!("Changed here and at {system} at the same time: {names}."))
+        .cause(&[system.as_str(), object.as_str(), &names])
+        .fields(fields.iter().map(Field::to_json).collect())
+}
+
+/// A part as it was seen, with its body's bytes for the proposal.
+pub(super) fn remote(part: &str, seen: &Seen) -> (Remote, Option<Bytes>) {
+    let body = seen.body.as_ref().and_then(|body| serde_json::to_vec(body).ok()).map(Bytes::from);
+    let remote = Remote {
+        part: part.to_owned(),
+        reference: seen.reference(),
+        version: seen.version.clone(),
+        body: body.as_deref().map(Hash::of),
+    };
+    (remote, body)
+}
+
+/// A resource's content: without what only the EHR writes (`meta.versionId`, `meta.lastUpdated`, `meta.source`).
+pub(super) fn content(resource: &Value) -> Value {
+    let mut content = resource.clone();
+    if let Some(members) = content.as_object_mut() {
+        let mut empty = false;
+        if let Some(meta) = members.get_mut("meta").and_then(Value::as_object_mut) {
+            for technical in ["versionId", "lastUpdated", "source"] {
+                meta.shift_remove(technical);
+            }
+            empty = meta.is_empty();
+        }
+        if empty {
+            members.shift_remove("meta");
+        }
+    }
+    content
+}
+
+/// Whether two resources hold the same, whatever their versions.
+pub(super) fn same_content(a: &Value, b: &Value) -> bool {
+    crate::fhir::canonically_equal(&content(a), &content(b))
+}

@@ -1,0 +1,198 @@
+//! What the engine is made of: the ledger, the mappings, the rules, and for each EHR its client, its circuit and its
+//! share of the network.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{Error, retry::Circuit};
+use crate::{
+    clock::SharedClock,
+    domain::{ObjectName, SystemName},
+    ehr::{Client, Failure, Http, SystemConfig, Transport},
+    ledger::Ledger,
+    mapping::{Context, Mappings, Plan},
+    profile::Validator,
+};
+
+/// Makes the transport of a system; [`Http::shared`] outside tests.
+pub type Connect<'a> = &'a dyn Fn(&SystemConfig) -> Result<Arc<dyn Transport>, String>;
+
+/// Everything the engine needs.
+pub struct Setup {
+    /// `[server] instance`.
+    pub instance: String,
+    /// `[[systems]]`.
+    pub systems: Vec<SystemConfig>,
+    /// The only truth.
+    pub ledger: Ledger,
+    /// Objects and their mappings.
+    pub mappings: Arc<Mappings>,
+    /// FHIR's rules and the profiles'.
+    pub validator: Arc<Validator>,
+    /// Time, chance, ids.
+    pub clock: SharedClock,
+}
+
+/// One EHR at work.
+pub(super) struct System {
+    pub config: SystemConfig,
+    pub client: Client,
+    pub context: Context,
+    /// One permit a request under way.
+    pub network: tokio::sync::Semaphore,
+    circuit: Mutex<Circuit>,
+    /// The newest resource by type whose creation was confirmed: what settling looks for to know that the EHR's
+    /// search is up to date.
+    witnesses: Mutex<HashMap<String, Witness>>,
+    /// How long the EHR's search took to show a new resource, by type, and when that was learned.
+    lags: Mutex<HashMap<String, (jiff::Timestamp, Option<Duration>)>>,
+}
+
+/// For so long a measured lag is believed.
+const LAG_HOLDS: Duration = Duration::from_secs(120);
+
+/// A resource that is known to be at the EHR, and since when it was on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Witness {
+    pub system: String,
+    pub value: String,
+    pub sent_at: jiff::Timestamp,
+}
+
+impl System {
+    pub fn name(&self) -> &SystemName {
+        &self.config.name
+    }
+    pub fn pushes(&self, object: &ObjectName) -> bool {
+        self.config.push.contains(object)
+    }
+    /// Looks at or changes the circuit.
+    pub fn circuit<T>(&self, how: impl FnOnce(&mut Circuit) -> T) -> T {
+        how(&mut self.circuit.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+    /// Tells the circuit how an exchange went.
+    pub fn heard(&self, failure: Option<&Failure>, now: jiff::Timestamp, chance: f64) {
+        self.circuit(|circuit| match failure {
+            Some(failure) if failure.concerns_all() => circuit.failed(now, failure.retry_after, chance),
+            _ => circuit.succeeded(),
+        });
+    }
+    /// Waits for a share of the network.
+    pub async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.network.acquire().await.ok()
+    }
+    pub fn witness(&self, kind: &str) -> Option<Witness> {
+        self.witnesses.lock().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
+    }
+    /// Whether a type's lag should be measured (again).
+    pub fn wants_lag(&self, kind: &str, now: jiff::Timestamp) -> bool {
+        let known = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(kind).is_none_or(|(at, _)| Duration::try_from(now.duration_since(*at)).unwrap_or_default() > LAG_HOLDS)
+    }
+    /// A measurement; `None` where the search did not show the resource.
+    pub fn learn_lag(&self, kind: &str, now: jiff::Timestamp, lag: Option<Duration>) {
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner).insert(kind.to_owned(), (now, lag));
+    }
+    /// How long the EHR's search is behind, at most; `None` where that is not known.
+    pub fn lag(&self, kind: &str) -> Option<Duration> {
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner).get(kind).and_then(|(_, lag)| *lag)
+    }
+    pub fn remember(&self, kind: &str, witness: Witness) {
+        let mut known = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = known.get(kind).is_none_or(|before| before.sent_at < witness.sent_at);
+        if newer {
+            known.insert(kind.to_owned(), witness);
+        }
+    }
+}
+
+/// What all parts of the engine share.
+pub(super) struct Inner {
+    pub instance: String,
+    pub ledger: Ledger,
+    pub mappings: Arc<Mappings>,
+    pub validator: Arc<Validator>,
+    pub clock: SharedClock,
+    pub systems: BTreeMap<SystemName, Arc<System>>,
+    pub index: super::identity::Index,
+    pub suspicions: super::settle::Suspicions,
+}
+
+impl Inner {
+    pub fn new(setup: Setup, connect: Connect<'_>) -> Result<Self, Error> {
+        let mut systems = BTreeMap::new();
+        for config in setup.systems {
+            let system = system(config, &setup.instance, &setup.mappings, &setup.clock, connect)?;
+            let name = system.name().clone();
+            if systems.insert(name.clone(), Arc::new(system)).is_some() {
+                return Err(wrong(&name, "the name is used twice"));
+            }
+        }
+        Ok(Self {
+            instance: setup.instance,
+            ledger: setup.ledger,
+            mappings: setup.mappings,
+            validator: setup.validator,
+            clock: setup.clock,
+            systems,
+            index: super::identity::Index::default(),
+            suspicions: super::settle::Suspicions::default(),
+        })
+    }
+
+    /// The plan by which an object goes to, or comes from, a system.
+    pub fn plan(&self, object: &ObjectName, system: &System) -> Result<Arc<Plan>, Error> {
+        self.mappings.plan(object.as_str(), &system.config.dialect).ok_or(Error::UnknownObject)
+    }
+    /// Systems that an object is sent to.
+    pub fn targets(&self, object: &ObjectName) -> impl Iterator<Item = &Arc<System>> {
+        self.systems.values().filter(move |system| system.pushes(object))
+    }
+    pub fn millis_since(&self, at: jiff::Timestamp) -> Duration {
+        Duration::try_from(self.clock.now().duration_since(at)).unwrap_or_default()
+    }
+}
+
+fn system(
+    config: SystemConfig,
+    instance: &str,
+    mappings: &Mappings,
+    clock: &SharedClock,
+    connect: Connect<'_>,
+) -> Result<System, Error> {
+    let name = config.name.clone();
+    if config.max_concurrency == 0 {
+        return Err(wrong(&name, "max_concurrency must be at least 1"));
+    }
+    if jiff::tz::TimeZone::get(&config.zone).is_err() {
+        return Err(wrong(&name, "zone is not a time zone of the IANA database, for example Europe/London"));
+    }
+    if let Some(object) = config.push.iter().chain(config.profiles.keys()).find(|o| mappings.object(o.as_str()).is_none())
+    {
+        return Err(wrong(&name, &format!("there is no kind of object called {object}")));
+    }
+    let transport = connect(&config).map_err(|why| wrong(&name, &why))?;
+    let client =
+        Client::new(&config, transport, Arc::clone(clock)).map_err(|failure| wrong(&name, &failure.message))?;
+    Ok(System {
+        context: Context::new(instance).in_zone(&config.zone),
+        network: tokio::sync::Semaphore::new(config.max_concurrency),
+        circuit: Mutex::new(Circuit::default()),
+        witnesses: Mutex::default(),
+        lags: Mutex::default(),
+        client,
+        config,
+    })
+}
+
+fn wrong(system: &SystemName, why: &str) -> Error {
+    Error::Setup { system: system.to_string(), why: why.to_owned() }
+}
+
+/// The transports of production.
+pub(super) fn over_http(config: &SystemConfig) -> Result<Arc<dyn Transport>, String> {
+    Http::shared(config)
+}
