@@ -16,8 +16,8 @@ use crate::{
     error::Finding,
     fhir::canonical_bytes,
     ledger::{
-        Answer, Check, Draft, Expect, Fact, Hash, Idempotency, LedgerError, ObjectRow, Operation, Outcome,
-        Proposal, SyncId, Target,
+        Answer, Check, Draft, Expect, Fact, Hash, Idempotency, LedgerError, ObjectRow, Operation, Outcome, Proposal,
+        SyncId, Target,
     },
     mapping::ObjectType,
 };
@@ -62,9 +62,7 @@ impl Engine {
             return Ok(answer);
         }
         let id = match request.body.get("id") {
-            None | Some(Value::Null) => {
-                ObjectId::new(&self.inner.clock.new_id().to_string()).map_err(|_| bad_id())?
-            }
+            None | Some(Value::Null) => ObjectId::new(&self.inner.clock.new_id().to_string()).map_err(|_| bad_id())?,
             Some(Value::String(id)) => ObjectId::new(id).map_err(|_| bad_id())?,
             Some(_) => return Err(bad_id()),
         };
@@ -94,11 +92,8 @@ impl Engine {
             return Ok(answer);
         }
         let kind = self.kind(&request.object)?;
-        let row = self
-            .inner
-            .ledger
-            .object(&request.object, &request.id)?
-            .ok_or(Error::Ledger(LedgerError::NoObject))?;
+        let row =
+            self.inner.ledger.object(&request.object, &request.id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
         if row.version != request.expected {
             return Err(Error::Ledger(LedgerError::Stale { current: row.version }));
         }
@@ -122,10 +117,10 @@ impl Engine {
     /// [`Error::Invalid`] where the object itself is wrong, [`Error::UnknownObject`].
     pub fn preview(&self, object: &ObjectName, body: Value) -> Result<Preview, Error> {
         let kind = self.kind(object)?;
-        let id = body.get("id").and_then(Value::as_str).map_or_else(
-            || ObjectId::new(&self.inner.clock.new_id().to_string()),
-            ObjectId::new,
-        );
+        let id = body
+            .get("id")
+            .and_then(Value::as_str)
+            .map_or_else(|| ObjectId::new(&self.inner.clock.new_id().to_string()), ObjectId::new);
         let body = with_id(body, &id.map_err(|_| bad_id())?)?;
         self.inner.check_object(&kind, &body)?;
         let mut targets = Vec::new();

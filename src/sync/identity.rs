@@ -2,17 +2,14 @@
 //! inside (`identifier` = `urn:liaison:<instance>:<object>|<id>`) and literal at the EHR. A match counts only when
 //! exactly one object shares an identifier and none contradicts; never by name.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{ObjectId, ObjectName},
-    fhir::{self, Reference},
-    ledger::{Ledger, LedgerError},
+    fhir::Reference,
+    ledger::LedgerError,
 };
 
 /// An object of ours, as references name it.
@@ -34,9 +31,7 @@ pub(super) fn logical(resource: &Value, instance: &str, known: &dyn Fn(&str) -> 
     match resource {
         Value::Object(members) => {
             let Some(text) = members.get("reference").and_then(Value::as_str) else {
-                return Value::Object(
-                    members.iter().map(|(k, v)| (k.clone(), logical(v, instance, known))).collect(),
-                );
+                return Value::Object(members.iter().map(|(k, v)| (k.clone(), logical(v, instance, known))).collect());
             };
             let Reference::Literal { kind, id, .. } = Reference::parse(text) else { return resource.clone() };
             let Some((object, ours)) = known(&format!("{kind}/{id}")) else { return resource.clone() };
@@ -115,7 +110,9 @@ fn written(logical: &Map<String, Value>, form: Option<&Value>, reference: &str) 
     match form.and_then(Value::as_object) {
         Some(form) => {
             let kept = form.iter().filter(|(key, _)| technical(key) || logical.contains_key(*key));
-            out.extend(kept.map(|(key, value)| (key.clone(), logical.get(key).filter(|_| !technical(key)).unwrap_or(value).clone())));
+            out.extend(kept.map(|(key, value)| {
+                (key.clone(), logical.get(key).filter(|_| !technical(key)).unwrap_or(value).clone())
+            }));
         }
         None => {
             out.insert("reference".to_owned(), json!(reference));
@@ -208,110 +205,7 @@ pub(super) fn is_registered(resource_type: &str) -> bool {
     matches!(resource_type, "Patient" | "Practitioner" | "Organization" | "Location")
 }
 
-/// What matching a record by its identifiers came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Match {
-    /// Nobody shares an identifier.
-    Nobody,
-    /// Exactly one, and nothing contradicts.
-    One(ObjectId),
-    /// Several, or one that contradicts.
-    Unclear,
-}
-
-/// Identifiers of the objects of each kind, read from the ledger when first asked for and followed from there.
-#[derive(Default)]
-pub(super) struct Index {
-    kinds: Mutex<HashMap<ObjectName, Kind>>,
-}
-
-#[derive(Default)]
-struct Kind {
-    upto: u64,
-    holders: HashMap<(String, String), BTreeSet<ObjectId>>,
-    held: HashMap<ObjectId, Vec<(String, String)>>,
-}
-
-impl Index {
-    /// Which object of this kind a record with these identifiers is.
-    pub fn find(&self, ledger: &Ledger, object: &ObjectName, internal: &Value) -> Result<Match, LedgerError> {
-        let wanted = identifiers(internal);
-        if wanted.is_empty() {
-            return Ok(Match::Nobody);
-        }
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = kinds.entry(object.clone()).or_default();
-        kind.follow(ledger, object)?;
-        let found: BTreeSet<&ObjectId> = wanted.iter().filter_map(|key| kind.holders.get(key)).flatten().collect();
-        let mut found = found.into_iter();
-        let (Some(one), None) = (found.next(), found.next()) else {
-            return Ok(if wanted.iter().any(|key| kind.holders.contains_key(key)) { Match::Unclear } else { Match::Nobody });
-        };
-        let held = kind.held.get(one).map(Vec::as_slice).unwrap_or_default();
-        let contradicts = held.iter().any(|(system, value)| {
-            wanted.iter().any(|(s, v)| s == system && v != value) && !wanted.contains(&(system.clone(), value.clone()))
-        });
-        Ok(if contradicts { Match::Unclear } else { Match::One(one.clone()) })
-    }
-}
-
-impl Kind {
-    fn follow(&mut self, ledger: &Ledger, object: &ObjectName) -> Result<(), LedgerError> {
-        let head = ledger.head();
-        if self.upto == 0 {
-            let mut after: Option<ObjectId> = None;
-            loop {
-                let rows = ledger.objects(object, after.as_ref(), 500)?;
-                let Some(last) = rows.last() else { break };
-                after = Some(last.id.clone());
-                for row in &rows {
-                    self.take(ledger, &row.id, row.body.as_ref())?;
-                }
-            }
-        } else {
-            while self.upto < head {
-                let entries = ledger.entries(self.upto + 1, 500)?;
-                let Some(last) = entries.last() else { break };
-                self.upto = last.seq;
-                for entry in &entries {
-                    let draft = &entry.draft;
-                    let made = matches!(draft.fact.kind(), "accepted" | "applied");
-                    if let (true, Some(of), Some(id)) = (made && draft.object.as_ref() == Some(object), &draft.body, &draft.object_id) {
-                        self.take(ledger, id, Some(of))?;
-                    }
-                }
-            }
-        }
-        self.upto = self.upto.max(head);
-        Ok(())
-    }
-
-    fn take(&mut self, ledger: &Ledger, id: &ObjectId, body: Option<&crate::ledger::Hash>) -> Result<(), LedgerError> {
-        let Some(bytes) = body.map_or(Ok(None), |hash| ledger.body(hash))? else { return Ok(()) };
-        let keys = fhir::read(&bytes).map(|internal| identifiers(&internal)).unwrap_or_default();
-        for old in self.held.remove(id).unwrap_or_default() {
-            if let Some(holders) = self.holders.get_mut(&old) {
-                holders.remove(id);
-            }
-        }
-        for key in &keys {
-            self.holders.entry(key.clone()).or_default().insert(id.clone());
-        }
-        if !keys.is_empty() {
-            self.held.insert(id.clone(), keys);
-        }
-        Ok(())
-    }
-}
-
-fn identifiers(internal: &Value) -> Vec<(String, String)> {
-    let list = internal.get("identifiers").and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(|id| Some((id.get("system")?.as_str()?.to_owned(), id.get("value")?.as_str()?.to_owned())))
-        .filter(|(system, value)| !system.is_empty() && !value.is_empty())
-        .collect()
-}
+pub(super) use super::index::{Held, Index, Match};
 
 #[cfg(test)]
 mod tests {
@@ -336,8 +230,11 @@ mod tests {
             {"actor": {"reference": "Patient/7", "type": "Patient"}},
             {"actor": {"reference": "Practitioner/3"}}]});
         let ours = logical(&held, "north", &known);
-        assert_eq!(ours["participant"][0]["actor"], json!({
-            "type": "Patient", "identifier": {"system": "urn:liaison:north:patient", "value": "p1"}, "display": "A"}));
+        assert_eq!(
+            ours["participant"][0]["actor"],
+            json!({
+            "type": "Patient", "identifier": {"system": "urn:liaison:north:patient", "value": "p1"}, "display": "A"})
+        );
         assert_eq!(ours["participant"][2], held["participant"][2]);
         let mut back = ours;
         assert!(literal(&mut back, Some(&held), "north", &mut at).unwrap().is_empty());

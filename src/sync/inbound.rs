@@ -38,12 +38,7 @@ impl Topic {
         Self { object: object.clone(), id: id.clone(), system: system.clone(), sync }
     }
     pub fn of(row: &SyncRow) -> Self {
-        Self {
-            object: row.object.clone(),
-            id: row.object_id.clone(),
-            system: row.system.clone(),
-            sync: row.id.clone(),
-        }
+        Self { object: row.object.clone(), id: row.object_id.clone(), system: row.system.clone(), sync: row.id.clone() }
     }
     fn draft(&self, draft: Draft, version: u64) -> Draft {
         draft.about(&self.object, &self.id, version).system(&self.system).sync_id(&self.sync)
@@ -123,7 +118,7 @@ impl Inner {
         self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes)).await
     }
 
-    fn merged(&self, system: &System, subject: &Subject, before: Option<&[Value]>, after: &[Value]) -> Merged {
+    pub fn merged(&self, system: &System, subject: &Subject, before: Option<&[Value]>, after: &[Value]) -> Merged {
         let read = |list: &[Value]| self.read_back(&subject.plan, &list.iter().collect::<Vec<_>>(), system);
         let said = subject.plan.normalise(&subject.ours, &system.context);
         let (base, theirs) = (before.map(read), read(after));
@@ -180,9 +175,8 @@ impl Inner {
         back: bool,
     ) -> Result<(), Error> {
         let cancel = self.mappings.object(topic.object.as_str()).and_then(|kind| kind.transitions().cloned());
-        let cancelled = cancel.is_some_and(|t| {
-            t.cancel.is_some() && value.get(&t.field).and_then(Value::as_str) == t.cancel.as_deref()
-        });
+        let cancelled = cancel
+            .is_some_and(|t| t.cancel.is_some() && value.get(&t.field).and_then(Value::as_str) == t.cancel.as_deref());
         let operation = match (version, cancelled) {
             (0, _) => Operation::Created,
             (_, true) => Operation::Cancelled,
@@ -343,11 +337,7 @@ impl Inner {
         let sentence = format!("A {} from {} breaks FHIR's rules: {}", seen.kind, system.name(), first.detail);
         let cause = [system.name().as_str(), &seen.kind, &first.detail];
         let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence).cause(&cause);
-        Some(
-            trouble
-                .subject(format!("{} {}", system.name(), seen.reference()))
-                .fields(record::places(&findings)),
-        )
+        Some(trouble.subject(format!("{} {}", system.name(), seen.reference())).fields(record::places(&findings)))
     }
 
     /// Gives something received to a person; a second sighting of the same is not told again.

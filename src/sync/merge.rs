@@ -56,7 +56,8 @@ pub fn merge(
     theirs: &Value,
     owner: &dyn Fn(&str) -> Owner,
 ) -> Merged {
-    let mut merged = Merged { value: ours.clone(), takes_theirs: false, keeps_ours: false, overrules: false, conflicts: Vec::new() };
+    let mut merged =
+        Merged { value: ours.clone(), takes_theirs: false, keeps_ours: false, overrules: false, conflicts: Vec::new() };
     walk(&mut merged, "", base.map(Some), Some(said), Some(theirs), owner);
     merged
 }
@@ -225,8 +226,11 @@ mod tests {
         assert_eq!(merged.value["status"], "cancelled");
         assert_eq!(merged.value["note"], "b");
         assert_eq!(merged.conflicts.len(), 1);
-        assert_eq!(merged.conflicts[0].to_json(), json!({
-            "path": "start", "base": "9", "ours": "10", "theirs": "11", "owner": "review"}));
+        assert_eq!(
+            merged.conflicts[0].to_json(),
+            json!({
+            "path": "start", "base": "9", "ours": "10", "theirs": "11", "owner": "review"})
+        );
     }
 
     #[test]
@@ -245,7 +249,8 @@ mod tests {
 
     #[test]
     fn a_removed_field_is_a_change() {
-        let merged = run(json!({"note": "a", "reason": "r"}), json!({"note": "a", "reason": "r"}), json!({"note": "a"}));
+        let merged =
+            run(json!({"note": "a", "reason": "r"}), json!({"note": "a", "reason": "r"}), json!({"note": "a"}));
         assert_eq!(merged.value, json!({"note": "a"}));
     }
 
@@ -257,11 +262,16 @@ mod tests {
     }
 
     fn any_object() -> impl Strategy<Value = Value> {
-        proptest::collection::btree_map("[a-d]", prop_oneof![
-            (0..3_i32).prop_map(|n| json!(n)),
-            proptest::collection::btree_map("[x-z]", (0..3_i32).prop_map(|n| json!(n)), 0..3)
-                .prop_map(|m| json!(m)),
-        ], 0..4).prop_map(|m| json!(m))
+        proptest::collection::btree_map(
+            "[a-d]",
+            prop_oneof![
+                (0..3_i32).prop_map(|n| json!(n)),
+                proptest::collection::btree_map("[x-z]", (0..3_i32).prop_map(|n| json!(n)), 0..3)
+                    .prop_map(|m| json!(m)),
+            ],
+            0..4,
+        )
+        .prop_map(|m| json!(m))
     }
 
     proptest! {

@@ -102,9 +102,8 @@ impl Inner {
             let at = held.iter().find(|held| held.part == *part.role).cloned();
             let mut resource = part.resource.clone();
             let before = at.as_ref().and_then(|held| held.body.as_ref());
-            let coming = identity::literal(&mut resource, before, &self.instance, &mut |whose| {
-                self.place(whose, system, row)
-            })?;
+            let coming =
+                identity::literal(&mut resource, before, &self.instance, &mut |whose| self.place(whose, system, row))?;
             waiting.extend(coming.iter().map(|(object, id)| SyncId::of(object, id, system.name())));
             if let Some(attachment) = part.attachment() {
                 self.fill(&mut resource, &attachment)?;

@@ -2,7 +2,7 @@
 //! where that is what it offers, and sweeps compared by content, because timestamps are skewed, stale or absent. The
 //! cursor never passes what was not taken in.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use serde_json::Value;
@@ -162,9 +162,7 @@ impl Inner {
         since: Option<Timestamp>,
     ) -> Result<Search<'a>, Failure> {
         match mode {
-            Mode::LastUpdated => {
-                system.client.search(kind, &parameters(pull, since, true, &count(pull)).as_pairs())
-            }
+            Mode::LastUpdated => system.client.search(kind, &parameters(pull, since, true, &count(pull)).as_pairs()),
             Mode::History => {
                 let mut list = Parameters(vec![("_count".to_owned(), count(pull))]);
                 if let Some(since) = reaching_back(pull, since) {
@@ -251,6 +249,6 @@ mod tests {
         let list = parameters(&pull, since, true, "100");
         assert!(list.0.contains(&("_lastUpdated".to_owned(), "ge2026-03-01T09:58:00Z".to_owned())));
         assert!(parameters(&pull, None, false, "100").0.len() == 1);
-        assert_eq!(pull.every.get(), Duration::from_secs(30));
+        assert_eq!(pull.every.get(), std::time::Duration::from_secs(30));
     }
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     Error, identity,
-    merge::merge,
     inbound::Topic,
+    merge::merge,
     prepare::{Held, Outgoing, Prepared, Subject},
     record::{self, LIAISON, same_content},
     retry::{backoff, millis},
@@ -18,9 +18,7 @@ use crate::{
     ehr::{self, Capability, Failure, Seen},
     error::{Category, Explained as _},
     fhir::canonical_bytes,
-    ledger::{
-        Check, Draft, Fact, Hash, ItemKind, LedgerError, Proposal, SyncId, SyncRow, SyncState,
-    },
+    ledger::{Check, Draft, Fact, Hash, ItemKind, LedgerError, Proposal, SyncId, SyncRow, SyncState},
     mapping::MAIN,
 };
 
@@ -197,9 +195,11 @@ impl Inner {
             mapping: Some(subject.plan.version().to_owned()),
             output: Some(output),
         };
-        let draft = Draft::new(attempted, LIAISON, format!("Sending to {}.", row.system))
-            .sync(row)
-            .about(&row.object, &row.object_id, subject.version);
+        let draft = Draft::new(attempted, LIAISON, format!("Sending to {}.", row.system)).sync(row).about(
+            &row.object,
+            &row.object_id,
+            subject.version,
+        );
         self.ledger.commit(Proposal::of(draft).check(Check::SyncAt(row.id.clone(), row.seq))).await?;
         let body = Bytes::from(serde_json::to_vec(&resource).unwrap_or_default());
         let sent_at = self.clock.now();
@@ -321,9 +321,11 @@ impl Inner {
         let mapping = Some(subject.plan.version().to_owned());
         let fact = Fact::Acknowledged { done, remotes, mapping, output };
         let words = if done { "has it" } else { "has a part of it" };
-        let draft = Draft::new(fact, LIAISON, format!("{} {words}.", row.system))
-            .sync(row)
-            .about(&row.object, &row.object_id, subject.version);
+        let draft = Draft::new(fact, LIAISON, format!("{} {words}.", row.system)).sync(row).about(
+            &row.object,
+            &row.object_id,
+            subject.version,
+        );
         self.ledger.commit(record::with(Proposal::of(draft), body)).await?;
         Ok(())
     }
@@ -378,8 +380,8 @@ impl Inner {
     ) -> Result<(), Error> {
         if self.waited(row)? > system.config.give_up_after.get() {
             let sentence = format!("Tried for too long. {}", failure.message);
-            let trouble = record::Trouble::new(ItemKind::Rejected, "LIA-SYNC-017", sentence)
-                .cause(&[row.system.as_str(), code]);
+            let trouble =
+                record::Trouble::new(ItemKind::Rejected, "LIA-SYNC-017", sentence).cause(&[row.system.as_str(), code]);
             return self.park(row, &trouble).await;
         }
         // Somebody wrote in between: the newer version is read and merged at once.

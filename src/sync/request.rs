@@ -66,19 +66,6 @@ pub struct Update {
     pub lenient: bool,
 }
 
-/// What was accepted: on disk, and in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// The object's id.
-    pub id: ObjectId,
-    /// Its version now.
-    pub version: u64,
-    /// Ids of its syncs, one a system; read them from the ledger's folds.
-    pub syncs: Vec<String>,
-    /// Whether this is the answer to an earlier, equal request.
-    pub replayed: bool,
-}
-
 /// What would be sent (`?preview=true`); nothing is stored.
 #[derive(Clone, Debug)]
 pub struct Preview {

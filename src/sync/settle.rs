@@ -191,8 +191,7 @@ impl Inner {
         if flight.interaction == "update" {
             let held = self.held(&row.id)?;
             let base = held.into_iter().find(|held| held.part == flight.part).and_then(|held| held.body);
-            let untouched =
-                base.zip(seen.body.as_ref()).is_some_and(|(base, body)| same_content(&base, body));
+            let untouched = base.zip(seen.body.as_ref()).is_some_and(|(base, body)| same_content(&base, body));
             if untouched {
                 return self.not_there(row, "The EHR did not carry out the change; it is sent again.").await;
             }
@@ -251,8 +250,9 @@ impl Inner {
         let identified = self.is_identified(system, subject, flight);
         if self.waited(row)? > system.config.give_up_after.get() {
             self.cleared(&row.id);
-            let trouble = record::Trouble::new(ItemKind::Unknown, "LIA-SYNC-017", "Tried for too long without an answer.")
-                .cause(&[row.system.as_str(), row.object.as_str()]);
+            let trouble =
+                record::Trouble::new(ItemKind::Unknown, "LIA-SYNC-017", "Tried for too long without an answer.")
+                    .cause(&[row.system.as_str(), row.object.as_str()]);
             self.park(row, &trouble).await?;
             return Ok(Step::Recorded);
         }
@@ -268,7 +268,8 @@ impl Inner {
             self.park(row, &trouble).await?;
             return Ok(Step::Recorded);
         }
-        let wait = backoff(suspicion.misses.min(6), None, self.clock.chance()).min(system.config.settle_within.get() / 4);
+        let wait =
+            backoff(suspicion.misses.min(6), None, self.clock.chance()).min(system.config.settle_within.get() / 4);
         let delay_ms = if suspicion.proofs > 0 || lag.is_some() { 300 } else { millis(wait) };
         self.unsettled(row, delay_ms, "LIA-EHR-003", "Not found at the EHR yet; looked for again.").await?;
         Ok(Step::Recorded)

@@ -12,7 +12,7 @@ use crate::{
     clock::SharedClock,
     domain::{ObjectName, SystemName},
     ehr::{Client, Failure, Http, SystemConfig, Transport},
-    ledger::Ledger,
+    ledger::{Hash, Ledger},
     mapping::{Context, Mappings, Plan},
     profile::Validator,
 };
@@ -90,7 +90,9 @@ impl System {
     /// Whether a type's lag should be measured (again).
     pub fn wants_lag(&self, kind: &str, now: jiff::Timestamp) -> bool {
         let known = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(kind).is_none_or(|(at, _)| Duration::try_from(now.duration_since(*at)).unwrap_or_default() > LAG_HOLDS)
+        known
+            .get(kind)
+            .is_none_or(|(at, _)| Duration::try_from(now.duration_since(*at)).unwrap_or_default() > LAG_HOLDS)
     }
     /// A measurement; `None` where the search did not show the resource.
     pub fn learn_lag(&self, kind: &str, now: jiff::Timestamp, lag: Option<Duration>) {
@@ -119,6 +121,8 @@ pub(super) struct Inner {
     pub systems: BTreeMap<SystemName, Arc<System>>,
     pub index: super::identity::Index,
     pub suspicions: super::settle::Suspicions,
+    /// What a person was told about received records since the start, so that a repeated list says nothing twice.
+    told: Mutex<HashMap<String, Option<Hash>>>,
 }
 
 impl Inner {
@@ -140,6 +144,7 @@ impl Inner {
             systems,
             index: super::identity::Index::default(),
             suspicions: super::settle::Suspicions::default(),
+            told: Mutex::default(),
         })
     }
 
@@ -150,6 +155,16 @@ impl Inner {
     /// Systems that an object is sent to.
     pub fn targets(&self, object: &ObjectName) -> impl Iterator<Item = &Arc<System>> {
         self.systems.values().filter(move |system| system.pushes(object))
+    }
+    /// Whether a person was told about a received record in this very state.
+    pub fn is_told(&self, (subject, body): &(String, Option<Hash>)) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).get(subject) == Some(body)
+    }
+    pub fn tell(&self, (subject, body): (String, Option<Hash>)) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(subject, body);
+    }
+    pub fn forget_told(&self, subject: &str) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
     }
     pub fn millis_since(&self, at: jiff::Timestamp) -> Duration {
         Duration::try_from(self.clock.now().duration_since(at)).unwrap_or_default()
@@ -170,7 +185,8 @@ fn system(
     if jiff::tz::TimeZone::get(&config.zone).is_err() {
         return Err(wrong(&name, "zone is not a time zone of the IANA database, for example Europe/London"));
     }
-    if let Some(object) = config.push.iter().chain(config.profiles.keys()).find(|o| mappings.object(o.as_str()).is_none())
+    if let Some(object) =
+        config.push.iter().chain(config.profiles.keys()).find(|o| mappings.object(o.as_str()).is_none())
     {
         return Err(wrong(&name, &format!("there is no kind of object called {object}")));
     }

@@ -1,0 +1,318 @@
+//! What people decide: assign, comment, dismiss, retry, resolve, one by one or for all that share a cause. Everything
+//! that is sent afterwards goes the usual way, as things stand then: a replay never sends older data over newer.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{
+    Action, Choice, Engine, Error, GroupRetry,
+    inbound::Topic,
+    merge::{dotted, merge, set},
+    record,
+    setup::{Inner, System},
+};
+use crate::{
+    domain::SystemName,
+    error::Finding,
+    fhir::canonical_bytes,
+    ledger::{
+        Check, Draft, Expect, Fact, Hash, ItemKind, ItemRow, LedgerError, Operation, Proposal, SyncId, SyncState,
+        Target,
+    },
+};
+
+impl Engine {
+    /// Does what a person decided about an item; on disk when it returns.
+    ///
+    /// # Errors
+    /// [`Error::NoItem`], [`Error::Closed`], [`Error::Decision`], or [`Error::Invalid`] where it still cannot be sent.
+    pub async fn act(&self, item: &str, action: Action, by: &str) -> Result<(), Error> {
+        let item = self.inner.ledger.item(item)?.ok_or(Error::NoItem)?;
+        if !item.status.is_open() {
+            return Err(Error::Closed);
+        }
+        match action {
+            Action::Assign { to } => {
+                let fact = Fact::Assigned { item: item.id.clone(), to };
+                self.note(&item, Draft::new(fact, by, "Given to somebody."), None).await
+            }
+            Action::Comment { text } => {
+                let fact = Fact::Commented { item: item.id.clone() };
+                self.note(&item, Draft::new(fact, by, "A remark was made."), Some(text)).await
+            }
+            Action::Dismiss { reason } => {
+                let fact = Fact::Dismissed { item: item.id.clone() };
+                self.note(&item, Draft::new(fact, by, "Closed without sending."), Some(reason)).await
+            }
+            Action::Retry => self.retry(&item, by).await,
+            Action::Resolve { note, fields } => self.resolve(&item, note, &fields, by).await,
+        }
+    }
+
+    /// What retrying a group would do; nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::NoItem`] where the group has no open item.
+    pub fn preview_group(&self, group: &str) -> Result<GroupRetry, Error> {
+        let mut items = self.inner.ledger.group(group)?;
+        if items.is_empty() {
+            return Err(Error::NoItem);
+        }
+        items.sort_by_key(|item| item.created_seq);
+        let mut outcome = GroupRetry::default();
+        for item in items {
+            let findings = self.still_wrong(&item)?;
+            let row = item.sync_id.as_ref().map_or(Ok(None), |id| self.inner.ledger.sync(id))?;
+            if row.is_some_and(|row| row.state == SyncState::Synced || row.state.is_pending()) {
+                outcome.superseded.push(item.id);
+            } else if findings.is_empty() {
+                outcome.items.push(item.id);
+            } else {
+                outcome.findings.insert(item.id, findings);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Retries all of a group that can be sent now.
+    ///
+    /// # Errors
+    /// As [`Engine::preview_group`].
+    pub async fn retry_group(&self, group: &str, by: &str) -> Result<GroupRetry, Error> {
+        let mut outcome = self.preview_group(group)?;
+        let mut retried = Vec::with_capacity(outcome.items.len());
+        for item in std::mem::take(&mut outcome.items) {
+            match self.act(&item, Action::Retry, by).await {
+                Ok(()) => retried.push(item),
+                // Somebody closed it meanwhile.
+                Err(Error::Closed) => outcome.superseded.push(item),
+                Err(Error::Invalid(findings)) => {
+                    outcome.findings.insert(item, findings);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        outcome.items = retried;
+        Ok(outcome)
+    }
+
+    async fn note(&self, item: &ItemRow, draft: Draft, text: Option<String>) -> Result<(), Error> {
+        let mut draft = self.about(item, draft)?;
+        let text = text.map(Bytes::from);
+        draft.body = text.as_deref().map(Hash::of);
+        let proposal = Proposal::of(draft).check(Check::ItemOpen(item.id.clone()));
+        self.inner.ledger.commit(record::with(proposal, text)).await?;
+        Ok(())
+    }
+
+    fn about(&self, item: &ItemRow, draft: Draft) -> Result<Draft, Error> {
+        let mut draft = draft.cause(item.created_seq);
+        draft.system.clone_from(&item.system);
+        draft.sync_id.clone_from(&item.sync_id);
+        if let (Some(object), Some(id)) = (&item.object, &item.object_id) {
+            let version = self.inner.ledger.object(object, id)?.map_or(0, |row| row.version);
+            draft = draft.about(object, id, version);
+        }
+        Ok(draft)
+    }
+
+    /// What still keeps an item's object from being sent.
+    fn still_wrong(&self, item: &ItemRow) -> Result<Vec<Finding>, Error> {
+        let (ItemKind::Rejected, Some(object), Some(id), Some(system)) =
+            (item.kind, &item.object, &item.object_id, item.system.as_ref().and_then(|name| self.system(name)))
+        else {
+            return Ok(Vec::new());
+        };
+        let Some(row) = self.inner.ledger.object(object, id)? else { return Ok(Vec::new()) };
+        let body = self.inner.object_body(&row)?;
+        Ok(self.inner.translate(object, &body, system)?.findings)
+    }
+
+    fn system(&self, name: &SystemName) -> Option<&System> {
+        self.inner.systems.get(name).map(AsRef::as_ref)
+    }
+
+    async fn retry(&self, item: &ItemRow, by: &str) -> Result<(), Error> {
+        if item.sync_id.is_none() {
+            return self.look_at_received(item, by).await;
+        }
+        let findings = self.still_wrong(item)?;
+        if !findings.is_empty() {
+            return Err(Error::Invalid(findings));
+        }
+        let fact = Fact::Retried { item: item.id.clone(), settle: item.kind == ItemKind::Unknown };
+        self.note(item, Draft::new(fact, by, "To be tried again."), None).await
+    }
+
+    /// Reads what was received once more and takes it in; the item closes unless it is still not understood.
+    async fn look_at_received(&self, item: &ItemRow, by: &str) -> Result<(), Error> {
+        let system = item.system.as_ref().and_then(|name| self.system(name));
+        let reference =
+            item.subject.as_deref().and_then(|subject| subject.rsplit_once(' ')).map(|(_, reference)| reference);
+        let (Some(system), Some((kind, id))) = (system, reference.and_then(|reference| reference.split_once('/')))
+        else {
+            return Err(Error::Decision("there is nothing to fetch again; dismiss it".to_owned()));
+        };
+        let inner = &self.inner;
+        inner.forget_told(item.subject.as_deref().unwrap_or_default());
+        let seen = inner.ask(system, system.client.read(kind, id)).await;
+        match seen.map(|seen| seen.body) {
+            Ok(Some(body)) => {
+                inner.take_in(system, body).await?;
+            }
+            Ok(None) => {}
+            Err(failure) => return Err(Error::Decision(failure.message)),
+        }
+        let now = inner.ledger.item(&item.id)?;
+        if now.is_some_and(|now| now.seq != item.seq || !now.status.is_open()) {
+            return Ok(());
+        }
+        let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };
+        self.note(item, Draft::new(fact, by, "Fetched again and taken in."), None).await
+    }
+
+    async fn resolve(
+        &self,
+        item: &ItemRow,
+        note: String,
+        fields: &BTreeMap<String, Choice>,
+        by: &str,
+    ) -> Result<(), Error> {
+        let system = item.system.as_ref().and_then(|name| self.system(name));
+        if let (ItemKind::Conflict, Some(object), Some(id), Some(system)) =
+            (item.kind, &item.object, &item.object_id, system)
+        {
+            let topic = Topic::new(object, id, system.name());
+            return self.resolve_conflict(item, &topic, system, note, fields, by).await;
+        }
+        if !fields.is_empty() {
+            return Err(Error::Decision("this item has no fields to decide".to_owned()));
+        }
+        let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };
+        self.note(item, Draft::new(fact, by, "Settled by a person."), Some(note)).await
+    }
+
+    async fn resolve_conflict(
+        &self,
+        item: &ItemRow,
+        topic: &Topic,
+        system: &System,
+        note: String,
+        fields: &BTreeMap<String, Choice>,
+        by: &str,
+    ) -> Result<(), Error> {
+        let inner = &self.inner;
+        let subject = inner.subject(&topic.object, &topic.id, system)?;
+        let (before, after) = inner.sides(&topic.sync, item)?;
+        let merged = inner.merged(system, &subject, before.as_deref(), &after);
+        let mut open: BTreeMap<String, &super::merge::Field> =
+            merged.conflicts.iter().map(|field| (dotted(&field.path), field)).collect();
+        let mut value = merged.value.clone();
+        for (name, choice) in fields {
+            let name = dotted(name);
+            let Some(field) = open.remove(&name) else {
+                return Err(Error::Decision(format!("{name} is not in question")));
+            };
+            match choice {
+                Choice::Ours => {}
+                Choice::Theirs => set(&mut value, &field.path, field.theirs.clone()),
+                Choice::Value(decided) => set(&mut value, &field.path, Some(decided.clone())),
+            }
+        }
+        if let Some(name) = open.keys().next() {
+            return Err(Error::Decision(format!("{name} is still to be decided")));
+        }
+        if let Some(kind) = inner.mappings.object(topic.object.as_str()) {
+            inner.check_object(kind, &value)?;
+        }
+        let findings = inner.translate(&topic.object, &value, system)?.findings;
+        if !findings.is_empty() {
+            return Err(Error::Invalid(findings));
+        }
+        let theirs = inner.read_back(&subject.plan, &after.iter().collect::<Vec<_>>(), system);
+        let said = subject.plan.normalise(&value, &system.context);
+        let rest = merge(Some(&theirs), &value, &said, &theirs, &|path| subject.plan.owner(path));
+        let send = rest.keeps_ours;
+        let mut choices = serde_json::Map::new();
+        for (name, choice) in fields {
+            let word = match choice {
+                Choice::Ours => json!("ours"),
+                Choice::Theirs => json!("theirs"),
+                Choice::Value(_) => json!("value"),
+            };
+            choices.insert(dotted(name), word);
+        }
+        let words = if choices.is_empty() { note } else { format!("{note}\n{}", Value::Object(choices)) };
+        let note = Bytes::from(words);
+        let fact = Fact::Resolved { item: item.id.clone(), send, remotes: item.theirs.clone() };
+        let mut resolved = self.about(item, Draft::new(fact, by, "Decided by a person."))?;
+        resolved.body = Some(Hash::of(&note));
+        let changed = canonical_bytes(&value) != canonical_bytes(&subject.ours);
+        let proposal = if changed {
+            let applied = inner.decided(topic, &subject, &value, item, send, by);
+            resolved.version = Some(subject.version + 1);
+            let expect = Expect::Version(subject.version);
+            applied.and(resolved).check(Check::Object(topic.object.clone(), topic.id.clone(), expect))
+        } else {
+            Proposal::of(resolved)
+        };
+        let proposal = proposal.body(note).check(Check::ItemOpen(item.id.clone()));
+        inner.ledger.commit(proposal).await?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// What the EHR held when both sides agreed last, and what it held when the conflict was found.
+    fn sides(&self, sync: &SyncId, item: &ItemRow) -> Result<(Option<Vec<Value>>, Vec<Value>), Error> {
+        let mut held = self.held(sync)?;
+        let complete = held.iter().all(|held| held.body.is_some());
+        let before = complete.then(|| held.iter().filter_map(|held| held.body.clone()).collect());
+        for theirs in &item.theirs {
+            let body = theirs.body.as_ref().map(|hash| self.read_body(hash)).transpose()?;
+            if let Some(held) = held.iter_mut().find(|held| held.part == theirs.part) {
+                held.body = body;
+            }
+        }
+        let after: Vec<Value> = held.into_iter().filter_map(|held| held.body).collect();
+        if after.is_empty() {
+            return Err(Error::Ledger(LedgerError::NoObject));
+        }
+        Ok((before, after))
+    }
+
+    /// The version that a decision makes.
+    fn decided(
+        &self,
+        topic: &Topic,
+        subject: &super::prepare::Subject,
+        value: &Value,
+        item: &ItemRow,
+        send: bool,
+        by: &str,
+    ) -> Proposal {
+        let bytes = Bytes::from(serde_json::to_vec(value).unwrap_or_default());
+        let targets = self
+            .targets(&topic.object)
+            .filter(|system| send || *system.name() != topic.system)
+            .map(|system| Target {
+                system: system.name().clone(),
+                sync_id: SyncId::of(&topic.object, &topic.id, system.name()),
+            })
+            .collect();
+        let fact = Fact::Applied {
+            operation: Operation::Updated,
+            content: Hash::of(&canonical_bytes(value)),
+            remotes: item.theirs.clone(),
+            targets,
+        };
+        let draft = Draft::new(fact, by, "Decided by a person.")
+            .about(&topic.object, &topic.id, subject.version + 1)
+            .system(&topic.system)
+            .sync_id(&topic.sync)
+            .body(Hash::of(&bytes));
+        Proposal::of(draft).body(bytes)
+    }
+}
