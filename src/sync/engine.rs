@@ -196,7 +196,7 @@ impl Engine {
         let outcome = self.inner.ledger.commit(proposal).await?;
         match outcome {
             Outcome::Committed(receipt) | Outcome::Replayed(receipt) | Outcome::Unchanged(receipt) => {
-                receipt.answer.ok_or_else(|| Error::Ledger(LedgerError::NoObject))
+                receipt.answer.ok_or(Error::Ledger(LedgerError::NoObject))
             }
         }
     }

@@ -8,6 +8,7 @@ mod identity;
 mod inbound;
 mod index;
 mod merge;
+mod outcome;
 mod prepare;
 mod pull;
 mod push;

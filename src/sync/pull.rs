@@ -128,7 +128,7 @@ impl Inner {
                     Ok(Taken::Done) => newest = newest.max(updated),
                     Ok(Taken::Held) => held = earliest(held, updated),
                     // One resource must not hold up the others, nor be passed over.
-                    Err(error) if matches!(error, Error::Ledger(crate::ledger::LedgerError::Stale { .. })) => {
+                    Err(Error::Ledger(crate::ledger::LedgerError::Stale { .. })) => {
                         held = earliest(held, updated);
                     }
                     Err(error) => {
