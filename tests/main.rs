@@ -1,10 +1,10 @@
 //! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
 
 mod definitions;
+mod definitions_snapshots;
 mod fhirpath_fuzz;
 mod fhirpath_suite;
 mod objects;
-mod definitions_snapshots;
 mod sandbox;
 mod sandbox_faults;
 mod sandbox_practice;

@@ -53,7 +53,7 @@ pub struct SystemConfig {
     #[serde(default = "one_day")]
     pub give_up_after: Period,
     /// How long an unknown outcome is read back before a person is asked (stale search indexes).
-    #[serde(default = "one_minute")]
+    #[serde(default = "thirty_seconds")]
     pub settle_within: Period,
 }
 
@@ -233,7 +233,7 @@ impl SystemConfig {
             max_response_bytes: sixty_four_mib(),
             max_backlog: backlog(),
             give_up_after: one_day(),
-            settle_within: one_minute(),
+            settle_within: thirty_seconds(),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     ehr::{self, Failure, Seen, carries, escaped},
     error::Explained as _,
     fhir,
-    ledger::{Draft, Fact, InFlight, ItemKind, Proposal, SyncId, SyncRow},
+    ledger::{Draft, Fact, InFlight, ItemKind, Proposal, SyncFilter, SyncId, SyncRow},
     mapping::MAIN,
 };
 
@@ -129,7 +129,24 @@ impl Inner {
         let claim = part.as_ref().and_then(|part| identity::claimed(&part.resource, &self.instance));
         let Some((object, id)) = claim else { return Ok(Sight::Nothing { witness: None }) };
         let name = format!("urn:liaison:{}:{object}", self.instance);
-        self.search(system, &kind, &name, &id, system.witness(&kind)).await
+        let witness = system.witness(&kind).or_else(|| self.recollect(system, row, &kind));
+        self.search(system, &kind, &name, &id, witness).await
+    }
+
+    /// After a restart: the youngest object of this kind that the EHR confirmed.
+    fn recollect(&self, system: &System, row: &SyncRow, kind: &str) -> Option<Witness> {
+        let equal = [("state", "synced"), ("system", row.system.as_str()), ("object", row.object.as_str())];
+        let filter = SyncFilter {
+            equal: equal.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+            after: None,
+            limit: 50,
+        };
+        let rows = self.ledger.syncs(&filter).ok()?;
+        let youngest = rows.into_iter().max_by_key(|row| row.updated_at)?;
+        let name = format!("urn:liaison:{}:{}", self.instance, youngest.object);
+        let witness = Witness { system: name, value: youngest.object_id.to_string(), sent_at: youngest.updated_at };
+        system.remember(kind, witness.clone());
+        Some(witness)
     }
 
     /// Looks for ours, and for the witness in the same answer.
@@ -234,6 +251,10 @@ impl Inner {
             return self.not_there(row, "Read back: the EHR does not have it; it is sent again.").await;
         }
         let kind = self.kind_of(row);
+        let now = self.clock.now();
+        if let Some(sent) = witness {
+            system.shown_after(&kind, now, Duration::try_from(now.duration_since(sent)).unwrap_or_default());
+        }
         let lag = system.lag(&kind);
         let suspicion = self.suspicion(&row.id, |s| {
             s.misses += 1;

@@ -98,6 +98,12 @@ impl System {
     pub fn learn_lag(&self, kind: &str, now: jiff::Timestamp, lag: Option<Duration>) {
         self.lags.lock().unwrap_or_else(PoisonError::into_inner).insert(kind.to_owned(), (now, lag));
     }
+    /// The search showed a resource that was sent so long ago: it is not further behind than that.
+    pub fn shown_after(&self, kind: &str, now: jiff::Timestamp, age: Duration) {
+        if self.lag(kind).is_none_or(|known| age < known) {
+            self.learn_lag(kind, now, Some(age));
+        }
+    }
     /// How long the EHR's search is behind, at most; `None` where that is not known.
     pub fn lag(&self, kind: &str) -> Option<Duration> {
         self.lags.lock().unwrap_or_else(PoisonError::into_inner).get(kind).and_then(|(_, lag)| *lag)
