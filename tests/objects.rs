@@ -106,3 +106,27 @@ fn profiles_bite() {
         }
     }
 }
+
+/// Where US Core has several profiles of one type, an example stands for each that a practice meets daily.
+#[test]
+fn examples_meet_the_particular_profiles() {
+    let validator = us_core();
+    for (object, name, profile) in [
+        ("observation", "blood-pressure", "us-core-blood-pressure"),
+        ("observation", "diastolic-not-taken", "us-core-blood-pressure"),
+        ("observation", "hba1c-with-range", "us-core-observation-lab"),
+        ("observation", "covid-negative", "us-core-observation-lab"),
+        ("observation", "smoking", "us-core-smokingstatus"),
+        ("observation", "asked-but-declined", "us-core-observation-screening-assessment"),
+        ("condition", "problem-list-hypertension", "us-core-condition-problems-health-concerns"),
+        ("condition", "visit-diagnosis-resolved", "us-core-condition-encounter-diagnosis"),
+        ("diagnostic-report", "blood-count-with-results", "us-core-diagnosticreport-lab"),
+        ("diagnostic-report", "chest-x-ray-with-pdf", "us-core-diagnosticreport-note"),
+    ] {
+        let path = root().join(format!("mappings/{object}/examples/{name}.fhir.json"));
+        let url = format!("http://hl7.org/fhir/us/core/StructureDefinition/{profile}");
+        let report = validator.validate(&read(&path), &Options::with_profiles([url]));
+        let errors: Vec<_> = report.errors().map(|issue| format!("{} {}", issue.expression, issue.text)).collect();
+        assert!(errors.is_empty(), "{object}/{name} against {profile}: {}", errors.join("; "));
+    }
+}
