@@ -1,7 +1,7 @@
 //! The command line's grammar, over all rooms that offer a command, and which room runs it.
 
 use crate::{
-    cli::{CouldNotRun, Run, ledger, profiles, push, serve},
+    cli::{CouldNotRun, Run, ledger, profiles, push, serve, validate},
     sandbox,
 };
 
@@ -27,6 +27,8 @@ pub enum Command {
     Serve(serve::Args),
     /// Run a practice EHR, with faults on request.
     Sandbox(sandbox::command::Args),
+    /// Validate FHIR resources against R4, profiles and packages.
+    Validate(validate::Args),
 }
 
 /// Runs a command.
@@ -39,6 +41,7 @@ pub fn run(command: Command) -> Run {
         Command::Profiles(args) => profiles::run(&args),
         Command::Push(args) => push::run(&args),
         Command::Sandbox(args) => practice(args),
+        Command::Validate(args) => validate::run(&args),
         Command::Serve(_) => Err(CouldNotRun::new("`serve` is not available yet", "")),
     }
 }

@@ -58,6 +58,10 @@ fn folder(path: &Path, found: &mut Vec<Document>) -> Result<(), CouldNotRun> {
     entries.sort();
     for entry in entries {
         let json = entry.extension().is_some_and(|extension| extension == "json" || extension == "ndjson");
+        // The manifest and index of a FHIR package are no resources.
+        if entry.file_name().is_some_and(|name| name == "package.json" || name == ".index.json") {
+            continue;
+        }
         if entry.is_dir() {
             folder(&entry, found)?;
         } else if json {

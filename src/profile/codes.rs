@@ -16,15 +16,28 @@ impl<'a> Walk<'a> {
         }
         self.example_url(system, &at);
         let Some(known) = self.types.definitions.code_system(system) else {
-            if self.types.definitions.value_set(system).is_some() {
-                let text = "Coding.system names a value set; it must name a code system";
-                self.raise(&at, None, Say::error("invalid", "coding-system", text));
-            }
-            return;
+            return self.no_code_system(system, &at);
         };
         if let Some(code) = value.get("code").and_then(Value::as_str) {
             self.code_of(&known, code, value.get("display").and_then(Value::as_str), place);
         }
+    }
+
+    /// A system that is no code system at hand: something else by that name is an error, an unknown one is not.
+    fn no_code_system(&mut self, system: &str, at: &Place<'_>) {
+        let definitions = &self.types.definitions;
+        let text = if definitions.has(system, "ValueSet") {
+            "Coding.system names a value set; it must name a code system"
+        } else if definitions.has(system, "CodeSystem")
+            && definitions
+                .resource(system)
+                .is_some_and(|it| it.get("content").is_some_and(|content| content == "supplement"))
+        {
+            "Coding.system names a supplement; it must name the code system that this supplements"
+        } else {
+            return;
+        };
+        self.raise(at, None, Say::error("invalid", "coding-system", text));
     }
 
     fn code_of(&mut self, system: &CodeSystem, code: &str, display: Option<&str>, place: &Place<'_>) {
@@ -39,7 +52,7 @@ impl<'a> Walk<'a> {
         if !concept.is_called(display) {
             let text = format!("the display is not that of the code in {}; it is '{right}'", system.url);
             let fix = Some(format!("write \"display\": \"{right}\""));
-            let say = Say::error("invalid", "display", text);
+            let say = Say::warning("invalid", "display", text);
             self.raise_with_fix(&place.plain("display", None), None, say, fix);
         }
     }

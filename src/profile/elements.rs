@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
     fn uri(&mut self, kind: Primitive, text: &str, place: &Place<'_>) {
         if kind == Primitive::Canonical && !text.starts_with('#') && !is_absolute(text) {
             let text = "a canonical must be an absolute URL, or # and the id of a contained resource";
-            self.raise(place, None, Say::error("invalid", "canonical", text));
+            self.raise(place, None, Say::warning("invalid", "canonical", text));
         }
         self.example_url(text, place);
     }

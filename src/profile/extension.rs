@@ -17,6 +17,23 @@ use crate::{
     fhirpath::{Expression, Item, Model, Node},
 };
 
+/// Extensions that need no definition: HL7's own for its tools, and those that stand for elements of other versions.
+const ALWAYS: &[&str] = &[
+    "http://hl7.org/fhir/tools/StructureDefinition/",
+    "http://hl7.org/fhir/1.0/StructureDefinition/extension-",
+    "http://hl7.org/fhir/3.0/StructureDefinition/extension-",
+    "http://hl7.org/fhir/4.0/StructureDefinition/extension-",
+    "http://hl7.org/fhir/4.3/StructureDefinition/extension-",
+    "http://hl7.org/fhir/5.0/StructureDefinition/extension-",
+];
+
+/// Extensions whose package is well known: not having it at hand is no fault of the resource.
+const PACKAGES: &[(&str, &str)] = &[
+    ("http://hl7.org/fhir/StructureDefinition/", "hl7.fhir.uv.extensions.r4"),
+    ("http://hl7.org/fhir/us/core/StructureDefinition/", "hl7.fhir.us.core"),
+    ("http://hl7.org/fhir/uv/ips/StructureDefinition/", "hl7.fhir.uv.ips"),
+];
+
 impl<'a> Walk<'a> {
     /// One item of `extension` or `modifierExtension`. `owner` describes the element that carries it.
     pub fn extension(&mut self, element: &'a Element, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
@@ -65,25 +82,22 @@ impl<'a> Walk<'a> {
     }
 
     fn unknown_extension(&mut self, url: &str, place: &Place<'_>) {
-        const ALWAYS: &[&str] = &[
-            "http://hl7.org/fhir/tools/StructureDefinition/",
-            "http://hl7.org/fhir/4.0/",
-            "http://hl7.org/fhir/5.0/StructureDefinition/extension-",
-            "http://hl7.org/fhir/3.0/StructureDefinition/extension-",
-            "http://hl7.org/fhir/4.3/StructureDefinition/extension-",
-        ];
         let named = super::suggest::name(url);
         let allowed = self.options.unknown_extensions
             || (self.options.examples && is_example(url))
             || url.contains("nema.org")
             || ALWAYS.iter().any(|prefix| url.starts_with(prefix))
             || self.options.extension_domains.iter().any(|domain| url.starts_with(domain.as_str()));
+        let text = format!("the extension {named} is not known, so it was not checked");
+        if let Some((_, package)) = PACKAGES.iter().find(|(prefix, _)| url.starts_with(prefix)) {
+            let fix = Some(format!("load the package that defines it: --package {package}"));
+            return self.raise_with_fix(place, None, Say::warning("not-found", "unknown-extension", text), fix);
+        }
         let say = if allowed {
-            Say::information(
-                "informational",
-                "unknown-extension",
-                format!("the extension {named} is not known, so it was not checked"),
-            )
+            Say::information("informational", "unknown-extension", text)
+        } else if !url.contains("/StructureDefinition/") {
+            // It does not even claim to have a definition somewhere.
+            Say::warning("informational", "unknown-extension", text)
         } else {
             Say::error(
                 "structure",

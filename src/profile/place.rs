@@ -89,6 +89,21 @@ impl<'p> Place<'p> {
         Place { parent: self.parent, key, name: self.name, chosen: self.chosen, index: self.index, what: self.what }
     }
 
+    /// The same place, known to be of this type: a resource inside another.
+    pub const fn typed<'q>(&self, name: &'q str) -> Place<'q>
+    where
+        'p: 'q,
+    {
+        Place {
+            parent: self.parent,
+            key: self.key,
+            name: self.name,
+            chosen: self.chosen,
+            index: self.index,
+            what: What { path: name, code: name },
+        }
+    }
+
     /// For the resource of an entry of the outermost bundle: the entry's index.
     pub fn entry_index(&self) -> Option<usize> {
         let entry = self.parent.filter(|parent| parent.key == "entry")?;

@@ -57,6 +57,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let Some(plan) = self.resource_plan(value, place) else { return };
+        let place = &place.typed(&plan.structure.type_name);
         let node = fhirpath::Node::new(Some(value), None, plan.nodes[0].ty);
         let (entry, index) = (place.entry_index().or(outer.entry), place.own_index());
         if contained {

@@ -1,6 +1,8 @@
 //! What several test modules share: the real binary as a child process, an HTTP client, waiting with a deadline.
 #![expect(dead_code, reason = "not every module uses every helper")]
 
+pub mod xml;
+
 use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},

@@ -39,7 +39,9 @@ impl<'a> Item<'a> {
     /// Its place below `parent`.
     pub fn place<'p>(&'p self, parent: &'p Place<'p>) -> Place<'p> {
         let chosen = self.element.choice.then_some(&*self.alternative.code);
-        let what = What { path: &self.element.path, code: &self.alternative.code };
+        let is_resource = self.alternative.ty.kind == Kind::Resource;
+        let path: &str = if is_resource { self.code() } else { &self.element.path };
+        let what = What { path, code: self.code() };
         parent.member(&self.alternative.key, &self.element.name, chosen, self.index, what)
     }
 }
