@@ -1,7 +1,7 @@
 //! The command line's grammar, over all rooms that offer a command, and which room runs it.
 
 use crate::{
-    cli::{CouldNotRun, Run, ledger, profiles, push, serve, validate},
+    cli::{CouldNotRun, Run, ledger, profiles, push, serve, systems, validate},
     sandbox,
 };
 
@@ -29,6 +29,8 @@ pub enum Command {
     Sandbox(sandbox::command::Args),
     /// Validate FHIR resources against R4, profiles and packages.
     Validate(validate::Args),
+    /// Look at an EHR and write the configuration for it.
+    Systems(systems::Args),
 }
 
 /// Runs a command.
@@ -42,6 +44,7 @@ pub fn run(command: Command) -> Run {
         Command::Push(args) => push::run(&args),
         Command::Sandbox(args) => practice(args),
         Command::Validate(args) => validate::run(&args),
+        Command::Systems(args) => systems::run(&args),
         Command::Serve(_) => Err(CouldNotRun::new("`serve` is not available yet", "")),
     }
 }

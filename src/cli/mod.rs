@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod profiles;
 pub mod push;
 pub mod serve;
+pub mod systems;
 pub mod validate;
 
 use crate::error::Explained;

@@ -34,6 +34,8 @@ pub struct Capability {
     pub fhir_version: String,
     /// By resource type; empty where there is no statement.
     pub types: BTreeMap<String, Offer>,
+    /// Codes of the security services it names: `SMART-on-FHIR`, `OAuth`, `Basic`…
+    pub security: Vec<String>,
     /// Whether a statement was read at all.
     pub stated: bool,
 }
@@ -64,7 +66,15 @@ impl Capability {
             .flatten()
             .filter_map(|resource| Some((resource.get("type")?.as_str()?.to_owned(), offer(resource))))
             .collect();
-        Ok(Self { software, fhir_version, types, stated: true })
+        let services = statement.pointer("/rest/0/security/service").and_then(Value::as_array);
+        let security = services
+            .into_iter()
+            .flatten()
+            .filter_map(|service| service.get("coding")?.as_array())
+            .flatten()
+            .filter_map(|coding| Some(coding.get("code")?.as_str()?.to_owned()))
+            .collect();
+        Ok(Self { software, fhir_version, types, security, stated: true })
     }
 
     /// Whether an interaction with a type is offered; without a statement, it is tried.

@@ -24,7 +24,7 @@ use crate::{
     ehr::{self, Failure, Seen, carries, escaped},
     error::Explained as _,
     fhir,
-    ledger::{Draft, Fact, InFlight, ItemKind, Proposal, SyncFilter, SyncId, SyncRow},
+    ledger::{Draft, Fact, InFlight, ItemKind, Proposal, SyncId, SyncRow},
     mapping::MAIN,
 };
 
@@ -135,16 +135,16 @@ impl Inner {
 
     /// After a restart: the youngest object of this kind that the EHR confirmed.
     fn recollect(&self, system: &System, row: &SyncRow, kind: &str) -> Option<Witness> {
-        let equal = [("state", "synced"), ("system", row.system.as_str()), ("object", row.object.as_str())];
-        let filter = SyncFilter {
-            equal: equal.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
-            after: None,
-            limit: 50,
-        };
-        let rows = self.ledger.syncs(&filter).ok()?;
-        let youngest = rows.into_iter().max_by_key(|row| row.updated_at)?;
-        let name = format!("urn:liaison:{}:{}", self.instance, youngest.object);
-        let witness = Witness { system: name, value: youngest.object_id.to_string(), sent_at: youngest.updated_at };
+        let from = self.ledger.head().saturating_sub(2000).max(1);
+        let entries = self.ledger.entries(from, 2000).ok()?;
+        let youngest = entries.into_iter().rev().find(|entry| {
+            matches!(entry.draft.fact, Fact::Acknowledged { done: true, .. })
+                && entry.draft.system.as_ref() == Some(&row.system)
+                && entry.draft.object.as_ref() == Some(&row.object)
+        })?;
+        let (object, id) = (youngest.draft.object?, youngest.draft.object_id?);
+        let name = format!("urn:liaison:{}:{}", self.instance, object);
+        let witness = Witness { system: name, value: id.to_string(), sent_at: youngest.at };
         system.remember(kind, witness.clone());
         Some(witness)
     }
@@ -265,7 +265,7 @@ impl Inner {
             }
         });
         let waited = self.millis_since(started);
-        let prompt = lag.is_some_and(|lag| waited > GRACE + lag * 2) && suspicion.misses >= 4;
+        let prompt = lag.is_some_and(|lag| waited > GRACE + lag) && suspicion.misses >= 4;
         let refused = suspicion.status == Some(503) && suspicion.misses >= 2;
         let asked = self.asked_to_retry(row)?;
         let identified = self.is_identified(system, subject, flight);
@@ -281,7 +281,9 @@ impl Inner {
             self.cleared(&row.id);
             return self.not_there(row, "Read back: the EHR does not have it; it is sent again.").await;
         }
-        if !identified || (waited > system.config.settle_within.get() && suspicion.misses >= 3) {
+        // Where the lag is known, the proof is only a matter of waiting it out.
+        let patience = system.config.settle_within.get().max(lag.map_or(Duration::ZERO, |lag| GRACE * 5 + lag));
+        if !identified || (waited > patience && suspicion.misses >= 5) {
             self.cleared(&row.id);
             let sentence = format!("{} did not say whether it has this, and reading back did not show it.", row.system);
             let trouble = record::Trouble::new(ItemKind::Unknown, "LIA-SYNC-013", sentence)
