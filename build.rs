@@ -30,6 +30,10 @@ fn walk(folder: &Path, prefix: &str, found: &mut Vec<(String, String)>) {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = entry.path();
+        // Packages that were installed here are the site's, not the program's.
+        if path.ends_with("profiles/packages") {
+            continue;
+        }
         if path.is_dir() {
             println!("cargo:rerun-if-changed={}", path.display());
             walk(&path, &format!("{prefix}{name}/"), found);

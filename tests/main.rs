@@ -1,6 +1,7 @@
 //! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
 
 mod definitions;
+mod definitions_packages;
 mod definitions_snapshots;
 mod fhirpath_fuzz;
 mod fhirpath_suite;

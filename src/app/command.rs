@@ -40,7 +40,7 @@ pub enum Command {
 pub fn run(command: Command) -> Run {
     match command {
         Command::Ledger(args) => ledger::run(&args),
-        Command::Profiles(args) => profiles::run(&args),
+        Command::Profiles(args) => profiles::run(&args, &super::fetch::Http),
         Command::Push(args) => push::run(&args),
         Command::Sandbox(args) => practice(args),
         Command::Validate(args) => validate::run(&args),

@@ -3,6 +3,7 @@
 
 pub mod command;
 pub mod config;
+pub mod fetch;
 
 use std::process::ExitCode;
 

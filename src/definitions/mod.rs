@@ -8,8 +8,11 @@ mod compile;
 mod core_pack;
 pub mod errata;
 mod error;
+mod install;
+mod load;
 pub mod pack;
 mod package;
+mod registry;
 mod search;
 pub mod slim;
 mod snapshot;
@@ -21,8 +24,11 @@ mod versions;
 
 pub use core_pack::{CorePack, core_pack};
 pub use error::Error;
+pub use install::{Checked, Installed, Locked};
+pub use load::load;
 pub use pack::Pack;
 pub use package::{Package, Warnings};
+pub use registry::{Fetch, Registry};
 pub use search::SearchParameter;
 pub use store::{Definitions, Found};
 pub use structure::{

@@ -97,6 +97,10 @@ pub fn tgz(package: &str, bytes: &[u8], bounds: Bounds) -> Result<BTreeMap<Strin
             _ => return Err(refuse(format!("'{}' is a link or a device", shown(&own)))),
         }
     }
+    // To the very end, so that gzip's own checksum is looked at.
+    if io::copy(&mut reader, &mut io::sink()).is_err() {
+        return Err(Error::unreadable(package, "its end is missing or damaged"));
+    }
     if files.is_empty() {
         return Err(Error::unreadable(package, "there are no files in it"));
     }
