@@ -48,6 +48,7 @@ async fn answer(
     match path {
         "/_truth" => return truth(&ehr),
         "/token" => return token(&ehr, &body, header("authorization")),
+        "/fhir/.well-known/smart-configuration" => return smart_configuration(&ehr),
         _ => {}
     }
     let Some(below) = path.strip_prefix("/fhir").filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
@@ -141,7 +142,12 @@ fn spoil(response: &mut Response, has: &impl Fn(Kind) -> bool) {
 }
 
 fn refused(fault: &Fault) -> Response {
-    let mut response = refusal(fault.status.unwrap_or(503), "transient", "Not now.");
+    let status = fault.status.unwrap_or(503);
+    let mut response = match status {
+        429 => refusal(status, "throttled", "Too many requests."),
+        400..=499 => refusal(status, "business-rule", "This EHR does not take this record."),
+        _ => refusal(status, "transient", "Not now."),
+    };
     response.headers.extend(fault.retry_after.map(|seconds| ("retry-after", seconds.to_string())));
     response
 }
@@ -207,9 +213,27 @@ fn truth(ehr: &Ehr) -> HttpResponse<Body> {
     finish(200, headers, Body::from_stream(stream::iter(lines)))
 }
 
+fn token_url(ehr: &Ehr) -> String {
+    format!("{}/token", ehr.server.base().trim_end_matches("/fhir"))
+}
+
+/// Where tokens are to be had (<https://hl7.org/fhir/smart-app-launch/conformance.html>).
+fn smart_configuration(ehr: &Ehr) -> HttpResponse<Body> {
+    let body = json!({
+        "token_endpoint": token_url(ehr),
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["RS384", "ES384"],
+        "scopes_supported": ["system/*.*"],
+        "capabilities": ["client-confidential-symmetric", "client-confidential-asymmetric", "permission-v1"],
+    });
+    let headers = vec![("content-type", "application/json".to_owned())];
+    plain(Response { status: 200, headers, body: body.to_string().into_bytes() })
+}
+
 fn token(ehr: &Ehr, body: &[u8], authorization: Option<&str>) -> HttpResponse<Body> {
     let faults = ehr.faults.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    let audience = format!("{}/token", ehr.server.base().trim_end_matches("/fhir"));
+    let audience = token_url(ehr);
     let token = ehr.clock.new_id().simple().to_string();
     let ask = Ask { body, authorization, audience: &audience, now: ehr.clock.now(), token };
     let mut tokens = ehr.tokens.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
