@@ -12,9 +12,11 @@ use std::{
 
 use serde_json::Value;
 
+use super::types::Types;
 use crate::{
     definitions::{Definitions, SearchParameter},
-    fhirpath::{Context, Expression, Item},
+    fhir,
+    fhirpath::{Context, Expression, Item, Node, Type},
     rest::{Parameter, ParameterKind, SearchModel},
 };
 use steps::Path;
@@ -24,6 +26,7 @@ const RESOURCE_TYPES: &str = "http://hl7.org/fhir/resource-types";
 /// Search parameters as the definitions have them.
 pub struct Search {
     definitions: Arc<Definitions>,
+    engine: Types,
     types: OnceLock<BTreeSet<String>>,
     parameters: RwLock<HashMap<String, Arc<[Arc<Parameter>]>>>,
     compiled: RwLock<HashMap<String, Arc<Vec<Alternative>>>>,
@@ -40,7 +43,13 @@ impl Search {
     /// Reads nothing yet; each type's parameters are compiled when first asked for.
     #[must_use]
     pub fn new(definitions: Arc<Definitions>) -> Self {
-        Self { definitions, types: OnceLock::new(), parameters: RwLock::default(), compiled: RwLock::default() }
+        Self {
+            engine: Types::new(definitions.clone()),
+            definitions,
+            types: OnceLock::new(),
+            parameters: RwLock::default(),
+            compiled: RwLock::default(),
+        }
     }
 
     fn known_types(&self) -> &BTreeSet<String> {
@@ -59,6 +68,22 @@ impl Search {
             let mut compiled = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
             compiled.entry(parameter.expression.clone()).or_insert(made).clone()
         })
+    }
+
+    /// What cannot be evaluated finds nothing: one odd resource must not make a type unsearchable.
+    fn evaluate<'r>(&self, expression: &Expression, resource: &'r Value, found: &mut Vec<Cow<'r, Value>>) {
+        let kind = fhir::resource_type(resource).map_or(Type::UNKNOWN, |kind| self.engine.root(kind));
+        let focus = Node::new(Some(resource), None, kind);
+        let Ok(items) = expression.evaluate(focus, &Context::new(&self.engine, Some(focus))) else { return };
+        for item in items {
+            match item {
+                Item::Node(node) => found.extend(node.value().cloned().map(Cow::Owned)),
+                Item::Boolean(flag) => found.push(Cow::Owned(Value::Bool(flag))),
+                Item::String(text) => found.push(Cow::Owned(Value::String(text.into_owned()))),
+                Item::Integer(number) => found.push(Cow::Owned(Value::from(number))),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -147,25 +172,12 @@ impl SearchModel for Search {
         for alternative in self.compiled(parameter).iter() {
             match alternative {
                 Alternative::Steps(path) => path.values(resource, &mut found),
-                Alternative::Engine(expression) => evaluate(expression, resource, &mut found),
+                Alternative::Engine(expression) => self.evaluate(expression, resource, &mut found),
             }
         }
         found
     }
 }
 
-/// What cannot be evaluated finds nothing: one odd resource must not make a type unsearchable.
-fn evaluate<'r>(expression: &Expression, resource: &'r Value, found: &mut Vec<Cow<'r, Value>>) {
-    let context = Context::inferred(resource);
-    let Some(focus) = context.resource else { return };
-    let Ok(items) = expression.evaluate(focus, &context) else { return };
-    for item in items {
-        match item {
-            Item::Node(node) => found.extend(node.value().cloned().map(Cow::Owned)),
-            Item::Boolean(flag) => found.push(Cow::Owned(Value::Bool(flag))),
-            Item::String(text) => found.push(Cow::Owned(Value::String(text.into_owned()))),
-            Item::Integer(number) => found.push(Cow::Owned(Value::from(number))),
-            _ => {}
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

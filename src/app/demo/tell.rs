@@ -1,0 +1,95 @@
+//! The end of the story: in plain words for people, as one JSON object for programs.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use serde_json::{Value, json};
+
+use super::{gateway::Gateway, judge::Verdict, play::Played};
+use crate::cli::CouldNotRun;
+
+/// All that is told.
+pub struct Tale {
+    pub played: Played,
+    pub verdict: Verdict,
+    /// All syncs as the gateway has them.
+    pub syncs: Vec<Value>,
+    /// What waits for a person.
+    pub waiting: Vec<Value>,
+    pub seconds: f64,
+}
+
+impl Tale {
+    fn in_state(&self, state: &str) -> usize {
+        self.syncs.iter().filter(|sync| sync["state"] == state).count()
+    }
+
+    fn conflicts(&self) -> usize {
+        self.waiting.iter().filter(|item| item["kind"] == "conflict").count()
+    }
+
+    /// Whether something went wrong that must not.
+    pub fn is_bad(&self) -> bool {
+        let Verdict { lost, doubled, clobbered } = self.verdict;
+        lost + doubled + clobbered > 0 || !self.played.surprises.is_empty()
+    }
+
+    /// CONTRACT, `liaison demo --once --output json`.
+    pub fn json(&self) -> Value {
+        json!({
+            "pushed": self.played.accepted.len(), "synced": self.in_state("synced"), "pulled": self.played.pulled,
+            "refused": self.played.refused.len(), "parked": self.waiting.len() - self.conflicts(),
+            "conflicts": self.conflicts(), "lost": self.verdict.lost, "doubled": self.verdict.doubled,
+            "clobbered": self.verdict.clobbered, "seconds": (self.seconds * 100.0).round() / 100.0,
+        })
+    }
+
+    /// For people.
+    pub fn text(&self, gateway: &Gateway) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _fits = self.write(gateway, &mut out);
+        out
+    }
+
+    fn write(&self, gateway: &Gateway, out: &mut String) -> std::fmt::Result {
+        let played = &self.played;
+        let mut systems: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+        for sync in self.syncs.iter().filter(|sync| sync["state"] == "synced") {
+            let (system, object) = (sync["system"].as_str(), sync["object"].as_str());
+            *systems.entry(system.unwrap_or("?")).or_default().entry(object.unwrap_or("?")).or_default() += 1;
+        }
+        writeln!(out, "{} records were handed to the gateway; the day took {:.1} s.", played.accepted.len(), self.seconds)?;
+        for (system, objects) in systems {
+            let list: Vec<String> =
+                objects.iter().map(|(object, count)| format!("{} × {count}", gateway.title(object))).collect();
+            writeln!(out, "\nArrived at {system}: {}", list.join(", "))?;
+        }
+        writeln!(out, "\nChanges made there and taken in here: {} of {}", played.pulled, played.edits.len())?;
+        writeln!(out, "\nRefused at once, so that the sender can mend them: {}", played.refused.len())?;
+        for (object, id, said, why) in &played.refused {
+            writeln!(out, "  {} {id}: {said}\n    ({why})", gateway.title(object))?;
+        }
+        writeln!(out, "\nWaiting for a person: {}", self.waiting.len())?;
+        for item in &self.waiting {
+            let text = |name: &str| item[name].as_str().unwrap_or_default();
+            writeln!(out, "  {} {}: {}", gateway.title(text("object")), text("object_id"), text("title"))?;
+            for field in item["fields"].as_array().into_iter().flatten() {
+                writeln!(out, "    {}: here {}, there {}", field["path"].as_str().unwrap_or("?"), field["ours"], field["theirs"])?;
+            }
+            writeln!(out, "    {}", text("next_step"))?;
+        }
+        for surprise in &played.surprises {
+            writeln!(out, "\nUNEXPECTED: {surprise}")?;
+        }
+        let Verdict { lost, doubled, clobbered } = self.verdict;
+        writeln!(out, "\nJudged by the EHR's own history: lost {lost}, doubled {doubled}, overwritten {clobbered}")
+    }
+}
+
+/// What the gateway says at the end.
+pub async fn tale(gateway: &Gateway, played: Played, verdict: Verdict, seconds: f64) -> Result<Tale, CouldNotRun> {
+    let syncs = gateway.all("syncs").await?;
+    let open = |item: &Value| item["status"] == "open" || item["status"] == "assigned";
+    let waiting = gateway.all("worklist").await?.into_iter().filter(open).collect();
+    Ok(Tale { played, verdict, syncs, waiting, seconds })
+}
