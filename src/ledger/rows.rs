@@ -178,6 +178,8 @@ pub struct SyncRow {
     pub message: Option<String>,
     /// The open item.
     pub worklist_id: Option<String>,
+    /// The last item there was, open or closed.
+    pub last_item: Option<String>,
     /// Version of the mapping that made what is there.
     pub mapping: Option<String>,
     /// Canonical hash of what we last sent and it acknowledged.

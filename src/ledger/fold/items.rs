@@ -85,6 +85,7 @@ pub(super) fn open(view: &mut View<'_>, entry: &Entry, item: &Item, theirs: &[Re
     if item.kind != super::super::ItemKind::Unknown {
         sync.in_flight = None;
     }
+    sync.last_item = Some(row.id.clone());
     sync.worklist_id = Some(row.id);
     syncs::explain(&mut sync, entry);
     syncs::touch(&mut sync, entry);

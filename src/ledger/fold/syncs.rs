@@ -111,6 +111,7 @@ fn fresh(entry: &Entry, target: &Target, object: &crate::domain::ObjectName, id:
         code: None,
         message: None,
         worklist_id: None,
+        last_item: None,
         mapping: None,
         output: None,
         since: entry.seq,

@@ -1,0 +1,175 @@
+//! `/api/v1/{objects}`: taking on, changing, reading objects. Thin: what is decided is decided by `sync` and the ledger.
+
+use axum::http::{StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{
+    Api, ApiError, Ask, Problem,
+    ask::{JSON, PATCH},
+    reply::{self, Answered, Page},
+};
+use crate::{
+    domain::{ObjectId, ObjectName},
+    ledger::{Answer, LedgerError, ObjectRow},
+    sync::{Accept, Change, Key, Update},
+};
+
+/// The kind of object that the route names, and its plural.
+fn kind(ask: &Ask) -> Result<(ObjectName, String), Problem> {
+    let plural = ask.param("objects");
+    let known = ask.api.mappings().by_plural(plural).and_then(|kind| ObjectName::new(kind.name()).ok());
+    known.map(|name| (name, plural.to_owned())).ok_or_else(|| ApiError::NoRoute.into())
+}
+
+fn existing(ask: &Ask, object: &ObjectName) -> Result<ObjectRow, Problem> {
+    let row = ask.id().map_or(Ok(None), |id| ask.api.ledger().object(object, &id))?;
+    row.ok_or_else(|| LedgerError::NoObject.into())
+}
+
+/// The object as callers see it: its body with `id` and `version` in front.
+pub(super) fn shown(api: &Api, row: &ObjectRow) -> Result<Value, Problem> {
+    let body = row.body.map_or(Ok(None), |hash| api.ledger().body(&hash))?;
+    let mut whole = serde_json::Map::new();
+    whole.insert("id".to_owned(), json!(row.id.as_str()));
+    whole.insert("version".to_owned(), json!(row.version));
+    if let Some(Value::Object(members)) = body.map(|bytes| crate::fhir::read(&bytes)).transpose()? {
+        whole.extend(members.into_iter().filter(|(name, _)| name != "id" && name != "version"));
+    }
+    Ok(Value::Object(whole))
+}
+
+fn etag(version: u64) -> String {
+    format!("W/\"{version}\"")
+}
+
+fn accepted(plural: &str, answer: &Answer) -> Answered {
+    let response = reply::json(StatusCode::ACCEPTED, &answer.to_json());
+    let response = reply::with(response, header::LOCATION, &format!("/api/v1/{plural}/{}", answer.id));
+    Ok(reply::with(response, header::ETAG, &etag(answer.version)))
+}
+
+/// `POST /api/v1/{objects}`
+pub(super) async fn create(ask: Ask) -> Answered {
+    let (object, plural) = kind(&ask)?;
+    let (api, by, lenient) = (ask.api.clone(), ask.who().to_owned(), ask.is_lenient());
+    if ask.preview()? {
+        return preview(&api, &object, ask.json(JSON).await?);
+    }
+    let key = ask.key()?.ok_or(ApiError::NoKey)?.to_owned();
+    let key = Key { scope: format!("{by} POST {}", ask.parts.uri.path()), key };
+    let body = ask.json(JSON).await?;
+    let answer = api.engine().accept(Accept { object, body, key, by, lenient }).await?;
+    accepted(&plural, &answer)
+}
+
+fn preview(api: &Api, object: &ObjectName, body: Value) -> Answered {
+    let preview = api.engine().preview(object, body)?;
+    let targets: Vec<Value> = preview
+        .targets
+        .iter()
+        .map(|target| {
+            json!({
+                "system": target.system.as_str(), "valid": target.findings.is_empty(),
+                "resources": target.resources, "findings": target.findings,
+            })
+        })
+        .collect();
+    Ok(reply::ok(&json!({"object": preview.body, "targets": targets})))
+}
+
+/// `PUT /api/v1/{objects}/{id}`
+pub(super) async fn replace(ask: Ask) -> Answered {
+    if ask.preview()? {
+        let (object, _) = kind(&ask)?;
+        let row = existing(&ask, &object)?;
+        let api = ask.api.clone();
+        let mut body = ask.json(JSON).await?;
+        if let Value::Object(members) = &mut body {
+            members.insert("id".to_owned(), json!(row.id.as_str()));
+        }
+        return preview(&api, &object, body);
+    }
+    change(ask, Reads::Object).await
+}
+
+/// `PATCH /api/v1/{objects}/{id}`
+pub(super) async fn patch(ask: Ask) -> Answered {
+    if ask.preview()? {
+        return Err(ApiError::NotYet("a preview of a patch").into());
+    }
+    change(ask, Reads::Patch).await
+}
+
+/// `POST /api/v1/{objects}/{id}/cancel`
+pub(super) async fn cancel(ask: Ask) -> Answered {
+    if ask.preview()? {
+        return Err(ApiError::NotYet("a preview of a cancellation").into());
+    }
+    change(ask, Reads::Cancel).await
+}
+
+/// How the body of a change is read.
+enum Reads {
+    Object,
+    Patch,
+    Cancel,
+}
+
+async fn change(ask: Ask, reads: Reads) -> Answered {
+    let (object, plural) = kind(&ask)?;
+    let expected = ask.if_match()?;
+    let row = existing(&ask, &object)?;
+    let (api, by, lenient) = (ask.api.clone(), ask.who().to_owned(), ask.is_lenient());
+    let scope = format!("{by} {} {}", ask.parts.method, ask.parts.uri.path());
+    let key = ask.key()?.map(|key| Key { scope, key: key.to_owned() });
+    let change = match reads {
+        Reads::Object => Change::Replace(ask.json(JSON).await?),
+        Reads::Patch => Change::Merge(ask.json(PATCH).await?),
+        Reads::Cancel => Change::Cancel { reason: reason(ask.json_or_nothing().await?)? },
+    };
+    let expected = expected.unwrap_or(row.version);
+    let answer = api.engine().update(Update { object, id: row.id, expected, change, key, by, lenient }).await?;
+    accepted(&plural, &answer)
+}
+
+/// `{"reason": …}` or `{}`.
+fn reason(body: Value) -> Result<Option<Value>, Problem> {
+    let mut fields = super::worklist::Fields::of(body)?;
+    let reason = fields.take("reason");
+    fields.done()?;
+    Ok(reason)
+}
+
+/// `GET /api/v1/{objects}/{id}`
+pub(super) async fn read(ask: Ask) -> Answered {
+    let (object, _) = kind(&ask)?;
+    ask.query(&[])?;
+    let row = existing(&ask, &object)?;
+    let tag = etag(row.version);
+    let response = if ask.header("if-none-match") == Some(tag.as_str()) {
+        let mut response = axum::http::Response::new(axum::body::Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        reply::ok(&shown(&ask.api, &row)?)
+    };
+    Ok(reply::with(response, header::ETAG, &tag))
+}
+
+/// `GET /api/v1/{objects}`
+pub(super) async fn list(ask: Ask) -> Answered {
+    let (object, _) = kind(&ask)?;
+    let page = Page::of(&ask, &[])?;
+    let after = page.after.as_deref().and_then(|id| ObjectId::new(id).ok());
+    let rows = ask.api.ledger().objects(&object, after.as_ref(), page.limit + 1)?;
+    page.answer(&ask, rows, |row| row.id.as_str(), |row| shown(&ask.api, row))
+}
+
+/// `GET /api/v1/{objects}/{id}/history`
+pub(super) async fn history(ask: Ask) -> Answered {
+    let (object, _) = kind(&ask)?;
+    ask.query(&[])?;
+    let row = existing(&ask, &object)?;
+    let entries = ask.api.ledger().history(&object, &row.id)?;
+    Ok(reply::ok(&entries.iter().map(crate::ledger::Entry::to_json).collect()))
+}
