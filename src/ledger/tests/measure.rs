@@ -25,7 +25,7 @@ fn figures() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let before = resident_kib();
     let ledger = Ledger::open(folder.path(), Options::new(Arc::new(SystemClock))).unwrap();
-    let mut single = |label: &str, at: usize| {
+    let single = |label: &str, at: usize| {
         let file = fs::File::create(folder.path().join("probe")).unwrap();
         let (mut probe, mut ours) = (Vec::new(), Vec::new());
         for n in 0..200_u64 {
