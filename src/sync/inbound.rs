@@ -8,7 +8,7 @@ use super::{
     Error, identity,
     identity::Match,
     merge::{Merged, merge},
-    prepare::Subject,
+    prepare::{Held, Subject, part_name},
     record::{self, LIAISON, Trouble, same_content},
     setup::{Inner, System},
 };
@@ -79,7 +79,7 @@ impl Inner {
         }
         let mut held = self.held(&part.sync_id)?;
         let Some(at) = held.iter().position(|held| held.part == part.part) else { return Ok(Taken::Done) };
-        let same = |seen: &Seen, held: &super::prepare::Held| {
+        let same = |seen: &Seen, held: &Held| {
             seen.body.as_ref().zip(held.body.as_ref()).is_some_and(|(a, b)| same_content(a, b))
         };
         if same(&seen, &held[at]) {
@@ -107,19 +107,15 @@ impl Inner {
         if let Some(trouble) = self.broken(system, &seen, &body) {
             return self.puzzled(system, &trouble, bytes).await;
         }
-        let base = held[at].body.clone();
-        let resources = |held: &[super::prepare::Held]| -> Vec<Value> {
-            held.iter().filter_map(|held| held.body.clone()).collect()
-        };
-        let before = base.as_ref().map(|_| resources(&held));
+        let base = held[at].body.as_ref();
+        let before = base.map(|_| held.clone());
         held[at].body = Some(body);
-        let after = resources(&held);
-        let merged = self.merged(system, &subject, before.as_deref(), &after);
+        let merged = self.merged(system, &subject, before.as_deref(), &held);
         self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes)).await
     }
 
-    pub fn merged(&self, system: &System, subject: &Subject, before: Option<&[Value]>, after: &[Value]) -> Merged {
-        let read = |list: &[Value]| self.read_back(&subject.plan, &list.iter().collect::<Vec<_>>(), system);
+    pub fn merged(&self, system: &System, subject: &Subject, before: Option<&[Held]>, after: &[Held]) -> Merged {
+        let read = |held: &[Held]| self.read_back(&subject.plan, held, system);
         let said = subject.plan.normalise(&subject.ours, &system.context);
         let (base, theirs) = (before.map(read), read(after));
         merge(base.as_ref(), &subject.ours, &said, &theirs, &|path| subject.plan.owner(path))
@@ -249,10 +245,18 @@ impl Inner {
     ) -> Result<Taken, Error> {
         let Ok(object) = ObjectName::new(kind.name()) else { return Ok(Taken::Done) };
         let plan = self.plan(&object, system)?;
-        let mut resources = vec![body];
         let others = self.companions(system, body).await;
-        resources.extend(others.iter().filter_map(|seen| seen.body.as_ref()));
-        let mut read = self.read_back(&plan, &resources, system);
+        let mut held =
+            vec![Held { part: MAIN.to_owned(), reference: seen.reference(), version: None, body: seen.body.clone() }];
+        let resources: Vec<Value> =
+            std::iter::once(body.clone()).chain(others.iter().filter_map(|seen| seen.body.clone())).collect();
+        for part in plan.parts(&resources).iter().filter(|part| *part.role != *MAIN) {
+            if let Some(other) = others.iter().find(|other| other.body.as_ref() == Some(&part.resource)) {
+                let (part, reference, body) = (part_name(part), other.reference(), other.body.clone());
+                held.push(Held { part, reference, version: other.version.clone(), body });
+            }
+        }
+        let mut read = self.read_back(&plan, &held, system);
         let matched = if identity::is_registered(kind.resource_type()) {
             self.index.find(&self.ledger, &object, &read)?
         } else {
@@ -287,10 +291,9 @@ impl Inner {
                     members.shift_insert(0, "id".to_owned(), Value::String(id.to_string()));
                 }
                 let mut seen = vec![sighting];
-                let roles = plan.parts(&resources.iter().map(|r| (*r).clone()).collect::<Vec<_>>());
-                for other in &others {
-                    let role = roles.iter().find(|part| other.body.as_ref() == Some(&part.resource));
-                    seen.extend(role.map(|part| record::remote(&part.role, other)));
+                for other in held.iter().skip(1) {
+                    let found = others.iter().find(|seen| seen.reference() == other.reference);
+                    seen.extend(found.map(|found| record::remote(&other.part, found)));
                 }
                 self.apply(&Topic::new(&object, &id, system.name()), 0, &read, seen, false).await?;
                 Ok(Taken::Done)
@@ -301,7 +304,9 @@ impl Inner {
     /// Joins a resource to an object that was here before.
     async fn adopt(&self, system: &System, topic: &Topic, body: &Value, seen: Sighting) -> Result<Taken, Error> {
         let subject = self.subject(&topic.object, &topic.id, system)?;
-        let merged = self.merged(system, &subject, None, std::slice::from_ref(body));
+        let part = MAIN.to_owned();
+        let held = Held { part, reference: seen.0.reference.clone(), version: None, body: Some(body.clone()) };
+        let merged = self.merged(system, &subject, None, &[held]);
         let sentence = "Found at the EHR by its identifier.";
         let linked = Draft::new(Fact::Linked { remotes: vec![seen.0.clone()] }, LIAISON, sentence);
         let proposal = Proposal::of(topic.draft(linked, subject.version));

@@ -35,11 +35,16 @@ pub(super) struct Outgoing {
     pub kind: String,
     pub resource: Value,
     pub held: Option<Held>,
+    /// It carries a stored attachment, named by its hash: what is there cannot differ.
+    pub carries: bool,
 }
 
 impl Outgoing {
     /// Whether the EHR holds exactly this already.
     pub fn is_there(&self) -> bool {
+        if self.carries {
+            return self.held.is_some();
+        }
         self.held.as_ref().and_then(|held| held.body.as_ref()).is_some_and(|body| same_content(body, &self.resource))
     }
 }
@@ -77,9 +82,34 @@ impl Inner {
     }
 
     /// What held resources say, as an internal object.
-    pub fn read_back(&self, plan: &Plan, resources: &[&Value], system: &System) -> Value {
-        let logical: Vec<Value> = resources.iter().map(|resource| self.logical(resource, system)).collect();
+    pub fn read_back(&self, plan: &Plan, held: &[Held], system: &System) -> Value {
+        let logical: Vec<Value> = self.as_made(held, system).into_iter().map(|part| part.resource).collect();
         plan.to_internal(&logical, &system.context)
+    }
+
+    /// Held parts as the mapping made them: references logical, parts under the ids of their making.
+    fn as_made(&self, held: &[Held], system: &System) -> Vec<Part> {
+        let names: Vec<(String, String)> = held
+            .iter()
+            .filter_map(|held| {
+                let made = made_as(&held.part, &held.reference)?;
+                (made != held.reference).then(|| (held.reference.clone(), made))
+            })
+            .collect();
+        held.iter()
+            .filter_map(|held| {
+                let mut resource = self.logical(held.body.as_ref()?, system);
+                for (there, made) in &names {
+                    substitute(&mut resource, there, made);
+                }
+                if let (Some(made), Some(members)) = (made_as(&held.part, &held.reference), resource.as_object_mut())
+                    && let Some((_, id)) = made.rsplit_once('/')
+                {
+                    members.insert("id".to_owned(), json!(id));
+                }
+                Some(Part::new(held.part.split('/').next().unwrap_or_default(), resource))
+            })
+            .collect()
     }
 
     /// Writes the object into what is held.
@@ -91,25 +121,24 @@ impl Inner {
         ours: &Value,
         held: &[Held],
     ) -> Result<Prepared, Error> {
-        let base: Vec<Part> = held
-            .iter()
-            .filter_map(|held| Some(Part::new(&held.part, self.logical(held.body.as_ref()?, system))))
-            .collect();
-        let parts = plan.put(ours, &base, &system.context)?;
+        let parts = plan.put(ours, &self.as_made(held, system), &system.context)?;
         let mut waiting = HashSet::new();
         let mut outgoing = Vec::with_capacity(parts.len());
         for part in &parts {
-            let at = held.iter().find(|held| held.part == *part.role).cloned();
+            let name = part_name(part);
+            let at = held.iter().find(|held| held.part == name).cloned();
             let mut resource = part.resource.clone();
             let before = at.as_ref().and_then(|held| held.body.as_ref());
             let coming =
                 identity::literal(&mut resource, before, &self.instance, &mut |whose| self.place(whose, system, row))?;
             waiting.extend(coming.iter().map(|(object, id)| SyncId::of(object, id, system.name())));
-            if let Some(attachment) = part.attachment() {
-                self.fill(&mut resource, &attachment)?;
+            let carries = part.attachment();
+            if let Some(attachment) = carries.as_ref().filter(|_| at.is_none()) {
+                self.fill(&mut resource, attachment)?;
             }
+            let carries = carries.is_some();
             let kind = fhir::resource_type(&resource).unwrap_or_default().to_owned();
-            outgoing.push(Outgoing { part: part.role.to_string(), kind, resource, held: at });
+            outgoing.push(Outgoing { part: name, kind, resource, held: at, carries });
         }
         if !waiting.is_empty() {
             return Ok(Prepared::Waiting(waiting.into_iter().collect()));
@@ -156,6 +185,21 @@ pub(super) struct Subject {
     pub version: u64,
     pub cancelled: bool,
     pub ours: Value,
+}
+
+/// A part's name in the ledger: `main`, or its role and the id of its making, because a role may have several.
+pub(super) fn part_name(part: &Part) -> String {
+    match part.resource.get("id").and_then(Value::as_str) {
+        Some(id) if *part.role != *MAIN => format!("{}/{id}", part.role),
+        _ => part.role.to_string(),
+    }
+}
+
+/// `Type/id` of a part as it was made, by its name and where it is.
+fn made_as(name: &str, reference: &str) -> Option<String> {
+    let (_, id) = name.split_once('/')?;
+    let (kind, _) = reference.split_once('/')?;
+    Some(format!("{kind}/{id}"))
 }
 
 /// The mapping names a part (`Binary/<id of its making>`); the EHR may have given it another id.

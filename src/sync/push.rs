@@ -137,13 +137,12 @@ impl Inner {
         }
         // Without a base (a link without a body) there is nothing that they can have changed since.
         let Some(base) = base else { return Ok(None) };
-        let others: Vec<&Value> = held.iter().filter(|h| h.part != MAIN).filter_map(|h| h.body.as_ref()).collect();
-        let read = |main: &Value| {
-            let mut resources = vec![main];
-            resources.extend(&others);
-            self.read_back(&subject.plan, &resources, system)
-        };
-        let (base, read_theirs) = (read(&base), read(&theirs));
+        let read_theirs = self.read_back(&subject.plan, held, system);
+        let mut before = held.to_vec();
+        if let Some(main) = before.iter_mut().find(|held| held.part == MAIN) {
+            main.body = Some(base);
+        }
+        let base = self.read_back(&subject.plan, &before, system);
         let said = subject.plan.normalise(&subject.ours, &system.context);
         let merged = merge(Some(&base), &subject.ours, &said, &read_theirs, &|path| subject.plan.owner(path));
         let (remote, bytes) = record::remote(MAIN, &now);
@@ -217,7 +216,11 @@ impl Inner {
             Ok(seen) => {
                 // A conditional create that found something wrote nothing: compare, then update.
                 let matched = matches!(&way, Way::Create { condition: Some(_) }) && !seen.created;
-                let (remote, bytes) = record::remote(&part.part, &seen);
+                let (mut remote, mut bytes) = record::remote(&part.part, &seen);
+                if part.carries {
+                    // The attachment is stored already.
+                    (remote.body, bytes) = (None, None);
+                }
                 let done = last && !matched;
                 self.acknowledge_with(row, subject, done, vec![remote], Some(output), bytes).await?;
                 if matches!(way, Way::Create { .. }) && seen.created {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{
     Error, identity,
-    prepare::Subject,
+    prepare::{Subject, part_name},
     push::Step,
     record::{self, LIAISON, same_content},
     retry::{backoff, millis},
@@ -111,7 +111,7 @@ impl Inner {
         let held = self.ledger.parts(&row.id).unwrap_or_default();
         let reference = held.into_iter().find(|held| held.part == flight.part).map(|held| held.reference);
         let made = subject.plan.to_fhir(&subject.ours, &system.context).unwrap_or_default();
-        let part = made.into_iter().find(|part| *part.role == *flight.part);
+        let part = made.into_iter().find(|part| part_name(part) == flight.part);
         let kind = part.as_ref().and_then(|part| fhir::resource_type(&part.resource)).unwrap_or_default().to_owned();
         let own_id = part.as_ref().and_then(|part| part.resource.get("id")?.as_str());
         let by_id = match (&reference, flight.interaction.as_str(), own_id) {
@@ -321,7 +321,7 @@ impl Inner {
         flight.part == MAIN
             && subject.plan.to_fhir(&subject.ours, &system.context).is_ok_and(|parts| {
                 parts.iter().any(|part| {
-                    *part.role == *flight.part && identity::claimed(&part.resource, &self.instance).is_some()
+                    part_name(part) == flight.part && identity::claimed(&part.resource, &self.instance).is_some()
                 })
             })
     }

@@ -10,6 +10,7 @@ use super::{
     Action, Choice, Engine, Error, GroupRetry,
     inbound::Topic,
     merge::{dotted, merge, set},
+    prepare::Held,
     record,
     setup::{Inner, System},
 };
@@ -21,6 +22,7 @@ use crate::{
         Check, Draft, Expect, Fact, Hash, ItemKind, ItemRow, LedgerError, Operation, Proposal, SyncId, SyncState,
         Target,
     },
+    mapping::MAIN,
 };
 
 impl Engine {
@@ -231,7 +233,7 @@ impl Engine {
         if !findings.is_empty() {
             return Err(Error::Invalid(findings));
         }
-        let theirs = inner.read_back(&subject.plan, &after.iter().collect::<Vec<_>>(), system);
+        let theirs = inner.read_back(&subject.plan, &after, system);
         let said = subject.plan.normalise(&value, &system.context);
         let rest = merge(Some(&theirs), &value, &said, &theirs, &|path| subject.plan.owner(path));
         let send = rest.keeps_ours;
@@ -264,23 +266,25 @@ impl Engine {
     }
 }
 
+/// What the EHR held when both agreed last (where that is known), and when the conflict was found.
+type Sides = (Option<Vec<Held>>, Vec<Held>);
+
 impl Inner {
     /// What the EHR held when both sides agreed last, and what it held when the conflict was found.
-    fn sides(&self, sync: &SyncId, item: &ItemRow) -> Result<(Option<Vec<Value>>, Vec<Value>), Error> {
+    fn sides(&self, sync: &SyncId, item: &ItemRow) -> Result<Sides, Error> {
         let mut held = self.held(sync)?;
-        let complete = held.iter().all(|held| held.body.is_some());
-        let before = complete.then(|| held.iter().filter_map(|held| held.body.clone()).collect());
+        let based = held.iter().any(|held| held.part == MAIN && held.body.is_some());
+        let before = based.then(|| held.clone());
         for theirs in &item.theirs {
             let body = theirs.body.as_ref().map(|hash| self.read_body(hash)).transpose()?;
             if let Some(held) = held.iter_mut().find(|held| held.part == theirs.part) {
                 held.body = body;
             }
         }
-        let after: Vec<Value> = held.into_iter().filter_map(|held| held.body).collect();
-        if after.is_empty() {
+        if held.iter().all(|held| held.body.is_none()) {
             return Err(Error::Ledger(LedgerError::NoObject));
         }
-        Ok((before, after))
+        Ok((before, held))
     }
 
     /// The version that a decision makes.
