@@ -94,3 +94,9 @@ impl Expression {
         Ok(eval::Run::new(context, focus).start_truth(&self.inner.tree)?.unwrap_or(false))
     }
 }
+
+/// Whether a text matches a whole regular expression of FHIR (linear time); `None` if the pattern is none.
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> Option<bool> {
+    eval_predicates::regex(pattern, true).map(|regex| regex.is_match(text))
+}

@@ -62,3 +62,11 @@ pub(super) fn equivalent_quantities(left: &Quantity<'_>, right: &Quantity<'_>) -
     }
     ucum::convert(right.value, &right_code, &left_code).is_some_and(|value| equivalent_decimals(left.value, value))
 }
+
+impl Quantity<'_> {
+    /// Orders two quantities, converting units; `None` where their units do not allow it.
+    #[must_use]
+    pub fn compare(&self, other: &Quantity<'_>) -> Option<Ordering> {
+        compare_quantities(self, other)
+    }
+}

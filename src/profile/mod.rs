@@ -15,6 +15,7 @@ mod options;
 mod overlay;
 mod place;
 mod primitive;
+mod questionnaire;
 mod reference;
 mod report;
 mod resolve;

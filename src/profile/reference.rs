@@ -59,8 +59,17 @@ impl<'a> Walk<'a> {
                 return self.raise(&at, None, Say::error("invariant", "ref-1", text));
             }
             (None, Reference::Literal { base, kind, .. }) => {
+                if !base.is_empty() && !super::elements::is_absolute(base) {
+                    let text = "the reference is neither relative nor an absolute URI";
+                    return self.raise(&at, None, Say::error("invalid", "reference", text));
+                }
                 if self.types.resource(kind).is_none() && base.is_empty() {
                     let text = "a relative reference must be a resource type of FHIR R4, '/' and an id";
+                    return self.raise(&at, None, Say::error("invalid", "reference", text));
+                }
+                // Whoever says that all references are RESTful says that what stands before the id is a type
+                if self.types.resource(kind).is_none() && self.options.assume_valid_rest_references {
+                    let text = "what this reference leads to is not a resource type of FHIR R4";
                     return self.raise(&at, None, Say::error("invalid", "reference", text));
                 }
                 self.types.resource(kind).map(|_| kind)
