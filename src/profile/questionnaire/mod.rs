@@ -39,7 +39,7 @@ fn extensions<'v>(value: &'v Value, url: &'v str) -> impl Iterator<Item = &'v Va
 }
 
 /// The `value[x]` of an element: its type's name as in the JSON property (`Coding`), and the value.
-fn choice<'v>(value: &'v Value) -> Option<(&'v str, &'v Value)> {
+fn choice(value: &Value) -> Option<(&str, &Value)> {
     value.as_object()?.iter().find_map(|(key, value)| Some((key.strip_prefix("value")?, value)))
 }
 
