@@ -1,0 +1,49 @@
+//! `liaison demo --once` by the real binary: the counts of CONTRACT, consistent with the data that it was given.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::support::{root, run};
+
+fn lines(path: &str) -> usize {
+    std::fs::read_to_string(root().join(path)).expect("the demo's data").lines().count()
+}
+
+#[test]
+fn the_day_arrives_and_nothing_is_lost_doubled_or_overwritten() {
+    let started = Instant::now();
+    let said = run(&["demo", "--once", "--output", "json"]);
+    let told: Value = serde_json::from_str(said.out.trim()).unwrap_or_else(|_| panic!("{}\n{}", said.out, said.err));
+    assert_eq!(said.code, 0, "{told}\n{}", said.err);
+    let names: Vec<&String> = told.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        names,
+        ["pushed", "synced", "pulled", "refused", "parked", "conflicts", "lost", "doubled", "clobbered", "seconds"]
+    );
+    let count = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name} of {told}"));
+    let day: usize = ["practitioner", "location", "patient", "clinic-session", "slot", "appointment", "message", "letter"]
+        .iter()
+        .map(|object| lines(&format!("examples/demo/day/{object}.ndjson")))
+        .sum();
+    assert_eq!(count("pushed"), day as u64);
+    assert!(day > 300);
+    assert_eq!((count("lost"), count("doubled"), count("clobbered")), (0, 0, 0), "{told}");
+    // The scenario's own: two impossible appointments, one record the EHR will not take, one change on both sides.
+    assert_eq!((count("refused"), count("parked"), count("conflicts")), (2, 1, 1), "{told}");
+    assert_eq!(count("pulled"), 5, "{told}");
+    assert_eq!(count("synced"), count("pushed") - count("parked") - count("conflicts"), "{told}");
+    let seconds = told["seconds"].as_f64().expect("seconds");
+    assert!(seconds > 0.0 && seconds <= started.elapsed().as_secs_f64(), "{told}");
+}
+
+#[test]
+fn people_are_told_in_words() {
+    let said = run(&["demo", "--once"]);
+    assert_eq!(said.code, 0, "{}\n{}", said.out, said.err);
+    for words in ["were handed to the gateway", "Arrived at general-hospital", "Refused at once", "Waiting for a person: 2"] {
+        assert!(said.out.contains(words), "{words}: {}", said.out);
+    }
+    assert!(!said.out.contains("UNEXPECTED"), "{}", said.out);
+    assert!(!said.out.contains("LIA-"), "plain words, no codes: {}", said.out);
+}
