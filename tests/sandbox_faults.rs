@@ -214,3 +214,18 @@ fn the_example_names_every_fault() {
     assert_eq!(kinds.len(), 17, "{kinds:?}");
     assert!(all.auth.client_id.is_some());
 }
+
+#[test]
+fn an_outage_breaks_every_connection_and_ends() {
+    block_on(async {
+        let ehr = Ehr::start().await;
+        ehr.create(patient("1")).await;
+        ehr.running.outage(true);
+        for _ in 0..3 {
+            assert!(ehr.try_send("POST", "/Patient", &[], patient("2")).await.is_err());
+        }
+        assert_eq!(ehr.running.truth().len(), 1);
+        ehr.running.outage(false);
+        assert_eq!(ehr.send("POST", "/Patient", &[], patient("2")).await.status, 201);
+    });
+}

@@ -198,3 +198,32 @@ fn finding_by_identifier_does_not_slow_down_with_the_number_of_patients() {
         assert!(second < first * 9 * 4, "filling: {first:?}, then {second:?} for nine times as many");
     });
 }
+
+#[test]
+fn the_command_starts_speaks_fhir_and_refuses_bad_faults() {
+    use crate::support::{Server, root, run, send};
+    let faults = root().join("examples/faults.toml");
+    let server = Server::start(&["sandbox", "--listen", "127.0.0.1:0", "--faults", &faults.to_string_lossy()]);
+    block_on(async {
+        let client = client();
+        let answer =
+            crate::support::wait_for("an answer without a fault", std::time::Duration::from_secs(10), || async {
+                let answer = send(&client, "GET", &format!("{}/fhir/metadata", server.url), &[], &Value::Null).await;
+                answer.ok().filter(|answer| answer.status == 200 && answer.body["fhirVersion"] == "4.0.1")
+            });
+        assert_eq!(answer.await.body["resourceType"], "CapabilityStatement");
+    });
+    let address = server.url.strip_prefix("http://").expect("an address").to_owned();
+    let taken = run(&["sandbox", "--listen", &address]);
+    assert_eq!(taken.code, 2, "{}", taken.err);
+    assert!(taken.err.contains(&address) && taken.err.contains("--listen"), "{}", taken.err);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let bad = folder.path().join("faults.toml");
+    std::fs::write(&bad, "[[fault]]\nkind = \"drop-reply\"\nprobabilty = 0.5\n").expect("written");
+    let refused = run(&["sandbox", "--listen", "127.0.0.1:0", "--faults", &bad.to_string_lossy()]);
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert!(refused.err.contains("line 3") && refused.err.contains("probabilty"), "{}", refused.err);
+    let missing = run(&["sandbox", "--faults", "/nowhere/faults.toml"]);
+    assert_eq!(missing.code, 2, "{}", missing.err);
+}

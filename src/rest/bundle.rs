@@ -103,10 +103,12 @@ impl Serving<'_> {
             let Some(Plan::Write { write, .. }) = &mut plans[entry.at] else { continue };
             let mut write = write.clone();
             if let Some(resource) = &mut write.resource {
-                self.rewrite(resource, names).map_err(|error| entry.failed(error))?;
+                self.rewrite(resource, names)
+                    .and_then(|()| self.valid(resource))
+                    .map_err(|error| entry.failed(error))?;
             }
             places.insert(entry.at, writes.len());
-            writes.push(self.ready(write).map_err(|error| entry.failed(error))?);
+            writes.push(self.keyed(write));
         }
         let committed = self.store.commit(writes)?;
         let mut responses = Vec::with_capacity(entries.len());

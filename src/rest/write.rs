@@ -26,6 +26,8 @@ pub(super) enum Plan {
 impl Serving<'_> {
     pub(super) fn create(self, kind: &str, request: &Request) -> Result<Answer, Error> {
         let body = negotiate::resource(request)?;
+        of_type(&body, kind)?;
+        self.valid(&body)?;
         let _held = self.store.writing();
         let plan = self.plan_create(kind, body, request.header("if-none-exist"))?;
         self.carry_out(plan)
@@ -33,6 +35,8 @@ impl Serving<'_> {
 
     pub(super) fn update(self, kind: &str, id: Option<&str>, request: &Request) -> Result<Answer, Error> {
         let body = negotiate::resource(request)?;
+        of_type(&body, kind)?;
+        self.valid(&body)?;
         let _held = self.store.writing();
         let conditions = Conditions::of(request);
         let plan = match id {
@@ -71,9 +75,12 @@ impl Serving<'_> {
         let (write, created) = match plan {
             Plan::Found(found) => return Ok(self.written(&found, 200)),
             Plan::Nothing => return Ok(Answer { status: 204, ..Answer::default() }),
-            Plan::Write { write, created } => (self.ready(write)?, created),
+            Plan::Write { write, created } => (write, created),
         };
-        let committed = self.store.commit(vec![write])?;
+        if let (Method::Patch, Some(patched)) = (write.method, &write.resource) {
+            self.valid(patched)?;
+        }
+        let committed = self.store.commit(vec![self.keyed(write)])?;
         let version = committed.first().ok_or_else(|| Error::NotFound("the committed version".to_owned()))?;
         if version.resource.is_none() {
             return Ok(Answer { status: 204, etag: Some(version.etag()), ..Answer::default() });
@@ -174,18 +181,19 @@ impl Serving<'_> {
         Ok(Plan::Write { write, created: false })
     }
 
-    /// Validated and with its search keys; the last step before the commit.
-    pub(super) fn ready(self, mut write: Write) -> Result<Write, Error> {
+    /// Refuses what breaks the rules. What does not depend on the store is asked before the store is held.
+    pub(super) fn valid(self, resource: &Value) -> Result<(), Error> {
+        let Some(check) = &self.server.check else { return Ok(()) };
+        let issues = check.check(resource, &[]);
+        if issues.iter().any(|issue| issue.severity <= Severity::Error) { Err(Error::Invalid(issues)) } else { Ok(()) }
+    }
+
+    /// With its search keys; the last step before the commit.
+    pub(super) fn keyed(self, mut write: Write) -> Write {
         if let Some(resource) = &write.resource {
-            if let Some(check) = &self.server.check {
-                let issues = check.check(resource, &[]);
-                if issues.iter().any(|issue| issue.severity <= Severity::Error) {
-                    return Err(Error::Invalid(issues));
-                }
-            }
             write.keys = self.server.keys(resource);
         }
-        Ok(write)
+        write
     }
 
     /// The id of the one resource that fits; none if none does.

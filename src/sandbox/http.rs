@@ -27,9 +27,10 @@ use crate::{
 const MAX_BODY: usize = 64 << 20;
 
 pub(super) async fn serve(listener: TcpListener, ehr: Arc<Ehr>) {
+    let outage = ehr.outage.clone();
     let router = Router::new().fallback(answer).with_state(ehr);
     let service = router.into_make_service_with_connect_info::<Cut>();
-    if let Err(error) = axum::serve(Lines(listener), service).await {
+    if let Err(error) = axum::serve(Lines { listener, outage }, service).await {
         tracing::error!(%error, "the sandbox stopped");
     }
 }

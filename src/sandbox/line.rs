@@ -34,20 +34,39 @@ impl Cut {
     }
 }
 
+/// Whether the whole EHR is out of reach: then every connection, old or new, breaks at its next use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outage(Arc<AtomicBool>);
+
+impl Outage {
+    pub fn set(&self, out: bool) {
+        self.0.store(out, Ordering::Release);
+    }
+
+    fn now(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 pub(super) struct Line {
     stream: TcpStream,
     cut: Cut,
+    outage: Outage,
 }
 
 impl AsyncRead for Line {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.outage.now() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        read
     }
 }
 
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.cut.done() {
+        if self.cut.done() || self.outage.now() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
@@ -62,21 +81,24 @@ impl AsyncWrite for Line {
     }
 }
 
-pub(super) struct Lines(pub TcpListener);
+pub(super) struct Lines {
+    pub listener: TcpListener,
+    pub outage: Outage,
+}
 
 impl Listener for Lines {
     type Io = Line;
     type Addr = std::net::SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
+        let (stream, address) = Listener::accept(&mut self.listener).await;
         // Without this, small answers wait for the peer's delayed acknowledgement; a failure only costs time.
         let _slower = stream.set_nodelay(true);
-        (Line { stream, cut: Cut::default() }, address)
+        (Line { stream, cut: Cut::default(), outage: self.outage.clone() }, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 

@@ -88,6 +88,7 @@ struct Ehr {
     pub faults: RwLock<Arc<Faults>>,
     pub tokens: Mutex<auth::Tokens>,
     pub clock: SharedClock,
+    pub outage: line::Outage,
 }
 
 /// A running sandbox; stops when dropped.
@@ -120,6 +121,7 @@ pub async fn spawn(options: Options) -> Result<Running, StartError> {
         faults: RwLock::new(faults),
         tokens: Mutex::default(),
         clock: options.clock,
+        outage: line::Outage::default(),
     });
     let task = tokio::spawn(http::serve(listener, ehr.clone()));
     Ok(Running { url, address, ehr, task })
@@ -154,6 +156,11 @@ impl Running {
         Ok(())
     }
 
+    /// Out of reach from now on, or back again: meanwhile every connection breaks, and nothing is committed.
+    pub fn outage(&self, out: bool) {
+        self.ehr.outage.set(out);
+    }
+
     /// How often each fault was committed, in the file's order.
     #[must_use]
     pub fn committed_faults(&self) -> Vec<u64> {
@@ -169,6 +176,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Connections that are open live on in tasks of their own.
+        self.ehr.outage.set(true);
         self.task.abort();
     }
 }
