@@ -1,0 +1,121 @@
+//! The gateway put together: definitions, mappings, ledger, engine, router, listener. Used by `serve` and by `demo`.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use super::config::Config;
+use crate::{
+    api,
+    cli::CouldNotRun,
+    clock::SharedClock,
+    definitions::Definitions,
+    ledger::{self, Ledger},
+    mapping::Mappings,
+    profile::Validator,
+    sync::{Engine, Setup},
+};
+
+/// SIGTERM drains at most so long (PROMISES R14: in 10 s).
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// A gateway at work. Dropping it stops nothing; call [`Running::stop`].
+pub struct Running {
+    /// `http://address`, without a trailing slash.
+    pub url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The ledger, for whoever judges (the demo's summary).
+    pub ledger: Ledger,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<std::io::Result<()>>,
+    workers: JoinHandle<()>,
+}
+
+/// Starts a gateway on the current runtime; when this returns, it answers.
+///
+/// # Errors
+/// [`CouldNotRun`]: the port is taken, the ledger is in use or cannot be written, a mapping or package is wrong.
+pub async fn start(config: Config, clock: SharedClock) -> Result<Running, CouldNotRun> {
+    let validator = Arc::new(Validator::new(definitions(&config)?));
+    let mappings = mappings(&config)?;
+    // Bound before the ledger is opened: a taken port must not leave traces.
+    let listener = listen(config.server.listen).await?;
+    let address = listener.local_addr().map_err(|error| CouldNotRun::new(format!("no address: {error}"), ""))?;
+    let ledger = Ledger::open(&config.ledger.path, ledger::Options::new(clock.clone()))
+        .map_err(|error| CouldNotRun::from_error(&error, "see [ledger] path in the configuration"))?;
+    let engine = Engine::new(Setup {
+        instance: config.server.instance.clone(),
+        systems: config.systems.clone(),
+        ledger: ledger.clone(),
+        mappings: mappings.clone(),
+        validator: validator.clone(),
+        clock: clock.clone(),
+    })
+    .map_err(|error| CouldNotRun::from_error(&error, "see [[systems]] in the configuration"))?;
+
+    let (stop, stopping) = watch::channel(false);
+    let workers = tokio::spawn({
+        let (engine, stopping) = (engine.clone(), stopping.clone());
+        async move { engine.run(until(stopping)).await }
+    });
+    let router = api::router(api::State::new(api::Parts {
+        engine,
+        ledger: ledger.clone(),
+        mappings,
+        validator,
+        clock,
+        base: format!("http://{address}"),
+        max_body: config.server.max_body.0,
+    }));
+    let server =
+        tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await });
+    Ok(Running { url: format!("http://{address}"), address, ledger, stop, server, workers })
+}
+
+impl Running {
+    /// Takes no more requests, lets what is under way end, at most for some seconds; the rest is on disk.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let aborts = [self.server.abort_handle(), self.workers.abort_handle()];
+        let drained = async {
+            let _ = tokio::join!(self.server, self.workers);
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("still busy after {DRAIN:?}; stopping anyway, nothing that was accepted is lost");
+            aborts.iter().for_each(tokio::task::AbortHandle::abort);
+        }
+    }
+}
+
+async fn until(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, CouldNotRun> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = if error.kind() == std::io::ErrorKind::AddrInUse {
+            "another program listens there: stop it, or set [server] listen to another port (0 takes a free one)"
+        } else {
+            "set [server] listen to an address of this machine, such as 127.0.0.1:8080"
+        };
+        CouldNotRun::new(format!("cannot listen on {address}: {error}"), remedy)
+    })
+}
+
+fn definitions(config: &Config) -> Result<Arc<Definitions>, CouldNotRun> {
+    if config.profiles.packages.is_empty() {
+        return Ok(Definitions::core());
+    }
+    let dir = config.profiles.dir.as_deref().unwrap_or(Path::new("profiles/packages"));
+    crate::cli::packages::load(&config.profiles.packages, dir)
+}
+
+fn mappings(config: &Config) -> Result<Arc<Mappings>, CouldNotRun> {
+    match &config.mappings.dir {
+        None => Mappings::embedded(),
+        Some(dir) => Mappings::load(dir),
+    }
+    .map_err(|error| CouldNotRun::from_error(&error, "`liaison mappings check` shows every mistake with its line"))
+}

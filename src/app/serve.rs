@@ -1,0 +1,66 @@
+//! `liaison serve`: configuration, logs on stderr, the gateway, and an orderly end on SIGTERM or Ctrl-C.
+
+use std::{io::Write, path::Path, sync::Arc};
+
+use super::{config::Config, gateway, runtime};
+use crate::{
+    cli::{CouldNotRun, Exit, Run, serve::Args},
+    clock::SystemClock,
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// [`CouldNotRun`], as [`gateway::start`].
+pub fn run(args: &Args) -> Run {
+    let config = configuration(args.config.as_deref())?;
+    logs();
+    runtime()?.block_on(async {
+        let running = gateway::start(config, Arc::new(SystemClock)).await?;
+        let mut out = std::io::stdout();
+        writeln!(out, "listening {}", running.url)
+            .and_then(|()| out.flush())
+            .map_err(|error| CouldNotRun::new(format!("cannot write to stdout: {error}"), ""))?;
+        stop_signal().await;
+        tracing::info!("stopping");
+        running.stop().await;
+        Ok(Exit::Good)
+    })
+}
+
+fn configuration(path: Option<&Path>) -> Result<Config, CouldNotRun> {
+    let default = Path::new("liaison.toml");
+    let config = match path {
+        Some(path) => Config::read(path),
+        None if default.exists() => Config::read(default),
+        None => Ok(Config::default()),
+    };
+    config.map_err(|error| CouldNotRun::from_error(&error, "examples/liaison.toml documents every key"))
+}
+
+/// Logs go to stderr, one JSON line an event; never a patient's data.
+fn logs() {
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::INFO)
+        .finish();
+    // Fails only where a subscriber is set already, as in tests.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Completes on SIGTERM or Ctrl-C.
+pub async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
