@@ -36,7 +36,7 @@ settle_within = "5s"
 }
 
 fn patient(id: &str) -> Value {
-    json!({"id": id, "name": {"family": "Example", "given": ["Ada"]}, "birth_date": "1980-02-29"})
+    json!({"id": id, "names": [{"family": "Example", "given": ["Ada"]}], "birth_date": "1980-02-29"})
 }
 
 async fn truth(client: &reqwest::Client, ehr: &str) -> Vec<Value> {
