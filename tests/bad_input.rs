@@ -57,7 +57,8 @@ fn bad_objects_are_refused_with_place_and_remedy_and_leave_no_trace() {
     let gateway = Server::gateway(&configuration(folder.path(), ""));
     block_on(async {
         let client = client();
-        let patient = json!({"id": "ada", "names": [{"family": "Canary", "given": ["Ada"]}], "birth_date": "1980-02-29"});
+        let patient =
+            json!({"id": "ada", "names": [{"family": "Canary", "given": ["Ada"]}], "birth_date": "1980-02-29"});
         let fine = post(&client, &gateway, "patients", &patient.to_string()).await;
         assert_eq!(fine.status, 202, "{}", fine.text);
 
@@ -151,8 +152,11 @@ fn an_occupied_port_is_named() {
     let port = taken.local_addr().unwrap().port();
     let file = folder.path().join("liaison.toml");
     let ledger = folder.path().join("ledger");
-    std::fs::write(&file, format!("[server]\nlisten = \"127.0.0.1:{port}\"\n[ledger]\npath = {:?}\n", ledger.display().to_string()))
-        .unwrap();
+    std::fs::write(
+        &file,
+        format!("[server]\nlisten = \"127.0.0.1:{port}\"\n[ledger]\npath = {:?}\n", ledger.display().to_string()),
+    )
+    .unwrap();
     let said = run(&["serve", "--config", &file.to_string_lossy()]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.out.is_empty() && said.err.contains(&port.to_string()) && said.err.contains("listen"), "{said:?}");
@@ -215,7 +219,9 @@ fn usage_errors_are_exit_2_and_help_is_everywhere() {
     assert_eq!(run(&[]).code, 2);
     let help = run(&["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["demo", "serve", "sandbox", "translate", "validate", "mappings", "profiles", "push", "ledger", "systems"] {
+    for command in
+        ["demo", "serve", "sandbox", "translate", "validate", "mappings", "profiles", "push", "ledger", "systems"]
+    {
         assert!(help.out.contains(command), "{command} is not in --help");
         assert_eq!(run(&[command, "--help"]).code, 0, "{command} --help");
     }

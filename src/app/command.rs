@@ -45,7 +45,7 @@ pub fn run(command: Command) -> Run {
         Command::Sandbox(args) => practice(args),
         Command::Validate(args) => validate::run(&args),
         Command::Systems(args) => systems::run(&args),
-        Command::Serve(_) => Err(CouldNotRun::new("`serve` is not available yet", "")),
+        Command::Serve(args) => super::serve::run(&args),
     }
 }
 

@@ -6,12 +6,12 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::config::Config;
 use crate::{
-    api,
+    api::{self, fhir::Fhir},
     cli::CouldNotRun,
     clock::SharedClock,
     definitions::Definitions,
     ledger::{self, Ledger},
-    mapping::Mappings,
+    mapping::{Context, Mappings},
     profile::Validator,
     sync::{Engine, Setup},
 };
@@ -59,18 +59,22 @@ pub async fn start(config: Config, clock: SharedClock) -> Result<Running, CouldN
         let (engine, stopping) = (engine.clone(), stopping.clone());
         async move { engine.run(until(stopping)).await }
     });
-    let router = api::router(api::State::new(api::Parts {
-        engine,
-        ledger: ledger.clone(),
+    let max_body = config.server.max_body.0;
+    let surface = api::Api::new(engine, ledger.clone(), mappings.clone(), max_body as u64, stopping.clone());
+    let url = format!("http://{address}");
+    let fhir = Fhir::new(
+        &format!("{url}/fhir"),
+        ledger.clone(),
         mappings,
         validator,
+        Context::new(&config.server.instance),
         clock,
-        base: format!("http://{address}"),
-        max_body: config.server.max_body.0,
-    }));
+        max_body,
+    );
+    let router = api::router(surface, Arc::new(fhir).router());
     let server =
         tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await });
-    Ok(Running { url: format!("http://{address}"), address, ledger, stop, server, workers })
+    Ok(Running { url, address, ledger, stop, server, workers })
 }
 
 impl Running {
@@ -109,7 +113,12 @@ fn definitions(config: &Config) -> Result<Arc<Definitions>, CouldNotRun> {
         return Ok(Definitions::core());
     }
     let dir = config.profiles.dir.as_deref().unwrap_or(Path::new("profiles/packages"));
-    crate::cli::packages::load(&config.profiles.packages, dir)
+    let (definitions, warnings) = Definitions::load(dir, &config.profiles.packages)
+        .map_err(|error| CouldNotRun::from_error(&error, "see [profiles] packages in the configuration"))?;
+    for warning in warnings {
+        tracing::warn!(%warning, "a package");
+    }
+    Ok(definitions)
 }
 
 fn mappings(config: &Config) -> Result<Arc<Mappings>, CouldNotRun> {

@@ -4,6 +4,8 @@
 pub mod command;
 pub mod config;
 pub mod fetch;
+pub mod gateway;
+pub mod serve;
 
 use std::process::ExitCode;
 

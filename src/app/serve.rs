@@ -40,11 +40,8 @@ fn configuration(path: Option<&Path>) -> Result<Config, CouldNotRun> {
 
 /// Logs go to stderr, one JSON line an event; never a patient's data.
 fn logs() {
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_writer(std::io::stderr)
-        .with_max_level(tracing::Level::INFO)
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).finish();
     // Fails only where a subscriber is set already, as in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
