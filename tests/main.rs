@@ -11,3 +11,4 @@ mod sandbox_faults;
 mod sandbox_practice;
 mod support;
 mod tidy;
+mod validator_sweep;
