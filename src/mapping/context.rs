@@ -32,6 +32,12 @@ impl Context {
     pub fn system(&self, object: &str) -> String {
         format!("urn:liaison:{}:{object}", self.instance)
     }
+
+    /// The object type of an identifier system of ours; none if it is somebody else's.
+    #[must_use]
+    pub fn object_of<'s>(&self, system: &'s str) -> Option<&'s str> {
+        system.strip_prefix("urn:liaison:")?.strip_prefix(&*self.instance)?.strip_prefix(':')
+    }
 }
 
 /// One FHIR resource of an object.

@@ -1,3 +1,150 @@
-//! How one internal value becomes one FHIR element and back: one file a family of transforms.
+//! How one internal value becomes one FHIR element and back: one file a family of transforms. An element is what
+//! stands in the JSON under its name and, for a primitive, beside it under `_name`.
 
 pub(crate) mod attachment;
+mod coded;
+mod quantity;
+mod reference;
+mod time;
+
+pub(crate) use coded::{Coded, Codes, Unmapped};
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    Context,
+    plan::{Name, ObjectTable},
+};
+
+/// What a rule has to know of its surroundings while it runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Env<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) objects: &'a ObjectTable,
+    /// The object's own name.
+    pub(crate) object: &'a str,
+    /// The resources as they came, to look up what an element points to.
+    pub(crate) resources: &'a [&'a Value],
+}
+
+/// A borrowed element.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ElementRef<'a> {
+    pub(crate) value: Option<&'a Value>,
+    pub(crate) beside: Option<&'a Value>,
+}
+
+/// An element being written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Element {
+    pub(crate) value: Option<Value>,
+    pub(crate) beside: Option<Value>,
+}
+
+/// Why a value cannot be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Unsayable {
+    pub(crate) what: String,
+    pub(crate) remedy: String,
+    pub(crate) code: &'static str,
+}
+
+impl Unsayable {
+    pub(crate) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), code: "LIA-MAP-002" }
+    }
+}
+
+/// The transforms of the language.
+#[derive(Clone, Debug)]
+pub(crate) enum Transform {
+    /// The same JSON.
+    Copy,
+    /// A word of a code list.
+    Coded(Arc<Coded>),
+    /// A moment or date; `zoned`: read in the system's zone where it says none.
+    Time { zoned: bool },
+    /// A reference to one of these objects (any, if none is named).
+    Reference { to: Vec<Name> },
+    /// A number of one unit.
+    Quantity { unit: Name },
+    /// An attachment; `part` carries a stored one.
+    File { part: Option<Name> },
+}
+
+impl Transform {
+    /// The internal value of an element; none where the object cannot say it.
+    pub(crate) fn get(&self, element: ElementRef<'_>, env: &Env<'_>) -> Option<Value> {
+        match self {
+            Self::Copy => element.value.cloned(),
+            Self::Coded(coded) => coded.get(element.value?),
+            Self::Time { zoned } => time::get(element, *zoned, env.context),
+            Self::Reference { .. } => reference::get(element.value?, env),
+            Self::Quantity { unit } => quantity::get(element.value?, unit),
+            Self::File { .. } => attachment::get(element.value?, env),
+        }
+    }
+
+    /// Writes `new` over `old`, which is what the element says now; they differ.
+    pub(crate) fn put(
+        &self,
+        new: Option<&Value>,
+        old: Option<&Value>,
+        element: &mut Element,
+        env: &Env<'_>,
+    ) -> Result<(), Unsayable> {
+        match self {
+            Self::Copy => element.value = new.cloned(),
+            Self::Coded(coded) => coded.put(new, element)?,
+            Self::Time { .. } => time::put(new, element)?,
+            Self::Reference { to } => reference::put(new, old, element, to, env)?,
+            Self::Quantity { unit } => quantity::put(new, element, unit),
+            Self::File { .. } => attachment::put(new, old, element),
+        }
+        if element.value.is_some() {
+            forget_absence(&mut element.beside);
+        }
+        Ok(())
+    }
+
+    /// The value in the form that `get` gives; none: it is in that form.
+    pub(crate) fn normal(&self, value: &Value, env: &Env<'_>) -> Option<Value> {
+        match self {
+            Self::Time { zoned } => time::normal(value, *zoned, env.context),
+            Self::Reference { to } => reference::normal(value, to, env),
+            Self::File { .. } => attachment::normal(value),
+            Self::Copy | Self::Coded(_) | Self::Quantity { .. } => None,
+        }
+    }
+
+    /// What the element is called in `explain`, `coverage` and `export`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Coded(coded) => coded.form.name(),
+            Self::Time { zoned: true } => "zoned",
+            Self::Time { zoned: false } => "time",
+            Self::Reference { .. } => "reference",
+            Self::Quantity { .. } => "quantity",
+            Self::File { .. } => "file",
+        }
+    }
+}
+
+const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
+
+/// What is there is not absent: a data-absent-reason beside a value that is written goes.
+fn forget_absence(beside: &mut Option<Value>) {
+    let Some(Value::Object(members)) = beside else { return };
+    if let Some(Value::Array(extensions)) = members.get_mut("extension") {
+        extensions.retain(|extension| extension.get("url").and_then(Value::as_str) != Some(ABSENT));
+        if extensions.is_empty() {
+            members.shift_remove("extension");
+        }
+    }
+    if members.is_empty() {
+        *beside = None;
+    }
+}

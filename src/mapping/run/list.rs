@@ -1,0 +1,211 @@
+//! Lists. An item that is recognised again (by its key, else as equal, else by its position) keeps what no rule names;
+//! items that the rule is not about stay where they are; new ones follow. Linear in the list's length.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, VecDeque},
+};
+
+use serde_json::Value;
+
+use super::{
+    navigate,
+    put::{Failure, Put, normal_item, scope},
+};
+use crate::{
+    fhir::{Object, canonical_bytes, canonically_equal},
+    mapping::{
+        plan::{Kind, Leaf, Name, Rule, Selector},
+        transform::{Element, ElementRef, Env},
+    },
+};
+
+/// The internal values of the items that a rule is about, in order.
+pub(super) fn read(object: &Object, rule: &Rule, env: &Env<'_>) -> Vec<Value> {
+    let Leaf::List { name, beside, select } = &rule.target.leaf else { return Vec::new() };
+    let Some(owner) = navigate::find(object, &rule.target.steps, env) else { return Vec::new() };
+    let items = owner.get(&**name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let besides = beside.as_ref().and_then(|beside| owner.get(&**beside)).and_then(Value::as_array);
+    let besides = besides.map_or(&[][..], Vec::as_slice);
+    (0..items.len().max(besides.len()))
+        .filter_map(|at| read_item(ElementRef { value: items.get(at), beside: besides.get(at) }, at, rule, select, env))
+        .collect()
+}
+
+/// The internal value of one item; none if the rule is not about it, or finds nothing in it.
+pub(crate) fn read_item(
+    element: ElementRef<'_>,
+    index: usize,
+    rule: &Rule,
+    select: &Selector,
+    env: &Env<'_>,
+) -> Option<Value> {
+    let value = element.value.filter(|value| !value.is_null())?;
+    if !select.matches(value, index, env.context) {
+        return None;
+    }
+    match &rule.kind {
+        Kind::Values(transform) => transform.get(ElementRef { value: Some(value), ..element }, env),
+        Kind::Each { scope, .. } => super::get_scope(value.as_object()?, scope, env),
+        _ => None,
+    }
+    .filter(|value| !super::is_absent(value))
+}
+
+/// Makes the list say `new`.
+pub(super) fn write(
+    new: Option<&Value>,
+    _old: Option<&Value>,
+    object: &mut Object,
+    rule: &Rule,
+    put: &mut Put<'_>,
+) -> Result<(), Failure> {
+    let Leaf::List { name, beside, select } = &rule.target.leaf else { return Ok(()) };
+    let new = new.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let env = put.env;
+    navigate::edit(object, &rule.target.steps, !new.is_empty(), &env, &mut |owner| {
+        let slots = take(owner, name, beside.as_ref());
+        let items = merge(new, slots, rule, select, put)?;
+        give_back(owner, name, beside.as_ref(), items);
+        Ok(())
+    })
+}
+
+fn take(owner: &mut Object, name: &Name, beside: Option<&Name>) -> Vec<Element> {
+    let mut list = |name: &Name| match owner.get_mut(&**name).map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    };
+    let values = list(name);
+    let besides = beside.map(&mut list).unwrap_or_default();
+    let length = values.len().max(besides.len());
+    let (mut values, mut besides) = (values.into_iter(), besides.into_iter());
+    let mut some = |list: &mut std::vec::IntoIter<Value>| list.next().filter(|value| !value.is_null());
+    (0..length).map(|_| Element { value: some(&mut values), beside: some(&mut besides) }).collect()
+}
+
+fn give_back(owner: &mut Object, name: &Name, beside: Option<&Name>, items: Vec<Element>) {
+    if let Some(beside) = beside {
+        let any = items.iter().any(|item| item.beside.is_some());
+        let list = || items.iter().map(|item| item.beside.clone().unwrap_or(Value::Null)).collect();
+        navigate::put_back(owner, beside, any.then(list));
+    }
+    let any = items.iter().any(|item| item.value.is_some());
+    let list: Vec<Value> = items.into_iter().map(|item| item.value.unwrap_or(Value::Null)).collect();
+    navigate::put_back(owner, name, any.then_some(Value::Array(list)));
+}
+
+fn key(value: &Value, by: &[Name]) -> Vec<u8> {
+    if by.is_empty() {
+        return canonical_bytes(value);
+    }
+    canonical_bytes(&by.iter().map(|name| value.get(&**name).cloned().unwrap_or(Value::Null)).collect())
+}
+
+fn merge(
+    new: &[Value],
+    slots: Vec<Element>,
+    rule: &Rule,
+    select: &Selector,
+    put: &mut Put<'_>,
+) -> Result<Vec<Element>, Failure> {
+    let env = put.env;
+    let by: &[Name] = if let Kind::Each { by, .. } = &rule.kind { by } else { &[] };
+    let old: Vec<Option<Value>> = slots
+        .iter()
+        .enumerate()
+        .map(|(at, slot)| {
+            let element = ElementRef { value: slot.value.as_ref(), beside: slot.beside.as_ref() };
+            read_item(element, at, rule, select, &env)
+        })
+        .collect();
+    let new: Vec<Cow<'_, Value>> = new
+        .iter()
+        .filter(|item| !super::is_absent(item))
+        .map(|item| if slots.is_empty() { Cow::Borrowed(item) } else { normal_item(item, rule, &env) })
+        .collect();
+    let partners = pair(&new, &old, by);
+    let mut slots: Vec<Option<Element>> = slots.into_iter().map(Some).collect();
+    let mut made = Vec::with_capacity(new.len());
+    for (index, (item, partner)) in new.iter().zip(partners).enumerate() {
+        let slot = partner.and_then(|at| slots[at].take());
+        let before = partner.and_then(|at| old[at].as_ref());
+        made.push(write_item(item, before, slot, index, rule, select, put)?);
+    }
+    // Items that the rule is not about keep their places among the others.
+    let mut made = made.into_iter();
+    let mut merged = Vec::with_capacity(slots.len());
+    for (slot, old) in slots.into_iter().zip(old) {
+        match old {
+            Some(_) => merged.extend(made.next()),
+            None => merged.extend(slot),
+        }
+    }
+    merged.extend(made);
+    merged.retain(|item| item.value.is_some() || item.beside.is_some());
+    Ok(merged)
+}
+
+/// For each new item the old one that it is, if any.
+fn pair(new: &[Cow<'_, Value>], old: &[Option<Value>], by: &[Name]) -> Vec<Option<usize>> {
+    let mut known: HashMap<Vec<u8>, VecDeque<usize>> = HashMap::new();
+    for (at, value) in old.iter().enumerate() {
+        if let Some(value) = value {
+            known.entry(key(value, by)).or_default().push_back(at);
+        }
+    }
+    if known.is_empty() {
+        return vec![None; new.len()];
+    }
+    let mut partners: Vec<Option<usize>> =
+        new.iter().map(|item| known.get_mut(&key(item, by)).and_then(VecDeque::pop_front)).collect();
+    if by.is_empty() {
+        let free: std::collections::HashSet<usize> = known.into_values().flatten().collect();
+        let visible = old.iter().enumerate().filter(|(_, value)| value.is_some()).map(|(at, _)| at);
+        for (partner, at) in partners.iter_mut().zip(visible) {
+            if partner.is_none() && free.contains(&at) {
+                *partner = Some(at);
+            }
+        }
+    }
+    partners
+}
+
+fn write_item(
+    new: &Value,
+    old: Option<&Value>,
+    slot: Option<Element>,
+    index: usize,
+    rule: &Rule,
+    select: &Selector,
+    put: &mut Put<'_>,
+) -> Result<Element, Failure> {
+    let env = put.env;
+    let fresh = slot.is_none();
+    let mut element = slot.unwrap_or_default();
+    if !fresh && old.is_some_and(|old| canonically_equal(old, new)) {
+        return Ok(element);
+    }
+    if fresh && (!select.template.is_empty() || select.own) {
+        element.value = Some(Value::Object(select.new_item(env.object, env.context)));
+    }
+    match &rule.kind {
+        Kind::Values(transform) => transform
+            .put(Some(new), old, &mut element, &env)
+            .map_err(|why| Failure::from(why).within(&index.to_string()))?,
+        Kind::Each { scope: inner, .. } => {
+            let mut members = match element.value.take() {
+                Some(Value::Object(members)) => members,
+                _ => Object::new(),
+            };
+            let before = put.failures.len();
+            scope(new, old, &mut members, inner, put);
+            for failure in put.failures.drain(before..).collect::<Vec<_>>() {
+                put.failures.push(failure.within(&index.to_string()));
+            }
+            element.value = (!members.is_empty()).then_some(Value::Object(members));
+        }
+        _ => {}
+    }
+    Ok(element)
+}

@@ -1,0 +1,116 @@
+//! References. Ours are logical in what a mapping makes: type and our identifier; `sync` adds the literal reference of
+//! each system. `display` is the one member that may change without the reference pointing elsewhere.
+
+use serde_json::{Value, json};
+
+use super::{Element, Env, Unsayable};
+use crate::{fhir::Object, mapping::plan::Name};
+
+fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    value.get(name).and_then(Value::as_str)
+}
+
+pub(super) fn get(reference: &Value, env: &Env<'_>) -> Option<Value> {
+    let mut internal = Object::new();
+    let mut set = |name: &str, value: &str| internal.insert(name.to_owned(), Value::String(value.to_owned()));
+    let identifier = reference.get("identifier");
+    let system = identifier.and_then(|identifier| text(identifier, "system"));
+    let number = identifier.and_then(|identifier| text(identifier, "value"));
+    let own = system.and_then(|system| env.context.object_of(system));
+    if let (Some(object), Some(id)) = (own, number) {
+        set("object", object);
+        set("id", id);
+    } else if let Some(literal) = text(reference, "reference") {
+        set("reference", literal);
+    } else if let Some(number) = number {
+        if let Some(kind) = text(reference, "type") {
+            match env.objects.of_type.get(kind).and_then(|objects| objects.first()) {
+                Some(object) => set("object", object),
+                None => set("type", kind),
+            };
+        }
+        let mut inner = Object::new();
+        if let Some(system) = system {
+            inner.insert("system".to_owned(), system.into());
+        }
+        inner.insert("value".to_owned(), number.into());
+        internal.insert("identifier".to_owned(), Value::Object(inner));
+    }
+    if let Some(display) = text(reference, "display") {
+        internal.insert("display".to_owned(), display.into());
+    }
+    (!internal.is_empty()).then_some(Value::Object(internal))
+}
+
+pub(super) fn put(
+    new: Option<&Value>,
+    old: Option<&Value>,
+    element: &mut Element,
+    to: &[Name],
+    env: &Env<'_>,
+) -> Result<(), Unsayable> {
+    let mut members = match element.value.take() {
+        Some(Value::Object(members)) => members,
+        _ => Object::new(),
+    };
+    let same = |name: &str| new.and_then(|new| new.get(name)) == old.and_then(|old| old.get(name));
+    if new.is_none() || !["object", "id", "identifier", "reference", "type"].into_iter().all(same) {
+        for name in ["reference", "type", "identifier"] {
+            members.shift_remove(name);
+        }
+        if let Some(new) = new {
+            point(new, &mut members, to, env)?;
+        }
+    }
+    match new.and_then(|new| new.get("display")) {
+        Some(display) => {
+            members.insert("display".to_owned(), display.clone());
+        }
+        None => {
+            members.shift_remove("display");
+        }
+    }
+    element.value = (!members.is_empty()).then_some(Value::Object(members));
+    Ok(())
+}
+
+fn point(new: &Value, members: &mut Object, to: &[Name], env: &Env<'_>) -> Result<(), Unsayable> {
+    if let Some(object) = text(new, "object") {
+        let Some(kind) = env.objects.type_of.get(object) else {
+            return Err(Unsayable::new("this reference names a kind of record that there is none of", known(to, env)));
+        };
+        if !to.is_empty() && !to.iter().any(|allowed| **allowed == *object) {
+            return Err(Unsayable::new("a record of this kind cannot stand here", known(to, env)));
+        }
+        members.insert("type".to_owned(), kind.as_ref().into());
+        if let Some(id) = text(new, "id") {
+            members.insert("identifier".to_owned(), json!({ "system": env.context.system(object), "value": id }));
+        }
+    }
+    if let Some(kind) = text(new, "type") {
+        members.insert("type".to_owned(), kind.into());
+    }
+    if let Some(identifier) = new.get("identifier") {
+        members.insert("identifier".to_owned(), identifier.clone());
+    }
+    if let Some(literal) = new.get("reference") {
+        members.insert("reference".to_owned(), literal.clone());
+    }
+    Ok(())
+}
+
+fn known(to: &[Name], env: &Env<'_>) -> String {
+    let names: Vec<&str> = if to.is_empty() {
+        env.objects.type_of.keys().map(|name| &**name).collect()
+    } else {
+        to.iter().map(|name| &**name).collect()
+    };
+    format!("use one of: {}", names.join(", "))
+}
+
+/// An identifier that is ours is an id; of several objects of one type, the first is named.
+pub(super) fn normal(value: &Value, to: &[Name], env: &Env<'_>) -> Option<Value> {
+    let mut element = Element::default();
+    put(Some(value), None, &mut element, to, env).ok()?;
+    get(element.value.as_ref()?, env)
+}

@@ -1,0 +1,81 @@
+//! Times: RFC 9557 text inside, FHIR `instant` or `dateTime` with the zone in the `tz-code` extension outside
+//! (<https://hl7.org/fhir/R4/extension-tz-code.html>). What is no time in the record is shown as it stands.
+
+use serde_json::{Value, json};
+
+use super::{Element, ElementRef, Unsayable};
+use crate::{domain::Time, fhir::Object, mapping::Context};
+
+pub(crate) const ZONE: &str = "http://hl7.org/fhir/StructureDefinition/tz-code";
+
+pub(super) fn get(element: ElementRef<'_>, zoned: bool, context: &Context) -> Option<Value> {
+    let text = element.value?.as_str()?;
+    let zone = element.beside.and_then(zone_of);
+    let default = if zoned { context.zone.as_deref() } else { None };
+    let Some(zone) = zone.or(default) else { return Some(Value::String(text.to_owned())) };
+    Some(Value::String(match Time::parse(text) {
+        Ok(time) => time.in_zone(zone).to_string(),
+        Err(_) => text.to_owned(),
+    }))
+}
+
+pub(super) fn put(new: Option<&Value>, element: &mut Element) -> Result<(), Unsayable> {
+    let Some(text) = new.and_then(Value::as_str) else {
+        element.value = None;
+        set_zone(&mut element.beside, None);
+        return Ok(());
+    };
+    let time = Time::parse(text).map_err(|error| Unsayable {
+        what: error.to_string(),
+        remedy: error.remedy().to_owned(),
+        code: crate::error::Explained::code(&error),
+    })?;
+    element.value = Some(Value::String(time.without_zone()));
+    set_zone(&mut element.beside, time.zone());
+    Ok(())
+}
+
+pub(super) fn normal(value: &Value, zoned: bool, context: &Context) -> Option<Value> {
+    let time = Time::parse(value.as_str()?).ok()?;
+    let time = match context.zone.as_deref().filter(|_| zoned) {
+        Some(zone) => time.in_zone(zone),
+        None => time,
+    };
+    Some(Value::String(time.to_string()))
+}
+
+/// The zone that stands beside a time.
+pub(crate) fn zone_of(beside: &Value) -> Option<&str> {
+    let extensions = beside.get("extension")?.as_array()?;
+    extensions.iter().find(|extension| is_zone(extension))?.get("valueCode")?.as_str()
+}
+
+fn is_zone(extension: &Value) -> bool {
+    extension.get("url").and_then(Value::as_str) == Some(ZONE)
+}
+
+fn set_zone(beside: &mut Option<Value>, zone: Option<&str>) {
+    if beside.as_ref().and_then(zone_of) == zone {
+        return;
+    }
+    let members = match beside.take() {
+        Some(Value::Object(members)) => members,
+        _ => Object::new(),
+    };
+    let mut members = members;
+    let mut extensions = match members.get_mut("extension").map(Value::take) {
+        Some(Value::Array(extensions)) => extensions,
+        _ => Vec::new(),
+    };
+    match (zone, extensions.iter_mut().find(|extension| is_zone(extension))) {
+        (Some(zone), Some(extension)) => *extension = json!({ "url": ZONE, "valueCode": zone }),
+        (Some(zone), None) => extensions.push(json!({ "url": ZONE, "valueCode": zone })),
+        (None, _) => extensions.retain(|extension| !is_zone(extension)),
+    }
+    if extensions.is_empty() {
+        members.shift_remove("extension");
+    } else {
+        members.insert("extension".to_owned(), Value::Array(extensions));
+    }
+    *beside = (!members.is_empty()).then_some(Value::Object(members));
+}
