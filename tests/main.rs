@@ -5,6 +5,7 @@ mod definitions_packages;
 mod definitions_snapshots;
 mod fhirpath_fuzz;
 mod fhirpath_suite;
+mod mappings;
 mod objects;
 mod sandbox;
 mod sandbox_faults;

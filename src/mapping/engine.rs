@@ -25,6 +25,8 @@ pub struct Plan {
     /// `link:` of each part that has one: part, and the reference to write.
     pub(crate) links: Vec<Link>,
     pub(crate) constants: Vec<super::Constant>,
+    /// Fields that this dialect is not sent, and why.
+    pub(crate) left_out: Vec<(String, String)>,
     pub(crate) objects: Arc<ObjectTable>,
     pub(crate) owner: Owner,
     pub(crate) owners: BTreeMap<String, Owner>,

@@ -3,11 +3,30 @@
 //! (`coverage`, `explain`, `export`). The language is written up in `mappings/README.md`.
 //! Refuses: an object's or vendor's name in code, I/O other than reading the folder of mappings, time and chance.
 
+mod check;
 mod context;
+mod engine;
 mod error;
+mod examples;
+mod load;
+mod loss;
+mod plan;
+mod run;
 mod set;
 mod transform;
 
 pub use context::{Context, MAIN, Part};
+pub use engine::Plan;
 pub use error::{MappingError, Mistake};
-pub use set::{Mappings, ObjectType, Owner, Plan, Reread, Transitions};
+pub use examples::{Example, resources};
+pub use load::Files;
+pub use loss::Loss;
+pub use set::{Mappings, ObjectType, Owner, Reread, Transitions};
+
+/// A constant of a mapping: where its rule stands, what it writes, and what.
+#[derive(Clone, Debug)]
+pub(crate) struct Constant {
+    pub(crate) at: load::yaml::Place,
+    pub(crate) target: plan::Name,
+    pub(crate) value: crate::fhir::Value,
+}

@@ -1,15 +1,43 @@
 //! All mappings at one moment: an immutable set, shared as `Arc`. A reload makes a new set; who holds the old one
 //! goes on with it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use super::{Context, MappingError, Part};
-use crate::{error::Finding, fhir::Value};
+use super::{
+    MappingError,
+    check::Schema,
+    engine::Plan,
+    examples::Example,
+    load::{self, Files},
+    plan::{Condition, Name},
+};
+use crate::{
+    definitions::Definitions,
+    error::Finding,
+    fhir::{Value, resource_type},
+};
+
+/// An object type with its plans by dialect.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) object: Arc<ObjectType>,
+    pub(crate) plans: BTreeMap<Name, Arc<Plan>>,
+}
 
 /// Objects and their plans, at one moment.
 #[derive(Debug, Default)]
 pub struct Mappings {
-    objects: BTreeMap<Arc<str>, Arc<ObjectType>>,
+    objects: BTreeMap<Name, Arc<ObjectType>>,
+    plans: BTreeMap<(Name, Name), Arc<Plan>>,
+    /// FHIR type → objects, those with a `when` first.
+    by_type: BTreeMap<Name, Vec<Arc<ObjectType>>>,
+    dialects: Vec<Name>,
+    /// Dialect → the one whose overlays hold where it has none.
+    extends: BTreeMap<Name, Name>,
 }
 
 impl Mappings {
@@ -18,16 +46,49 @@ impl Mappings {
     /// # Errors
     /// [`MappingError::Mistakes`], which a test rules out for a released binary.
     pub fn embedded() -> Result<Arc<Self>, MappingError> {
-        Err(MappingError::WrongInput("mappings are not available yet".into()))
+        static EMBEDDED: OnceLock<Result<Arc<Mappings>, Vec<super::Mistake>>> = OnceLock::new();
+        let made = EMBEDDED.get_or_init(|| match Self::of(&Files::embedded(), &Definitions::core()) {
+            Ok(mappings) => Ok(mappings),
+            Err(MappingError::Mistakes(mistakes)) => Err(mistakes),
+            Err(other) => {
+                let what = other.to_string();
+                Err(vec![super::Mistake { file: String::new(), line: 1, column: 1, what, hint: String::new() }])
+            }
+        });
+        made.clone().map_err(MappingError::Mistakes)
     }
 
     /// Reads a folder like `mappings/`; what it lacks is taken from the embedded ones. Does not prove the laws
-    /// (`laws::proven` does).
+    /// (`laws` does).
     ///
     /// # Errors
     /// [`MappingError::Unreadable`], [`MappingError::Mistakes`].
     pub fn load(dir: &Path) -> Result<Arc<Self>, MappingError> {
-        Err(MappingError::WrongInput(format!("mappings are not available yet: {}", dir.display())))
+        Self::of(&Files::over_embedded(dir)?, &Definitions::core())
+    }
+
+    /// Compiles files.
+    ///
+    /// # Errors
+    /// [`MappingError::Mistakes`]: all of them.
+    pub fn of(files: &Files, definitions: &Arc<Definitions>) -> Result<Arc<Self>, MappingError> {
+        let (loaded, known) = load::all(files, definitions).map_err(MappingError::Mistakes)?;
+        let mut mappings = Self::default();
+        let mut dialects: BTreeSet<Name> = known.keys().map(|name| Name::from(name.as_str())).collect();
+        mappings.extends = known.into_iter().filter_map(|(name, base)| Some((name.into(), base?.into()))).collect();
+        for Loaded { object, plans } in loaded {
+            let name = Arc::clone(&object.name);
+            for (dialect, plan) in plans {
+                dialects.insert(Arc::clone(&dialect));
+                mappings.plans.insert((Arc::clone(&name), dialect), plan);
+            }
+            let same_type = mappings.by_type.entry(Arc::clone(&object.resource)).or_default();
+            let at = if object.when.is_some() { 0 } else { same_type.len() };
+            same_type.insert(at, Arc::clone(&object));
+            mappings.objects.insert(name, object);
+        }
+        mappings.dialects = dialects.into_iter().collect();
+        Ok(Arc::new(mappings))
     }
 
     /// All object types, by name.
@@ -50,21 +111,37 @@ impl Mappings {
     /// The object type that a resource from a system is taken for: its resource type, and `when:` where two share it.
     #[must_use]
     pub fn object_for(&self, resource: &Value) -> Option<&Arc<ObjectType>> {
-        let _ = resource;
-        None
+        let candidates = self.by_type.get(resource_type(resource)?)?;
+        candidates.iter().find(|object| object.when.as_ref().is_none_or(|when| when.holds(resource)))
     }
 
-    /// Names of all dialects that some object has an overlay for, and `generic`.
+    /// Names of all dialects: those of `dialects.yaml` and of overlays.
     #[must_use]
-    pub fn dialects(&self) -> Vec<Arc<str>> {
-        Vec::new()
+    pub fn dialects(&self) -> &[Arc<str>] {
+        &self.dialects
     }
 
-    /// The plan of an object for a dialect; where the object has no overlay for it, the base plan.
+    /// The plan of an object for a dialect; where the object has no overlay for it, that of the dialect it extends, and
+    /// at last the base plan.
     #[must_use]
     pub fn plan(&self, object: &str, dialect: &str) -> Option<Arc<Plan>> {
-        let _ = (object, dialect);
-        None
+        let key = |dialect: &str| (Name::from(object), Name::from(dialect));
+        let mut dialect = dialect;
+        loop {
+            if let Some(plan) = self.plans.get(&key(dialect)) {
+                return Some(Arc::clone(plan));
+            }
+            dialect = match self.extends.get(dialect) {
+                Some(base) => base,
+                None if dialect == "generic" => return None,
+                None => "generic",
+            };
+        }
+    }
+
+    /// All plans: base mappings and overlays, by object and dialect.
+    pub fn plans(&self) -> impl Iterator<Item = &Arc<Plan>> {
+        self.plans.values()
     }
 }
 
@@ -99,12 +176,18 @@ pub struct Reread {
 }
 
 /// One kind of internal object: its schema, names and rules of life.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ObjectType {
-    name: Arc<str>,
-    plural: Arc<str>,
-    title: Arc<str>,
-    resource: Arc<str>,
+    pub(crate) name: Name,
+    pub(crate) plural: Name,
+    pub(crate) title: Name,
+    pub(crate) resource: Name,
+    pub(crate) profiles: Vec<String>,
+    pub(crate) when: Option<Condition>,
+    pub(crate) schema: Schema,
+    pub(crate) transitions: Option<Transitions>,
+    pub(crate) reread: Vec<Reread>,
+    pub(crate) examples: Vec<Example>,
 }
 
 impl ObjectType {
@@ -128,31 +211,40 @@ impl ObjectType {
     pub fn resource_type(&self) -> &str {
         &self.resource
     }
-    /// The JSON Schema of the internal object.
+    /// Canonical URLs of the profiles that the FHIR side is meant to fit.
+    #[must_use]
+    pub fn profiles(&self) -> &[String] {
+        &self.profiles
+    }
+    /// The JSON Schema of the internal object, self-contained.
     #[must_use]
     pub fn schema(&self) -> &Value {
-        &Value::Null
+        self.schema.json()
     }
     /// Everything that is wrong with an internal object by its schema, in plain words; empty: it is good.
     #[must_use]
     pub fn validate(&self, internal: &Value) -> Vec<Finding> {
-        let _ = internal;
-        Vec::new()
+        self.schema.findings(internal)
+    }
+    /// Whether [`Self::validate`] finds nothing.
+    #[must_use]
+    pub fn is_valid(&self, internal: &Value) -> bool {
+        self.schema.is_valid(internal)
     }
     /// The status table, where the object has one.
     #[must_use]
     pub fn transitions(&self) -> Option<&Transitions> {
-        None
+        self.transitions.as_ref()
     }
     /// What is read again after a write.
     #[must_use]
     pub fn reread(&self) -> &[Reread] {
-        &[]
+        &self.reread
     }
-    /// The internal sides of the worked examples: file name and object.
+    /// The worked examples.
     #[must_use]
-    pub fn examples(&self) -> &[(String, Value)] {
-        &[]
+    pub fn examples(&self) -> &[Example] {
+        &self.examples
     }
 }
 
@@ -167,64 +259,4 @@ pub enum Owner {
     Ehr,
     /// A person decides.
     Review,
-}
-
-/// A compiled mapping of one object for one dialect. Pure: the same input gives the same output.
-#[derive(Debug, Default)]
-pub struct Plan {}
-
-impl Plan {
-    /// New resources for an object; the main one first. References are logical.
-    ///
-    /// # Errors
-    /// [`MappingError::Unsayable`] where a value has no counterpart.
-    pub fn to_fhir(&self, internal: &Value, context: &Context) -> Result<Vec<Part>, MappingError> {
-        self.put(internal, &[], context)
-    }
-
-    /// Writes an object into resources that exist: only where it differs from what they already say. Parts that
-    /// `base` lacks and the object needs come out new; parts the object no longer needs are left out.
-    ///
-    /// # Errors
-    /// [`MappingError::Unsayable`] where a value has no counterpart.
-    pub fn put(&self, internal: &Value, base: &[Part], context: &Context) -> Result<Vec<Part>, MappingError> {
-        let _ = (internal, base, context);
-        Err(MappingError::WrongInput("mappings are not available yet".into()))
-    }
-
-    /// What resources say, as an internal object: the main resource alone or with its parts, in any order. What the
-    /// object cannot say stays in the resource. Never fails on an R4-valid resource.
-    #[must_use]
-    pub fn to_internal(&self, resources: &[Value], context: &Context) -> Value {
-        let _ = (resources, context);
-        Value::Null
-    }
-
-    /// The internal object as `to_internal` would give it back: defaults filled in, times written canonically,
-    /// empty lists and nulls left out. Two objects that say the same are canonically equal after it.
-    #[must_use]
-    pub fn normalise(&self, internal: &Value, context: &Context) -> Value {
-        let _ = context;
-        internal.clone()
-    }
-
-    /// Gives resources that came from a system (a main one and those it needs) their roles.
-    #[must_use]
-    pub fn parts(&self, resources: &[Value]) -> Vec<Part> {
-        let _ = resources;
-        Vec::new()
-    }
-
-    /// Who owns the field at a JSON pointer into the internal object.
-    #[must_use]
-    pub fn owner(&self, pointer: &str) -> Owner {
-        let _ = pointer;
-        Owner::default()
-    }
-
-    /// Hash of all that decides what this plan does: mapping, overlay, code lists, schema.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        ""
-    }
 }

@@ -12,7 +12,16 @@ use crate::{
 };
 
 const EQUIVALENCES: [&str; 10] = [
-    "relatedto", "equivalent", "equal", "wider", "subsumes", "narrower", "specializes", "inexact", "unmatched", "disjoint",
+    "relatedto",
+    "equivalent",
+    "equal",
+    "wider",
+    "subsumes",
+    "narrower",
+    "specializes",
+    "inexact",
+    "unmatched",
+    "disjoint",
 ];
 
 /// Reads a ConceptMap file.
@@ -108,20 +117,26 @@ pub(super) fn table(node: &Node, system: Option<&str>, mistakes: &mut Mistakes) 
 
 /// Of several codes of a word, and of several words of a code, one must be the preferred.
 fn bijection(rows: &[(Place, Row)], mistakes: &mut Mistakes) {
-    let hint = "let one row be `equivalent` and the others `wider`, `narrower` or `inexact`; the rule must then say `lossy`";
+    let hint =
+        "let one row be `equivalent` and the others `wider`, `narrower` or `inexact`; the rule must then say `lossy`";
     let mut words: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let mut codes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, (_, row)) in rows.iter().enumerate() {
         words.entry(row.word.to_string()).or_default().push(at);
         codes.entry(format!("{:?} {}", row.system, row.code)).or_default().push(at);
     }
-    for (what, group) in words.values().map(|group| ("word", group)).chain(codes.values().map(|group| ("code", group))) {
+    for (what, group) in words.values().map(|group| ("word", group)).chain(codes.values().map(|group| ("code", group)))
+    {
         let preferred = group.iter().filter(|at| rows[**at].1.preferred).count();
         if group.len() > 1 && preferred != 1 {
             let (place, row) = &rows[group[1]];
             let name = if what == "word" { &row.word } else { &row.code };
             let said = if preferred == 0 { "none" } else { "more than one" };
-            mistakes.add(place, format!("the {what} {name} stands in {} rows, of which {said} is the preferred", group.len()), hint);
+            mistakes.add(
+                place,
+                format!("the {what} {name} stands in {} rows, of which {said} is the preferred", group.len()),
+                hint,
+            );
         }
     }
 }

@@ -12,9 +12,9 @@ impl Files {
     /// The folder that is built into the binary.
     #[must_use]
     pub fn embedded() -> Self {
-        let texts = embedded::MAPPINGS.iter().filter_map(|(path, bytes)| {
-            Some(((*path).to_owned(), std::str::from_utf8(bytes).ok()?.to_owned()))
-        });
+        let texts = embedded::MAPPINGS
+            .iter()
+            .filter_map(|(path, bytes)| Some(((*path).to_owned(), std::str::from_utf8(bytes).ok()?.to_owned())));
         Self(texts.filter(|(path, _)| is_ours(path)).collect())
     }
 

@@ -83,7 +83,8 @@ impl<'a> Reader<'a> {
     }
 
     fn word(&mut self) -> Result<String, String> {
-        let end = self.rest().find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(self.rest().len());
+        let end =
+            self.rest().find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(self.rest().len());
         // `actor->Patient`: the arrow is no part of the name.
         let end = self.rest()[..end].find("->").unwrap_or(end);
         let end = if self.rest()[end..].starts_with('>') && end > 0 { end - 1 } else { end };
@@ -184,10 +185,7 @@ mod tests {
     #[test]
     fn forms() {
         let shown = |text| parse(text).map(|path| canonical(&path));
-        assert_eq!(
-            shown("Patient.name[use = official].family").as_deref(),
-            Ok("Patient.name[use=official].family")
-        );
+        assert_eq!(shown("Patient.name[use = official].family").as_deref(), Ok("Patient.name[use=official].family"));
         assert_eq!(
             parse("Patient.birthDate.extension('http://x/y.z').valueDateTime").unwrap()[2],
             Segment {

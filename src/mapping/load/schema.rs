@@ -66,7 +66,8 @@ fn keep_used(schema: &Value, defs: &mut Value) {
     fn uses(schema: &Value, found: &mut Vec<String>) {
         match schema {
             Value::Object(members) => {
-                if let Some(name) = members.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/")) {
+                if let Some(name) = members.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/"))
+                {
                     found.push(name.to_owned());
                 }
                 members.values().for_each(|inner| uses(inner, found));
@@ -151,7 +152,8 @@ impl<'s> Cursor<'s> {
     }
 
     pub(crate) fn is_internal_only(self, name: &str) -> bool {
-        self.at.get("properties").and_then(|all| all.get(name)).and_then(|field| field.get(INTERNAL_ONLY)) == Some(&Value::Bool(true))
+        self.at.get("properties").and_then(|all| all.get(name)).and_then(|field| field.get(INTERNAL_ONLY))
+            == Some(&Value::Bool(true))
     }
 
     /// The words of an enumeration.

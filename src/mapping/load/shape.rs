@@ -79,8 +79,11 @@ impl Shape {
             };
             match element.choice() {
                 Some(choice) => {
-                    let names: Vec<(String, &str)> =
-                        element.types.iter().map(|kind| (choice_name(choice, &kind.code), kind.code.as_str())).collect();
+                    let names: Vec<(String, &str)> = element
+                        .types
+                        .iter()
+                        .map(|kind| (choice_name(choice, &kind.code), kind.code.as_str()))
+                        .collect();
                     if let Some((_, code)) = names.iter().find(|(own, _)| own == name) {
                         let siblings = names.iter().filter(|(other, _)| other != name).map(|(other, _)| other.clone());
                         return Some(shape(code, siblings.collect()));

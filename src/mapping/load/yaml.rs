@@ -142,7 +142,11 @@ impl Node {
     pub(crate) fn text_at(&self, key: &str, mistakes: &mut Mistakes) -> Option<&str> {
         let value = self.get(key)?;
         if value.text().is_none() {
-            mistakes.add(&value.at, format!("`{key}` must be text"), "put it in quotes if it looks like something else");
+            mistakes.add(
+                &value.at,
+                format!("`{key}` must be text"),
+                "put it in quotes if it looks like something else",
+            );
         }
         value.text()
     }
@@ -173,9 +177,7 @@ fn node(file: &Arc<str>, text: &[char], marked: &MarkedYaml<'_>, mistakes: &mut 
     let at = place(marked);
     let data = match &marked.data {
         YamlData::Value(scalar) => Data::Scalar(scalar_json(scalar, text, marked)),
-        YamlData::Sequence(items) => {
-            Data::List(items.iter().map(|item| node(file, text, item, mistakes)).collect())
-        }
+        YamlData::Sequence(items) => Data::List(items.iter().map(|item| node(file, text, item, mistakes)).collect()),
         YamlData::Mapping(members) => Data::Map(
             members
                 .iter()

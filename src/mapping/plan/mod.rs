@@ -34,6 +34,8 @@ pub(crate) struct Rule {
     pub(crate) kind: Kind,
     /// What absence means.
     pub(crate) default: Option<Value>,
+    /// Said as the reason where the field is absent.
+    pub(crate) absent: Option<Name>,
     pub(crate) direction: Direction,
     pub(crate) lossy: Option<Name>,
     pub(crate) owner: Option<super::Owner>,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{contained, list, navigate, set_field};
+use super::{absent, contained, list, navigate, set_field};
 use crate::{
     fhir::Object,
     mapping::{
@@ -32,10 +32,16 @@ pub(super) fn rule(object: &Object, rule: &Rule, env: &Env<'_>) -> Option<Value>
     match &rule.kind {
         Kind::Leaf(transform) => {
             let element = navigate::element(object, &rule.target, env)?;
+            if rule.absent.is_some() && absent::is_marker(element) {
+                return None;
+            }
             transform.get(element, env).filter(|value| !super::is_absent(value))
         }
         Kind::Group(inner) => {
             let element = navigate::element(object, &rule.target, env)?;
+            if rule.absent.is_some() && absent::is_marker(element) {
+                return None;
+            }
             scope(element.value?.as_object()?, inner, env)
         }
         Kind::Contained { resource, scope: inner, .. } => {

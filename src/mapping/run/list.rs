@@ -41,6 +41,9 @@ pub(crate) fn read_item(
     env: &Env<'_>,
 ) -> Option<Value> {
     let value = element.value.filter(|value| !value.is_null())?;
+    if rule.absent.is_some() && super::absent::is_marker(element) {
+        return None;
+    }
     if !select.matches(value, index, env.context) {
         return None;
     }
@@ -80,7 +83,7 @@ fn take(owner: &mut Object, name: &Name, beside: Option<&Name>) -> Vec<Element> 
     let besides = beside.map(&mut list).unwrap_or_default();
     let length = values.len().max(besides.len());
     let (mut values, mut besides) = (values.into_iter(), besides.into_iter());
-    let mut some = |list: &mut std::vec::IntoIter<Value>| list.next().filter(|value| !value.is_null());
+    let some = |list: &mut std::vec::IntoIter<Value>| list.next().filter(|value| !value.is_null());
     (0..length).map(|_| Element { value: some(&mut values), beside: some(&mut besides) }).collect()
 }
 

@@ -2,6 +2,7 @@
 //! (`normalise`). Writing happens only where the object differs from what the resource already says; that alone keeps
 //! what no rule names.
 
+mod absent;
 mod contained;
 mod get;
 mod list;
@@ -54,7 +55,12 @@ pub(crate) fn set_field(internal: &mut Object, path: &[Name], value: Value) {
 }
 
 /// Writes a value to an element that is about to be made.
-pub(crate) fn set_element(object: &mut Object, target: &super::plan::Target, value: Value, env: &super::transform::Env<'_>) {
+pub(crate) fn set_element(
+    object: &mut Object,
+    target: &super::plan::Target,
+    value: Value,
+    env: &super::transform::Env<'_>,
+) {
     let done = navigate::edit_element(object, target, true, env, &mut |element| {
         element.value = Some(value.clone());
         Ok::<(), std::convert::Infallible>(())

@@ -29,7 +29,9 @@ pub(crate) fn refresh(before: &Value, resource: &mut Value, internal: &Value, ti
 fn div(internal: &Value, title: &str) -> String {
     let mut rows = String::new();
     if let Some(members) = internal.as_object() {
-        for (name, value) in members.iter().filter(|(name, _)| !matches!(name.as_str(), "id" | "version" | "identifiers")) {
+        for (name, value) in
+            members.iter().filter(|(name, _)| !matches!(name.as_str(), "id" | "version" | "identifiers"))
+        {
             let text = words(value);
             if !text.is_empty() {
                 let name = escape(&name.replace('_', " "));

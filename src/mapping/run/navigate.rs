@@ -35,7 +35,8 @@ pub(super) fn element<'a>(object: &'a Object, target: &Target, env: &Env<'_>) ->
                 Step::Object(name) | Step::Beside(name) => owner.get(&**name)?,
                 Step::Item(name, select) => {
                     let items = owner.get(&**name)?.as_array()?;
-                    let found = items.iter().enumerate().find(|(index, item)| select.matches(item, *index, env.context));
+                    let found =
+                        items.iter().enumerate().find(|(index, item)| select.matches(item, *index, env.context));
                     found.map(|(_, item)| item)?
                 }
             };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{contained, get, is_absent, list, navigate, normalise};
+use super::{absent, contained, get, is_absent, list, navigate, normalise};
 use crate::{
     error::Finding,
     fhir::{Object, canonically_equal},
@@ -95,22 +95,37 @@ fn rule(new: &Value, old: Option<&Value>, object: &mut Object, rule: &Rule, put:
     if let Kind::Compute(_) | Kind::Fixed(_) = rule.kind {
         return derived(new, old, object, rule, put);
     }
+    let fresh = old.is_none();
     let old = old.and_then(|old| said_before(old, rule));
     let new = said(new, rule);
     if same(new, old) {
+        if let (Some(reason), true, None) = (&rule.absent, fresh, new) {
+            absent::mark(object, rule, reason, &put.env);
+        }
         return Ok(());
     }
     if let Some((_, why)) = new.and_then(|new| rule.forbidden.iter().find(|(value, _)| value == new)) {
-        return Err(Unsayable::new(format!("this system does not take this value: {why}"), "choose another value").into());
+        return Err(
+            Unsayable::new(format!("this system does not take this value: {why}"), "choose another value").into()
+        );
+    }
+    if rule.absent.is_some() && old.is_none() && !fresh {
+        absent::unmark(object, rule, &put.env);
     }
     match &rule.kind {
         Kind::Leaf(transform) => leaf(new, old, object, rule, transform, put)?,
         Kind::Group(inner) => group(new, old, object, rule, inner, put)?,
         Kind::Contained { .. } => contained::write(new, old, object, rule, put)?,
-        Kind::Values(_) | Kind::Each { .. } => return list::write(new, old, object, rule, put),
+        Kind::Values(_) | Kind::Each { .. } => list::write(new, old, object, rule, put)?,
         Kind::Compute(_) | Kind::Fixed(_) => {}
     }
-    if new.is_none() { remove_all(object, rule, put) } else { Ok(()) }
+    if new.is_none() {
+        remove_all(object, rule, put)?;
+        if let Some(reason) = &rule.absent {
+            absent::mark(object, rule, reason, &put.env);
+        }
+    }
+    Ok(())
 }
 
 /// What the resource says already; `get` filled in the default.
@@ -182,7 +197,13 @@ fn remove_all(object: &mut Object, rule: &Rule, put: &mut Put<'_>) -> Result<(),
 }
 
 /// Computed values and constants with a condition: written where they change with the object.
-fn derived(new: &Value, old: Option<&Value>, object: &mut Object, rule: &Rule, put: &mut Put<'_>) -> Result<(), Failure> {
+fn derived(
+    new: &Value,
+    old: Option<&Value>,
+    object: &mut Object,
+    rule: &Rule,
+    put: &mut Put<'_>,
+) -> Result<(), Failure> {
     let value = |internal: &Value| {
         if rule.condition.as_ref().is_some_and(|condition| !condition.holds(internal)) {
             return None;

@@ -51,7 +51,8 @@ pub(super) fn get(attachment: &Value, env: &Env<'_>) -> Option<Value> {
 fn content_at<'a>(url: &str, env: &Env<'a>) -> Option<&'a Value> {
     let Reference::Literal { kind: "Binary", id, .. } = Reference::parse(url) else { return None };
     let binary = env.resources.iter().find(|resource| {
-        resource.get("resourceType").is_some_and(|kind| kind == "Binary") && resource.get("id").is_some_and(|own| own == id)
+        resource.get("resourceType").is_some_and(|kind| kind == "Binary")
+            && resource.get("id").is_some_and(|own| own == id)
     })?;
     binary.get("data")
 }
@@ -85,7 +86,8 @@ pub(super) fn put(new: Option<&Value>, old: Option<&Value>, element: &mut Elemen
         set("hash", None);
     }
     if changed("created") {
-        let mut created = Element { value: members.shift_remove("creation"), beside: members.shift_remove("_creation") };
+        let mut created =
+            Element { value: members.shift_remove("creation"), beside: members.shift_remove("_creation") };
         // A time that cannot be read was refused by the schema; here it is left out.
         if super::time::put(of(new, "created").as_ref(), &mut created).is_ok() {
             for (name, value) in [("creation", created.value), ("_creation", created.beside)] {

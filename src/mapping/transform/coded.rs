@@ -50,7 +50,9 @@ impl Codes {
             }
             let read = to_word.entry(key(&row.code)).or_default();
             // The preferred word of a code comes first.
-            let before = read.iter().position(|other| row.preferred && !rows[*other].preferred && row.system == rows[*other].system);
+            let before = read
+                .iter()
+                .position(|other| row.preferred && !rows[*other].preferred && row.system == rows[*other].system);
             read.insert(before.unwrap_or(read.len()), at);
         }
         Self { name, rows, to_code, to_word }

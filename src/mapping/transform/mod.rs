@@ -7,10 +7,11 @@ mod quantity;
 mod reference;
 mod time;
 
-pub(crate) use coded::{Coded, Codes, Unmapped};
+pub(crate) use coded::{Coded, Codes, Form, Row, Unmapped};
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::Value;
 
 use super::{
@@ -68,10 +69,12 @@ pub(crate) enum Transform {
     Time { zoned: bool },
     /// A reference to one of these objects (any, if none is named).
     Reference { to: Vec<Name> },
+    /// Text in base64 (UTF-8).
+    Base64,
     /// A number of one unit.
     Quantity { unit: Name },
-    /// An attachment; `part` carries a stored one.
-    File { part: Option<Name> },
+    /// An attachment.
+    File,
 }
 
 impl Transform {
@@ -82,8 +85,9 @@ impl Transform {
             Self::Coded(coded) => coded.get(element.value?),
             Self::Time { zoned } => time::get(element, *zoned, env.context),
             Self::Reference { .. } => reference::get(element.value?, env),
+            Self::Base64 => text_of(element.value?),
             Self::Quantity { unit } => quantity::get(element.value?, unit),
-            Self::File { .. } => attachment::get(element.value?, env),
+            Self::File => attachment::get(element.value?, env),
         }
     }
 
@@ -100,8 +104,11 @@ impl Transform {
             Self::Coded(coded) => coded.put(new, element)?,
             Self::Time { .. } => time::put(new, element)?,
             Self::Reference { to } => reference::put(new, old, element, to, env)?,
+            Self::Base64 => {
+                element.value = new.and_then(Value::as_str).map(|text| Value::String(BASE64.encode(text)));
+            }
             Self::Quantity { unit } => quantity::put(new, element, unit),
-            Self::File { .. } => attachment::put(new, old, element),
+            Self::File => attachment::put(new, old, element),
         }
         if element.value.is_some() {
             forget_absence(&mut element.beside);
@@ -114,8 +121,8 @@ impl Transform {
         match self {
             Self::Time { zoned } => time::normal(value, *zoned, env.context),
             Self::Reference { to } => reference::normal(value, to, env),
-            Self::File { .. } => attachment::normal(value),
-            Self::Copy | Self::Coded(_) | Self::Quantity { .. } => None,
+            Self::File => attachment::normal(value),
+            Self::Copy | Self::Coded(_) | Self::Base64 | Self::Quantity { .. } => None,
         }
     }
 
@@ -127,10 +134,17 @@ impl Transform {
             Self::Time { zoned: true } => "zoned",
             Self::Time { zoned: false } => "time",
             Self::Reference { .. } => "reference",
+            Self::Base64 => "base64",
             Self::Quantity { .. } => "quantity",
-            Self::File { .. } => "file",
+            Self::File => "file",
         }
     }
+}
+
+/// The text of base64; none where it is no text.
+fn text_of(value: &Value) -> Option<Value> {
+    let bytes = BASE64.decode(value.as_str()?).ok()?;
+    String::from_utf8(bytes).ok().map(Value::String)
 }
 
 const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";

@@ -1,0 +1,67 @@
+//! The head of a mapping: names, transitions, what is read again, further parts.
+
+use super::yaml::{Mistakes, Node};
+use crate::mapping::{Reread, Transitions};
+
+pub(super) const HEAD: &[&str] = &[
+    "object",
+    "plural",
+    "title",
+    "resource",
+    "profile",
+    "when",
+    "owner",
+    "transitions",
+    "reread",
+    "parts",
+    "identifier",
+    "rules",
+    "why",
+];
+
+/// The status table; its words must be the schema's.
+pub(super) fn transitions(
+    node: &Node,
+    words: &dyn Fn(&str) -> Option<Vec<String>>,
+    mistakes: &mut Mistakes,
+) -> Option<Transitions> {
+    node.only(&["field", "from", "cancel", "reason"], mistakes);
+    let Some(field) = node.text_at("field", mistakes).map(str::to_owned) else {
+        mistakes.add(&node.at, "`transitions` needs its `field`", "for instance `field: status`");
+        return None;
+    };
+    let allowed = words(&field);
+    let mut check = |word: &str, at: &super::yaml::Place| {
+        if let Some(allowed) = allowed.as_ref().filter(|allowed| !allowed.iter().any(|other| other == word)) {
+            let what = format!("the schema's `{field}` does not allow `{word}`");
+            mistakes.add(at, what, format!("it allows: {}", allowed.join(", ")));
+        }
+    };
+    let mut from = std::collections::BTreeMap::new();
+    for (key, value) in node.get("from").map_or(&[][..], Node::members) {
+        check(&key.text, &key.at);
+        let next = value.texts().unwrap_or_default();
+        for word in &next {
+            check(word, &value.at);
+        }
+        from.insert(key.text.clone(), next);
+    }
+    let cancel = node.get("cancel");
+    if let Some((word, node)) = cancel.and_then(|node| Some((node.text()?, node))) {
+        check(word, &node.at);
+    }
+    let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
+    Some(Transitions { field: field.clone(), from, cancel: text("cancel"), reason: text("reason") })
+}
+
+pub(super) fn reread(node: &Node, mistakes: &mut Mistakes) -> Vec<Reread> {
+    let mut all = Vec::new();
+    for item in node.list().unwrap_or_default() {
+        item.only(&["field", "why"], mistakes);
+        match (item.text_at("field", mistakes), item.text_at("why", mistakes)) {
+            (Some(field), Some(why)) => all.push(Reread { field: field.to_owned(), why: why.to_owned() }),
+            _ => mistakes.add(&item.at, "what is read again needs `field` and `why`", ""),
+        }
+    }
+    all
+}

@@ -1,0 +1,355 @@
+//! One object's folder: head, schema, examples, and a plan for the base mapping and each overlay.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{
+    Files, Shared,
+    compile::{Compiler, Within},
+    head, identity, json,
+    overlay::{self, Effective},
+    path,
+    schema::{self, Cursor},
+    shape::Shape,
+    target::{self, Start, Want},
+    yaml::{Mistakes, Node, Place},
+};
+use crate::mapping::{
+    Owner,
+    check::Schema,
+    engine::{Link, Plan},
+    examples::Example,
+    plan::{Condition, Name, PartPlan, Scope},
+    set::{Loaded, ObjectType},
+};
+
+/// Loads a folder; none if its head or schema cannot be used at all.
+pub(super) fn load(
+    name: &str,
+    node: &Node,
+    files: &Files,
+    shared: &Shared,
+    common: &Value,
+    mistakes: &mut Mistakes,
+) -> Option<Loaded> {
+    node.only(head::HEAD, mistakes);
+    if node.text_at("object", mistakes) != Some(name) {
+        mistakes.add(&node.at, "`object` must be the folder's name", format!("write `object: {name}`"));
+    }
+    let Some(resource) = node.text_at("resource", mistakes) else {
+        mistakes.add(&node.at, "the mapping does not say its `resource`", "for instance `resource: Appointment`");
+        return None;
+    };
+    let schema_path = format!("{name}/internal.schema.json");
+    let Some(text) = files.0.get(&schema_path) else {
+        mistakes.add(&node.at, format!("{schema_path} is missing"), "every object has a JSON Schema");
+        return None;
+    };
+    let raw = json(&schema_path, text, mistakes)?;
+    let identified = node.get("identifier").is_none_or(|flag| flag.json() != Value::Bool(false));
+    let schema = schema::complete(&raw, common, identified);
+    let checker = match Schema::new(schema) {
+        Ok(checker) => checker,
+        Err(what) => {
+            let at = Place::start_of(&schema_path.as_str().into());
+            mistakes.add(
+                &at,
+                format!("the schema cannot be used: {what}"),
+                "see https://json-schema.org/draft/2020-12",
+            );
+            return None;
+        }
+    };
+    let overlays = overlays(name, files, mistakes);
+    let words = |field: &str| {
+        let words = Cursor::root(checker.json()).field(field)?.words()?;
+        Some(words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
+    };
+    let base = Effective { rules: Vec::new(), transitions: node.get("transitions").cloned(), ..Effective::default() };
+    let mut dialects: Vec<&str> = vec!["generic"];
+    dialects.extend(overlays.keys().map(String::as_str).filter(|name| *name != "generic"));
+    let mut plans = BTreeMap::new();
+    for dialect in dialects {
+        let mut compiler = Compiler::new(shared);
+        let mut effective = base.clone();
+        effective.rules = rules(node, &mut compiler, resource);
+        for overlay in overlay::chain(dialect, &overlays, &shared.dialects, &mut compiler.mistakes) {
+            effective.apply(overlay, &mut compiler.mistakes);
+        }
+        let transitions = effective.transitions.as_ref();
+        let transitions = transitions.and_then(|node| head::transitions(node, &words, &mut compiler.mistakes));
+        let plan = plan(name, dialect, node, resource, effective, &mut compiler, checker.json(), identified);
+        for mistake in std::mem::take(&mut compiler.mistakes.0) {
+            if !mistakes.0.contains(&mistake) {
+                mistakes.0.push(mistake);
+            }
+        }
+        if let Some(mut plan) = plan {
+            plan.transitions = transitions;
+            plan.version = version(name, dialect, files);
+            plans.insert(Name::from(dialect), Arc::new(plan));
+        }
+    }
+    let examples = examples(name, files, node, mistakes);
+    let text = |key: &str| node.get(key).and_then(Node::text);
+    let when = text("when").and_then(|text| match Condition::parse(text) {
+        Ok(condition) => Some(condition),
+        Err(error) => {
+            let at = node.get("when").map_or(&node.at, |when| &when.at);
+            mistakes.add(at, format!("`when` is no FHIRPath: {error}"), "");
+            None
+        }
+    });
+    let plural = text("plural").map_or_else(|| format!("{name}s"), str::to_owned);
+    let object = ObjectType {
+        name: name.into(),
+        plural: plural.into(),
+        title: text("title").unwrap_or(name).into(),
+        resource: resource.into(),
+        profiles: node.get("profile").and_then(Node::texts).unwrap_or_default(),
+        when,
+        schema: checker,
+        transitions: plans.get("generic").and_then(|plan| plan.transitions.clone()),
+        reread: node.get("reread").map(|node| head::reread(node, mistakes)).unwrap_or_default(),
+        examples,
+    };
+    Some(Loaded { object: Arc::new(object), plans })
+}
+
+fn overlays(name: &str, files: &Files, mistakes: &mut Mistakes) -> BTreeMap<String, Node> {
+    let mut overlays = BTreeMap::new();
+    for (path, file, text) in files.within(name) {
+        let Some(stem) = file.strip_suffix(".yaml").filter(|stem| *stem != "mapping") else { continue };
+        let Some(node) = Node::read(&path.into(), text, mistakes) else { continue };
+        if node.text_at("overlay", mistakes) != Some(stem) {
+            mistakes.add(&node.at, "`overlay` must be the file's name", format!("write `overlay: {stem}`"));
+        }
+        overlays.insert(stem.to_owned(), node);
+    }
+    overlays
+}
+
+/// The mapping's own rules, fragments put in.
+fn rules(node: &Node, compiler: &mut Compiler<'_>, resource: &str) -> Vec<Node> {
+    let Some(rules) = node.get("rules") else {
+        compiler.mistakes.add(&node.at, "the mapping has no rules", "add `rules:`");
+        return Vec::new();
+    };
+    match Shape::of_type(&compiler.definitions, resource) {
+        Some(shape) => compiler.expand(rules, &shape).unwrap_or_default(),
+        None => Vec::new(),
+    }
+}
+
+struct PartHead {
+    role: String,
+    resource: String,
+    node: Option<Node>,
+}
+
+fn part_heads(node: &Node, resource: &str, mistakes: &mut Mistakes) -> Vec<PartHead> {
+    let mut heads = vec![PartHead { role: super::super::MAIN.to_owned(), resource: resource.to_owned(), node: None }];
+    for (role, part) in node.get("parts").map_or(&[][..], Node::members) {
+        part.only(&["resource", "link", "if", "identifier"], mistakes);
+        match part.text_at("resource", mistakes) {
+            Some(kind) => {
+                heads.push(PartHead { role: role.text.clone(), resource: kind.to_owned(), node: Some(part.clone()) });
+            }
+            None => mistakes.add(&part.at, "a part needs its `resource`", "for instance `resource: Task`"),
+        }
+    }
+    heads
+}
+
+#[expect(clippy::too_many_arguments, reason = "all that a plan is made of; a struct for one call would hide it")]
+fn plan(
+    name: &str,
+    dialect: &str,
+    node: &Node,
+    resource: &str,
+    effective: Effective,
+    compiler: &mut Compiler<'_>,
+    schema: &Value,
+    identified: bool,
+) -> Option<Plan> {
+    let heads = part_heads(node, resource, &mut compiler.mistakes);
+    compiler.parts = heads.iter().map(|head| (head.role.clone(), head.resource.clone())).collect();
+    compiler.refused.clone_from(&effective.refused);
+    let mut of_part: Vec<Vec<Node>> = heads.iter().map(|_| Vec::new()).collect();
+    for rule in effective.rules.iter() {
+        of_part[part_of(rule, compiler)].push(rule.clone());
+    }
+    let (mut parts, mut links) = (Vec::new(), Vec::new());
+    for (index, head) in heads.iter().enumerate() {
+        let Some(shape) = Shape::of_type(&compiler.definitions, &head.resource) else {
+            let at = head.node.as_ref().map_or(&node.at, |node| &node.at).clone();
+            compiler.mistakes.add(
+                &at,
+                format!("`{}` is no FHIR resource type", head.resource),
+                "see https://hl7.org/fhir/R4/resourcelist.html",
+            );
+            return None;
+        };
+        let start =
+            Start { part: index, shape: shape.clone(), prefix: head.resource.clone(), constants: Arc::default() };
+        let within = Within { start: start.clone(), schema: Some(Cursor::root(schema)), field: String::new() };
+        let mut scope: Scope = compiler.scope(&of_part[index], &within);
+        let own_flag = head.node.as_ref().and_then(|node| node.get("identifier"));
+        let wants = own_flag.map_or(identified, |flag| flag.json() != Value::Bool(false));
+        if wants && shape.child("identifier").is_some_and(|child| child.list) {
+            identity::add(compiler, &mut scope, name, &start, index == 0, &node.at);
+        }
+        if let Some(link) = head.node.as_ref().and_then(|part| part.get("link")) {
+            links.extend(self::link(compiler, link, index, &heads));
+        }
+        let condition = head.node.as_ref().and_then(|part| compiler.condition(part, "if"));
+        let carrier = head.resource == "Binary" && of_part[index].is_empty();
+        let (role, resource) = (head.role.as_str().into(), head.resource.as_str().into());
+        parts.push(PartPlan { role, resource, condition, scope, carrier });
+    }
+    // What the scopes could not see: fields that no part's rules name.
+    let mut named: Vec<String> = effective
+        .rules
+        .iter()
+        .filter_map(|rule| rule.get("internal").and_then(Node::text))
+        .map(str::to_owned)
+        .collect();
+    named.extend(effective.left_out.iter().map(|(field, _)| field.clone()));
+    named.extend(["id", "version", "identifiers"].map(str::to_owned));
+    compiler.fields_without_rule(&named, Cursor::root(schema), "", &node.at);
+    let owner = compiler.owner(node).unwrap_or_default();
+    let owners = owners(&parts);
+    Some(Plan {
+        object: name.into(),
+        dialect: dialect.into(),
+        title: node.get("title").and_then(Node::text).unwrap_or(name).into(),
+        parts,
+        links,
+        constants: std::mem::take(&mut compiler.constants),
+        left_out: effective.left_out,
+        objects: Arc::clone(&compiler.objects),
+        owner,
+        owners,
+        transitions: None,
+        version: String::new(),
+    })
+}
+
+/// The part that a rule's target names at its front; the main one if it names none (told as a mistake).
+fn part_of(rule: &Node, compiler: &mut Compiler<'_>) -> usize {
+    let Some(text) = rule.get("target").and_then(Node::text) else { return 0 };
+    let Some(root) = path::parse(text).ok().and_then(|segments| segments.first().map(|first| first.name.clone()))
+    else {
+        return 0;
+    };
+    let by_role = compiler.parts.iter().position(|(role, _)| *role == root);
+    match by_role.or_else(|| compiler.parts.iter().position(|(_, kind)| *kind == root)) {
+        Some(index) => index,
+        None => {
+            let at = compiler.place(rule, "target");
+            let roots: Vec<&str> = compiler.parts.iter().map(|(_, kind)| kind.as_str()).collect();
+            let hint = format!("start with: {}", roots.join(", "));
+            compiler.mistakes.add(&at, format!("`{root}` is neither the resource nor a part of this mapping"), hint);
+            0
+        }
+    }
+}
+
+fn link(compiler: &mut Compiler<'_>, node: &Node, part: usize, heads: &[PartHead]) -> Option<Link> {
+    let mut segments = match path::parse(node.text().unwrap_or_default()) {
+        Ok(segments) => segments,
+        Err(what) => {
+            compiler.mistakes.add(&node.at, format!("this path cannot be read: {what}"), "");
+            return None;
+        }
+    };
+    let root = segments.remove(0).name;
+    let Some(holder) = [part, 0].into_iter().find(|index| heads[*index].resource == root || heads[*index].role == root)
+    else {
+        compiler.mistakes.add(&node.at, "a link stands in the part or in the main resource", "start with its type");
+        return None;
+    };
+    let to = if holder == part { &heads[0] } else { &heads[part] };
+    let shape = Shape::of_type(&compiler.definitions, &heads[holder].resource)?;
+    let start = Start { part: holder, shape, prefix: heads[holder].resource.clone(), constants: Arc::default() };
+    let resolved = target::resolve(compiler, &segments, &start, Want::One, None, &node.at)?;
+    if resolved.shape.type_name != "Reference" {
+        compiler.mistakes.add(&node.at, "a link is a reference", "name an element of type Reference");
+        return None;
+    }
+    Some(Link { part: holder, target: resolved.target, to: to.resource.as_str().into() })
+}
+
+fn owners(parts: &[PartPlan]) -> BTreeMap<String, Owner> {
+    fn walk(scope: &Scope, prefix: &str, owners: &mut BTreeMap<String, Owner>) {
+        for rule in &scope.rules {
+            let name = rule.internal.join(".");
+            let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+            if let Some(owner) = rule.owner {
+                owners.insert(path.clone(), owner);
+            }
+            use crate::mapping::plan::Kind;
+            if let Kind::Group(inner) | Kind::Each { scope: inner, .. } | Kind::Contained { scope: inner, .. } =
+                &rule.kind
+            {
+                walk(inner, path.trim_end_matches('.'), owners);
+            }
+        }
+    }
+    let mut owners = BTreeMap::new();
+    parts.iter().for_each(|part| walk(&part.scope, "", &mut owners));
+    owners
+}
+
+fn examples(name: &str, files: &Files, node: &Node, mistakes: &mut Mistakes) -> Vec<Example> {
+    let prefix = format!("{name}/examples/");
+    let mut examples = Vec::new();
+    for (path, text) in files.0.iter().filter(|(path, _)| path.starts_with(&prefix)) {
+        let Some(stem) = path.strip_suffix(".internal.json") else { continue };
+        let counterpart = format!("{stem}.fhir.json");
+        let internal = json(path, text, mistakes);
+        let fhir = match files.0.get(&counterpart) {
+            Some(text) => json(&counterpart, text, mistakes),
+            None => {
+                let at = Place::start_of(&path.as_str().into());
+                mistakes.add(
+                    &at,
+                    format!("the example has no other side: {counterpart} is missing"),
+                    "liaison translate makes it",
+                );
+                None
+            }
+        };
+        if let (Some(internal), Some(fhir)) = (internal, fhir) {
+            examples.push(Example::new(&stem[prefix.len()..], internal, fhir));
+        }
+    }
+    if examples.is_empty() {
+        let what = format!("there is no worked example in {prefix}");
+        mistakes.add(&node.at, what, "add NAME.internal.json and NAME.fhir.json; five lifelike ones are asked for");
+    }
+    examples
+}
+
+/// Hash of everything that decides what a plan does.
+fn version(name: &str, dialect: &str, files: &Files) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(dialect);
+    let own = format!("{name}/");
+    for (path, text) in &files.0 {
+        let shared = path.starts_with("concepts/") || path.starts_with("fragments/") || path == "common.schema.json";
+        let mine = path.strip_prefix(&own).is_some_and(|rest| {
+            // The base mapping does not change with its overlays.
+            !rest.contains('/') && (dialect != "generic" || !rest.ends_with(".yaml") || rest == "mapping.yaml")
+        });
+        if shared || mine {
+            for piece in [path, text] {
+                hash.update(piece.len().to_be_bytes());
+                hash.update(piece);
+            }
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
