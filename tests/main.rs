@@ -1,5 +1,6 @@
 //! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
 
+mod api;
 mod definitions;
 mod definitions_packages;
 mod definitions_snapshots;

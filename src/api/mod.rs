@@ -35,65 +35,92 @@ pub use ask::Ask;
 pub use error::{ApiError, Problem};
 pub use reply::Answered;
 
-use crate::{ledger::Ledger, mapping::Mappings, sync::Engine};
+use self::fhir::Fhir;
+use crate::{
+    clock::SharedClock,
+    ledger::Ledger,
+    mapping::{Context, Mappings},
+    profile::Validator,
+    sync::Engine,
+};
 
-/// What the surface works with; cheap to clone.
+/// What the surface is made of.
+pub struct Parts {
+    /// Pushes, changes, decisions.
+    pub engine: Engine,
+    /// What is so.
+    pub ledger: Ledger,
+    /// Kinds of objects.
+    pub mappings: Arc<Mappings>,
+    /// FHIR's rules, for `/fhir`.
+    pub validator: Arc<Validator>,
+    /// Time.
+    pub clock: SharedClock,
+    /// `[server] instance`.
+    pub instance: String,
+    /// Where callers reach us: `http://address`, without a trailing slash.
+    pub base: String,
+    /// The largest body, in bytes.
+    pub max_body: u64,
+    /// Turns true when the gateway drains: event streams end then.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// What handlers work with; cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
 
 struct Inner {
-    engine: Engine,
-    ledger: Ledger,
-    mappings: Arc<Mappings>,
-    max_body: u64,
-    stopping: watch::Receiver<bool>,
+    parts: Parts,
     counters: health::Counters,
 }
 
 impl Api {
-    /// `max_body` in bytes; `stopping` turns true when the gateway drains, which ends event streams.
-    #[must_use]
-    pub fn new(
-        engine: Engine,
-        ledger: Ledger,
-        mappings: Arc<Mappings>,
-        max_body: u64,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
-        let counters = health::Counters::default();
-        Self(Arc::new(Inner { engine, ledger, mappings, max_body, stopping, counters }))
+    fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner { parts, counters: health::Counters::default() }))
     }
 
     /// Pushes, changes, decisions.
     #[must_use]
     pub fn engine(&self) -> &Engine {
-        &self.0.engine
+        &self.0.parts.engine
     }
     /// What is so.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
-        &self.0.ledger
+        &self.0.parts.ledger
     }
     /// Kinds of objects.
     #[must_use]
     pub fn mappings(&self) -> &Mappings {
-        &self.0.mappings
+        &self.0.parts.mappings
     }
     /// The largest body, in bytes.
     #[must_use]
     pub fn max_body(&self) -> u64 {
-        self.0.max_body
+        self.0.parts.max_body
     }
     fn stopping(&self) -> watch::Receiver<bool> {
-        self.0.stopping.clone()
+        self.0.parts.stopping.clone()
     }
     fn counters(&self) -> &health::Counters {
         &self.0.counters
     }
 }
 
-/// All routes; `fhir` is served below `/fhir`.
-pub fn router(api: Api, fhir: Router) -> Router {
+/// All routes.
+pub fn router(parts: Parts) -> Router {
+    let fhir = Fhir::new(
+        &format!("{}/fhir", parts.base),
+        parts.ledger.clone(),
+        Arc::clone(&parts.mappings),
+        Arc::clone(&parts.validator),
+        Context::new(&parts.instance),
+        Arc::clone(&parts.clock),
+        usize::try_from(parts.max_body).unwrap_or(usize::MAX),
+    );
+    let fhir = Arc::new(fhir).router();
+    let api = Api::new(parts);
     let mut router: Router<Api> = Router::new();
     for route in routes::ROUTES {
         let filter = MethodFilter::try_from(method(route.method)).unwrap_or(MethodFilter::GET);
