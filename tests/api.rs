@@ -9,12 +9,12 @@ use std::{
 };
 
 use liaison::{
-    api,
+    api::{self, fhir::Fhir},
     clock::{SharedClock, SystemClock},
     definitions::Definitions,
     domain::{ObjectId, ObjectName, SystemName},
     ledger::{Draft, Fact, Hash, Item, ItemKind, Ledger, Options, Proposal, SyncId},
-    mapping::Mappings,
+    mapping::{Context, Mappings},
     profile::Validator,
     sync::{Engine, Setup, SystemConfig},
 };
@@ -55,20 +55,15 @@ fn gateway_with(change: impl FnOnce(Options) -> Options) -> Gateway {
     });
     let engine = engine.expect("an engine");
     let (stop, stopping) = tokio::sync::watch::channel(false);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
     let address = listener.local_addr().expect("an address");
-    let router = api::router(api::Parts {
-        engine,
-        ledger: ledger.clone(),
-        mappings,
-        validator,
-        clock,
-        instance: "test".to_owned(),
-        base: format!("http://{address}"),
-        max_body: MAX_BODY,
-        stopping,
-    });
+    let base = format!("http://{address}/fhir");
+    let max = usize::try_from(MAX_BODY).expect("small");
+    let fhir = Fhir::new(&base, ledger.clone(), mappings.clone(), validator, Context::new("test"), clock, max);
+    let surface = api::Api::new(engine, ledger.clone(), mappings, MAX_BODY, stopping);
+    let router = api::router(surface, Arc::new(fhir).router());
     runtime.spawn(async move { axum::serve(listener, router).await });
     Gateway { address, ledger, stop, _runtime: runtime, folder }
 }
@@ -167,7 +162,8 @@ impl Gateway {
             next_step: None,
             detail: Some(Hash::of(detail.to_string().as_bytes())),
         };
-        let draft = Draft::new(Fact::Parked { item }, "liaison", "The system refused it.").sync(&row).code("LIA-EHR-001");
+        let draft =
+            Draft::new(Fact::Parked { item }, "liaison", "The system refused it.").sync(&row).code("LIA-EHR-001");
         self.ledger.commit_blocking(Proposal::of(draft).body(detail.to_string())).expect("parked");
         self.ledger.sync(&sync).unwrap().unwrap().worklist_id.expect("an item")
     }
@@ -271,7 +267,8 @@ fn changes_name_the_version_they_are_based_on() {
     let history = gateway.get("/api/v1/patients/p1/history").json();
     let kinds: Vec<_> = history.as_array().expect("a list").iter().map(|entry| entry["kind"].clone()).collect();
     assert_eq!(kinds, ["accepted", "accepted", "accepted"]);
-    for member in ["seq", "at", "kind", "object", "object_id", "version", "system", "sync_id", "by", "code", "summary"] {
+    for member in ["seq", "at", "kind", "object", "object_id", "version", "system", "sync_id", "by", "code", "summary"]
+    {
         assert!(history[0].get(member).is_some(), "{member}");
     }
     assert_eq!(history[1]["prev"].as_str().map(str::len), Some(64));
@@ -425,7 +422,10 @@ fn lists_page_through_everything_once() {
                 None => break,
             }
         }
-        assert_eq!((seen.len(), pages), (expected, expected / 3 - expected / 7 * usize::from(start.contains("syncs")) + 1));
+        assert_eq!(
+            (seen.len(), pages),
+            (expected, expected / 3 - expected / 7 * usize::from(start.contains("syncs")) + 1)
+        );
         let before = seen.len();
         seen.sort();
         seen.dedup();
@@ -474,7 +474,8 @@ fn a_person_works_through_the_worklist() {
     let item = gateway.get(&format!("/api/v1/worklist/{first}")).json();
     assert_eq!((&item["status"], &item["object_id"]), (&json!("open"), &json!("p1")));
     assert_eq!(item["fields"][0]["path"], "/a");
-    let act = |id: &str, action: &str, body: Value| gateway.post(&format!("/api/v1/worklist/{id}/{action}"), &[], &body);
+    let act =
+        |id: &str, action: &str, body: Value| gateway.post(&format!("/api/v1/worklist/{id}/{action}"), &[], &body);
     assert_eq!(act(&first, "assign", json!({"to": "Bo"})).json()["status"], "assigned");
     let commented = act(&first, "comment", json!({"text": "<b>asked</b> the ward"})).json();
     assert_eq!(commented["comments"][0]["text"], "<b>asked</b> the ward");

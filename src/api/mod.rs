@@ -35,92 +35,65 @@ pub use ask::Ask;
 pub use error::{ApiError, Problem};
 pub use reply::Answered;
 
-use self::fhir::Fhir;
-use crate::{
-    clock::SharedClock,
-    ledger::Ledger,
-    mapping::{Context, Mappings},
-    profile::Validator,
-    sync::Engine,
-};
+use crate::{ledger::Ledger, mapping::Mappings, sync::Engine};
 
-/// What the surface is made of.
-pub struct Parts {
-    /// Pushes, changes, decisions.
-    pub engine: Engine,
-    /// What is so.
-    pub ledger: Ledger,
-    /// Kinds of objects.
-    pub mappings: Arc<Mappings>,
-    /// FHIR's rules, for `/fhir`.
-    pub validator: Arc<Validator>,
-    /// Time.
-    pub clock: SharedClock,
-    /// `[server] instance`.
-    pub instance: String,
-    /// Where callers reach us: `http://address`, without a trailing slash.
-    pub base: String,
-    /// The largest body, in bytes.
-    pub max_body: u64,
-    /// Turns true when the gateway drains: event streams end then.
-    pub stopping: watch::Receiver<bool>,
-}
-
-/// What handlers work with; cheap to clone.
+/// What the surface works with; cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
 
 struct Inner {
-    parts: Parts,
+    engine: Engine,
+    ledger: Ledger,
+    mappings: Arc<Mappings>,
+    max_body: u64,
+    stopping: watch::Receiver<bool>,
     counters: health::Counters,
 }
 
 impl Api {
-    fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, counters: health::Counters::default() }))
+    /// `max_body` in bytes; `stopping` turns true when the gateway drains, which ends event streams.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        ledger: Ledger,
+        mappings: Arc<Mappings>,
+        max_body: u64,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let counters = health::Counters::default();
+        Self(Arc::new(Inner { engine, ledger, mappings, max_body, stopping, counters }))
     }
 
     /// Pushes, changes, decisions.
     #[must_use]
     pub fn engine(&self) -> &Engine {
-        &self.0.parts.engine
+        &self.0.engine
     }
     /// What is so.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
-        &self.0.parts.ledger
+        &self.0.ledger
     }
     /// Kinds of objects.
     #[must_use]
     pub fn mappings(&self) -> &Mappings {
-        &self.0.parts.mappings
+        &self.0.mappings
     }
     /// The largest body, in bytes.
     #[must_use]
     pub fn max_body(&self) -> u64 {
-        self.0.parts.max_body
+        self.0.max_body
     }
     fn stopping(&self) -> watch::Receiver<bool> {
-        self.0.parts.stopping.clone()
+        self.0.stopping.clone()
     }
     fn counters(&self) -> &health::Counters {
         &self.0.counters
     }
 }
 
-/// All routes.
-pub fn router(parts: Parts) -> Router {
-    let fhir = Fhir::new(
-        &format!("{}/fhir", parts.base),
-        parts.ledger.clone(),
-        Arc::clone(&parts.mappings),
-        Arc::clone(&parts.validator),
-        Context::new(&parts.instance),
-        Arc::clone(&parts.clock),
-        usize::try_from(parts.max_body).unwrap_or(usize::MAX),
-    );
-    let fhir = Arc::new(fhir).router();
-    let api = Api::new(parts);
+/// All routes; `fhir` is served below `/fhir`.
+pub fn router(api: Api, fhir: Router) -> Router {
     let mut router: Router<Api> = Router::new();
     for route in routes::ROUTES {
         let filter = MethodFilter::try_from(method(route.method)).unwrap_or(MethodFilter::GET);
