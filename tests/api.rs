@@ -228,7 +228,9 @@ fn a_parallel_same_key_makes_one_object() {
     let gateway = gateway();
     let answers: Vec<Value> = std::thread::scope(|scope| {
         let calls: Vec<_> = (0..12)
-            .map(|_| scope.spawn(|| gateway.create("same", &json!({"names": [{"family": "One", "given": ["A"]}]})).json()))
+            .map(|_| {
+                scope.spawn(|| gateway.create("same", &json!({"names": [{"family": "One", "given": ["A"]}]})).json())
+            })
             .collect();
         calls.into_iter().map(|call| call.join().expect("an answer")).collect()
     });
@@ -275,24 +277,40 @@ fn changes_name_the_version_they_are_based_on() {
     gateway.get("/api/v1/patients/none/history").is(404, "LIA-LDG-010");
 }
 
+fn visit(start: &str, end: &str) -> Value {
+    json!({
+        "id": "a1", "status": "booked", "start": start, "end": end,
+        "participants": [{"who": {"object": "patient", "id": "p1"}, "reply": "accepted"}],
+    })
+}
+
 #[test]
 fn an_appointment_can_be_cancelled() {
     let gateway = gateway();
-    let example = Mappings::embedded().unwrap().object("appointment").expect("appointments").examples()[0].internal.clone();
-    let reply = gateway.post("/api/v1/appointments", &[("Idempotency-Key", "a1")], &example);
+    let london = visit("2026-10-26T09:30:00+00:00[Europe/London]", "2026-10-26T10:00:00+00:00[Europe/London]");
+    let book = |key: &str, body: &Value| gateway.post("/api/v1/appointments", &[("Idempotency-Key", key)], body);
+    let unknown = book("a1", &london).is(422, "LIA-SYNC-002");
+    assert_eq!(unknown["errors"][0]["pointer"], "/participants/0/who", "an unknown patient: {unknown}");
+    gateway.create("p1", &patient("p1", "E"));
+    let gap = visit("2026-03-29T01:30:00[Europe/London]", "2026-03-29T02:30:00+01:00[Europe/London]");
+    let gap = book("a1", &gap).is(422, "LIA-SYNC-002");
+    assert_eq!(gap["errors"][0]["pointer"], "/start", "a time in a gap: {gap}");
+    let impossible = book("a1", &visit("2026-02-30T09:30:00Z", "2026-02-30T10:00:00Z")).is(422, "LIA-SYNC-002");
+    assert_eq!(impossible["errors"][0]["pointer"], "/start", "an impossible date: {impossible}");
+
+    let reply = book("a1", &london);
     assert_eq!(reply.status, 202, "{}", String::from_utf8_lossy(&reply.body));
-    let id = reply.json()["id"].as_str().unwrap().to_owned();
-    let path = format!("/api/v1/appointments/{id}/cancel");
-    gateway.post(&path, &[("If-Match", "W/\"1\"")], &json!({"unknown": 1})).is(422, "LIA-API-013");
-    let done = gateway.call("POST", &path, &[("If-Match", "W/\"1\"")], b"");
-    if done.status == 202 {
-        let object = gateway.get(&format!("/api/v1/appointments/{id}")).json();
-        assert_eq!(object["version"], 2);
-        assert!(object["status"].as_str().is_some_and(|status| status.contains("cancel")), "{object}");
-    } else {
-        // The first example is in a state that cannot be cancelled: that too is told by name.
-        done.is(422, "LIA-SYNC-006");
-    }
+    let path = "/api/v1/appointments/a1/cancel";
+    gateway.post(path, &[("If-Match", "W/\"1\"")], &json!({"unknown": 1})).is(422, "LIA-API-013");
+    let done = gateway.call("POST", path, &[("If-Match", "W/\"1\"")], b"");
+    assert_eq!(done.status, 202, "{}", String::from_utf8_lossy(&done.body));
+    let object = gateway.get("/api/v1/appointments/a1").json();
+    assert_eq!((&object["version"], &object["status"]), (&json!(2), &json!("cancelled")));
+    // What is called off cannot be booked again.
+    let headers = [("Content-Type", "application/json"), ("If-Match", "W/\"2\"")];
+    let put = gateway.call("PUT", "/api/v1/appointments/a1", &headers, london.to_string().as_bytes());
+    put.is(422, "LIA-SYNC-006");
+    assert_eq!(gateway.ledger.head(), 3);
 }
 
 #[test]
