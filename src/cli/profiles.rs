@@ -10,7 +10,7 @@ use clap::Subcommand;
 use url::Url;
 
 use super::{CouldNotRun, Exit, Output, Run};
-use crate::definitions::{self, Checked, Error, Fetch, Installed, Package, Registry, errata};
+use crate::definitions::{self, Checked, Error, Fetch, Installed, PACKAGES, Package, Registry, errata};
 
 /// `liaison profiles`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub struct InstallArgs {
     #[arg(required = true, value_name = "TGZ|DIR|NAME#VERSION")]
     packages: Vec<String>,
     /// Where packages are kept
-    #[arg(long, default_value = "profiles/packages")]
+    #[arg(long, default_value = PACKAGES)]
     dir: PathBuf,
     /// The package registry
     #[arg(long, default_value = "https://packages.fhir.org")]
@@ -50,7 +50,7 @@ pub struct InstallArgs {
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// Where packages are kept
-    #[arg(long, default_value = "profiles/packages")]
+    #[arg(long, default_value = PACKAGES)]
     dir: PathBuf,
     /// For people or programs
     #[arg(long, value_enum, default_value_t)]
@@ -133,6 +133,14 @@ fn try_install(args: &InstallArgs, fetch: &dyn Fetch) -> Result<(), Error> {
         // Making the pack now spares the first start; what it warns of is told now.
         let (_, warnings) = installed.load(&label)?;
         warnings.iter().for_each(|warning| eprintln!("note: {warning}"));
+        let missing = installed.missing(&label);
+        if !missing.is_empty() {
+            eprintln!(
+                "note: {label} also names packages that are not installed; install them if a validation misses \
+                 something of theirs: {}",
+                missing.join(", ")
+            );
+        }
     }
     missing.iter().for_each(|label| eprintln!("note: the registry does not have {label}, which is needed"));
     Ok(())

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{CouldNotRun, Exit, Output, Run, input};
 use crate::{
-    definitions::{Definitions, Pack, Package},
+    definitions::{Definitions, PACKAGES},
     error::Explained,
     fhir::{
         self, Positions,
@@ -88,25 +88,14 @@ pub fn run(args: &Args) -> Run {
 
 /// The core pack and what was named.
 fn definitions(names: &[String]) -> Result<Arc<Definitions>, CouldNotRun> {
-    if names.is_empty() {
-        return Ok(Definitions::core());
-    }
-    let packs = names.iter().map(|name| pack(name)).collect::<Result<Vec<_>, _>>()?;
-    Definitions::with_packages(packs).map_err(|error| CouldNotRun::from_error(&error, ""))
-}
-
-fn pack(name: &str) -> Result<Arc<Pack>, CouldNotRun> {
-    let path = Path::new(name);
-    if !path.exists() {
+    for name in names.iter().filter(|name| !name.contains('#') && !Path::new(name).exists()) {
         let sentence = format!("{name}: there is no such file or folder");
         return Err(CouldNotRun::new(sentence, "name a .tgz, a folder, or a file with conformance resources"));
     }
-    let tell = |error: crate::definitions::Error| CouldNotRun::from_error(&error, "");
-    let (bytes, warnings) = Package::open(path).map_err(tell)?.pack();
-    for warning in warnings {
-        eprintln!("liaison: {name}: {warning}");
-    }
-    Pack::open(bytes).map(Arc::new).map_err(tell)
+    let (definitions, warnings) = Definitions::load(Path::new(PACKAGES), names)
+        .map_err(|error| CouldNotRun::from_error(&error, "`liaison profiles list` shows what is installed"))?;
+    warnings.iter().for_each(|warning| eprintln!("liaison: {warning}"));
+    Ok(definitions)
 }
 
 /// One issue with its place in the text.

@@ -168,7 +168,7 @@ impl Installed {
     /// [`Error::NotInstalled`], [`Error::Checksum`] if the file is not the one that was installed.
     pub fn load(&self, label: &str) -> Result<(Vec<Arc<Pack>>, Warnings), Error> {
         let (mut order, mut warnings) = (Vec::new(), Vec::new());
-        self.order(label, &mut Vec::new(), &mut order, &mut warnings)?;
+        self.order(label, &mut Vec::new(), &mut order)?;
         let mut packs = Vec::new();
         for label in order {
             let locked = &self.lock.packages[&label];
@@ -187,25 +187,26 @@ impl Installed {
         Ok((packs, warnings))
     }
 
+    /// What an installed package says it needs and is neither installed nor built in. Most packages name some of which
+    /// they use nothing, so that this is worth telling once, when one is installed.
+    #[must_use]
+    pub fn missing(&self, label: &str) -> Vec<String> {
+        let needed = self.lock.packages.get(label).into_iter().flat_map(|locked| &locked.dependencies);
+        let absent = needed.filter(|(name, version)| self.best(name, version).is_none());
+        let labels = absent.map(|(name, version)| format!("{name}#{version}"));
+        labels.filter(|label| !is_built_in(label)).collect()
+    }
+
     /// Dependencies before dependents; a cycle is walked once.
-    fn order(
-        &self,
-        label: &str,
-        open: &mut Vec<String>,
-        order: &mut Vec<String>,
-        warnings: &mut Warnings,
-    ) -> Result<(), Error> {
+    fn order(&self, label: &str, open: &mut Vec<String>, order: &mut Vec<String>) -> Result<(), Error> {
         if is_built_in(label) || open.iter().any(|known| known == label) || order.iter().any(|known| known == label) {
             return Ok(());
         }
         let locked = self.lock.packages.get(label).ok_or_else(|| Error::NotInstalled(label.to_owned()))?;
         open.push(label.to_owned());
         for (name, version) in &locked.dependencies {
-            let wanted = format!("{name}#{version}");
-            match self.best(name, version) {
-                Some(found) => self.order(&found, open, order, warnings)?,
-                None if is_built_in(&wanted) => {}
-                None => warnings.push(format!("{label} needs {wanted}, which is not installed")),
+            if let Some(found) = self.best(name, version) {
+                self.order(&found, open, order)?;
             }
         }
         open.pop();

@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Definitions, Error, Installed, Pack, Package, Warnings, pack::FORMAT, package::hex};
 
+/// Where packages are installed unless somebody says otherwise.
+pub const PACKAGES: &str = "profiles/packages";
 /// The folder of kept packs, within the packages' folder.
 pub(super) const COMPILED: &str = ".compiled";
 
@@ -76,6 +78,9 @@ impl Definitions {
     /// # Errors
     /// [`Error::NotInstalled`], and as [`load`].
     pub fn load(folder: &Path, wanted: &[String]) -> Result<(Arc<Self>, Warnings), Error> {
+        if wanted.is_empty() {
+            return Ok((Self::core(), Vec::new()));
+        }
         let installed = Installed::at(folder)?;
         let cache = folder.join(COMPILED);
         let (mut packs, mut warnings): (Vec<Arc<Pack>>, Warnings) = (Vec::new(), Vec::new());

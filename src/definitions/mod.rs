@@ -25,7 +25,7 @@ mod versions;
 pub use core_pack::{CorePack, core_pack};
 pub use error::Error;
 pub use install::{Checked, Installed, Locked};
-pub use load::load;
+pub use load::{PACKAGES, load};
 pub use pack::Pack;
 pub use package::{Package, Warnings};
 pub use registry::{Fetch, Registry};
