@@ -13,4 +13,5 @@ mod sandbox_faults;
 mod sandbox_practice;
 mod support;
 mod tidy;
+mod validator_cases;
 mod validator_sweep;

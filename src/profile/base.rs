@@ -24,7 +24,7 @@ pub fn compile(types: &Types, structure: Arc<Structure>) -> TypePlan {
     for (number, at) in with_children.iter().enumerate() {
         maker.nodes.insert(*at, u32::try_from(number).unwrap_or(u32::MAX));
     }
-    let nodes = with_children.iter().map(|at| maker.node(*at)).collect();
+    let nodes: Vec<Node> = with_children.iter().map(|at| maker.node(*at)).collect();
     let problems = maker.problems;
     let mut ancestors = vec![slot];
     let mut base = structure.base.clone();
@@ -36,10 +36,12 @@ pub fn compile(types: &Types, structure: Arc<Structure>) -> TypePlan {
             break;
         }
     }
-    let primitive = Primitive::named(&structure.type_name);
     let paths = with_children.iter().map(|at| structure.elements[*at].path.clone()).collect();
     let is_domain = types.slot("DomainResource").is_some_and(|domain| ancestors.contains(&domain));
-    TypePlan { is_domain, primitive, nodes, paths, ancestors, problems, structure }
+    let is_canonical = ["url", "status", "publisher"]
+        .iter()
+        .all(|name| nodes.first().is_some_and(|root| root.keys.contains_key(*name)));
+    TypePlan { is_domain, is_canonical, nodes, paths, ancestors, problems, structure }
 }
 
 struct Maker<'m> {

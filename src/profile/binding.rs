@@ -5,7 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::{place::Place, say::Say, types::Special, walk::Walk};
+use super::{
+    place::Place,
+    say::Say,
+    types::{Element, Special, TypePlan},
+    walk::Walk,
+};
 use crate::{
     definitions::{Binding, Definitions, Membership, Strength, Structure, ValueSet},
     fhir::outcome::Severity,
@@ -107,6 +112,13 @@ impl<'a> Walk<'a> {
         if let Some(max) = &bound.max {
             self.bound(structure, max, special, value, place);
         }
+    }
+
+    /// A code that has only extensions, where one is required.
+    pub fn no_code(&mut self, plan: &TypePlan, element: &Element, place: &Place<'_>) {
+        let Some(bound) = element.binding.as_ref().filter(|bound| bound.strength == Strength::Required) else { return };
+        let text = format!("no code is given, and one of the value set {} is required here", bound.canonical);
+        self.raise(place, Some(&plan.structure), Say::error("code-invalid", "binding", text));
     }
 
     fn bound(&mut self, structure: &Structure, bound: &Bound, special: Special, value: &Value, place: &Place<'_>) {

@@ -32,10 +32,13 @@ impl<'a> Index<'a> {
     /// The index of a bundle; empty for other resources.
     pub fn of(root: &'a Value) -> Self {
         let mut made = Self::default();
-        let Some(Value::Array(entries)) = root.get("entry") else { return made };
-        if resource_type(root) != Some("Bundle") {
-            return made;
-        }
+        let name = match resource_type(root) {
+            Some("Bundle") => "entry",
+            // Resources handed over together may refer to each other.
+            Some("Parameters") => "parameter",
+            _ => return made,
+        };
+        let Some(Value::Array(entries)) = root.get(name) else { return made };
         made.kind = root.get("type").and_then(Value::as_str).unwrap_or_default();
         for (at, entry) in entries.iter().enumerate() {
             let url = entry.get("fullUrl").and_then(Value::as_str);

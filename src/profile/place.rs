@@ -106,7 +106,7 @@ impl<'p> Place<'p> {
 
     /// For the resource of an entry of the outermost bundle: the entry's index.
     pub fn entry_index(&self) -> Option<usize> {
-        let entry = self.parent.filter(|parent| parent.key == "entry")?;
+        let entry = self.parent.filter(|parent| matches!(parent.key, "entry" | "parameter"))?;
         entry.parent.is_some_and(|root| root.parent.is_none()).then_some(entry.index)?
     }
 

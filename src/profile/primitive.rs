@@ -158,7 +158,12 @@ impl Primitive {
             Self::Text | Self::Markdown => check_string(text),
             Self::Code => check_code(text),
             Self::Id => check_id(text),
-            Self::Uri | Self::Url | Self::Canonical => check_uri(text),
+            // What a canonical names may live outside of our knowledge: a bad OID there is odd rather than wrong.
+            Self::Canonical => match check_uri(text) {
+                Err(fault) if text.starts_with("urn:oid:") => Err(Fault { warning: true, ..fault }),
+                other => other,
+            },
+            Self::Uri | Self::Url => check_uri(text),
             Self::Oid => match text.strip_prefix("urn:oid:") {
                 Some(oid) if is_oid(oid) => Ok(()),
                 _ => wrong("must be urn:oid: and a valid OID"),

@@ -96,6 +96,18 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// A canonical whose target is at hand must lead to one of the types that are allowed.
+    pub fn canonical_target(&mut self, targets: &[String], url: &str, place: &Place<'_>) {
+        if targets.is_empty() || url.starts_with('#') || !self.types.definitions.has(url, "") {
+            return;
+        }
+        let Some(kinds) = self.target_types(targets) else { return };
+        if !kinds.iter().any(|kind| self.types.definitions.has(url, kind)) {
+            let text = format!("this leads to something that is no {}", kinds.join(" or "));
+            self.raise(place, None, Say::error("invalid", "canonical-target", text));
+        }
+    }
+
     /// A target that is not at hand, where it must be.
     fn absent(&mut self, text: &str, place: &Place<'_>, scope: &Scope<'a>) {
         let must = matches!(

@@ -174,15 +174,3 @@ struct Users {
     several: bool,
     contained: HashSet<usize>,
 }
-
-impl<'a> Walk<'a> {
-    /// Rules of particular types that stand in FHIR's prose.
-    fn particular(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
-        match plan.structure.type_name.as_str() {
-            "Bundle" => self.bundle(plan, value, place),
-            "Questionnaire" => self.questionnaire(value, place),
-            "QuestionnaireResponse" => self.questionnaire_response(value, place, scope),
-            _ => {}
-        }
-    }
-}

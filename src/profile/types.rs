@@ -164,10 +164,10 @@ pub struct TypePlan {
     pub nodes: Vec<Node>,
     /// Path of each node.
     pub paths: Vec<String>,
+    /// Whether its resources have a canonical URL.
+    pub is_canonical: bool,
     /// Whether it derives from DomainResource.
     pub is_domain: bool,
-    /// If primitive.
-    pub primitive: Option<Primitive>,
     /// Slots of this and all it derives from.
     pub ancestors: Vec<u32>,
     /// What could not be compiled.

@@ -10,6 +10,7 @@ use super::{
     bundle::Index,
     options::Options,
     place::{Place, What},
+    primitive::Primitive,
     report::{Issue, Report},
     say::Say,
     types::{Alternative, Element, Node, Special, TypePlan, Types},
@@ -235,7 +236,15 @@ impl<'a> Walk<'a> {
     ) {
         if let Some(primitive) = alternative.primitive {
             if !self.primitive(plan, primitive, value, sibling, place, scope) {
+                if value.is_none_or(Value::is_null) && sibling.is_some() {
+                    self.no_code(plan, element, place);
+                }
                 return;
+            }
+            if primitive == Primitive::Canonical
+                && let Some(Value::String(url)) = value
+            {
+                self.canonical_target(&alternative.targets, url, place);
             }
         } else {
             let Some(value) = value else { return };
