@@ -6,6 +6,7 @@ use std::{fs, path::PathBuf, sync::Arc};
 use liaison::{
     definitions::{Definitions, Pack, Package},
     fhir,
+    mapping::{Context, MappingError, Mappings, Part},
     profile::{Options, Validator},
 };
 use serde_json::Value;
@@ -128,5 +129,161 @@ fn examples_meet_the_particular_profiles() {
         let report = validator.validate(&read(&path), &Options::with_profiles([url]));
         let errors: Vec<_> = report.errors().map(|issue| format!("{} {}", issue.expression, issue.text)).collect();
         assert!(errors.is_empty(), "{object}/{name} against {profile}: {}", errors.join("; "));
+    }
+}
+
+fn json_files(folder: &std::path::Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())).flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            json_files(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "json") {
+            found.push(path);
+        }
+    }
+}
+
+/// Resources that no mapping's author saw: HL7's examples, Synthea's patients, US Core's examples.
+fn real_resources() -> Vec<(String, Value)> {
+    let shared = root().join("../shared/data");
+    let mut paths = Vec::new();
+    json_files(&shared.join("examples-r4"), &mut paths);
+    json_files(&shared.join("synthea-r4"), &mut paths);
+    let mut found: Vec<(String, Value)> = paths
+        .iter()
+        .filter_map(|path| fhir::read(&fs::read(path).ok()?).ok().map(|value| (path.display().to_string(), value)))
+        .collect();
+    let package = Package::open(&shared.join("packages/hl7.fhir.us.core-6.1.0.tgz")).expect("US Core is needed");
+    for (name, bytes) in package.json() {
+        if let Ok(value) = fhir::read(bytes) {
+            found.push((name.to_owned(), value));
+        }
+    }
+    found
+        .into_iter()
+        .flat_map(|(name, value)| resources(&value).into_iter().map(move |one| (name.clone(), one)))
+        .collect()
+}
+
+#[test]
+fn real_resources_are_read_and_put_back_unchanged() {
+    let mappings = Mappings::embedded().expect("the embedded mappings");
+    let context = Context::new("example-clinic");
+    let (mut wrong, mut count) = (Vec::new(), std::collections::BTreeMap::<String, usize>::new());
+    for (name, resource) in real_resources() {
+        let Some(object) = mappings.object_for(&resource) else { continue };
+        for dialect in mappings.dialects() {
+            let plan = mappings.plan(object.name(), &dialect).expect("a plan");
+            let internal = plan.to_internal(std::slice::from_ref(&resource), &context);
+            *count.entry(object.name().to_owned()).or_default() += 1;
+            for finding in object.validate(&internal) {
+                wrong.push(format!("{} {dialect} {name}: {} {}", object.name(), finding.pointer, finding.detail));
+            }
+            match plan.put(&internal, &plan.parts(std::slice::from_ref(&resource)), &context) {
+                Ok(parts) if fhir::canonically_equal(&parts[0].resource, &resource) => {}
+                Ok(_) => wrong.push(format!("{} {dialect} {name}: changed by being put back", object.name())),
+                Err(error) => wrong.push(format!("{} {dialect} {name}: {error}", object.name())),
+            }
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(60)].join("\n"));
+    assert!(count.values().sum::<usize>() > 1000 && count.len() > 15, "too few to mean anything: {count:?}");
+    println!("{count:?}");
+}
+
+/// PutGet and PutPut on real resources: what one real resource says is written into another, and read back the same;
+/// a write in between leaves nothing behind that can be seen.
+#[test]
+fn what_is_written_into_a_real_resource_is_read_back() {
+    let mappings = Mappings::embedded().expect("the embedded mappings");
+    let context = Context::new("example-clinic");
+    let mut by_object = std::collections::BTreeMap::<String, Vec<(String, Value)>>::new();
+    for (name, resource) in real_resources() {
+        if let Some(object) = mappings.object_for(&resource) {
+            by_object.entry(object.name().to_owned()).or_default().push((name, resource));
+        }
+    }
+    for object in mappings.objects() {
+        for example in object.examples().iter().filter(|example| example.dialect() == "generic") {
+            let found = by_object.entry(object.name().to_owned()).or_default();
+            found.push((format!("{}/{}", object.name(), example.name), example.fhir[0].clone()));
+        }
+    }
+    let (mut wrong, mut pairs) = (Vec::new(), 0);
+    for (object, found) in &by_object {
+        let plan = mappings.plan(object, "generic").expect("a plan");
+        let internals: Vec<Value> =
+            found.iter().map(|(_, resource)| plan.to_internal(std::slice::from_ref(resource), &context)).collect();
+        for (at, (name, resource)) in found.iter().enumerate() {
+            for step in [1, 2, 5] {
+                let other = (at + step) % found.len();
+                let (internal, from) = (&internals[other], &found[other].0);
+                pairs += 1;
+                let base = plan.parts(std::slice::from_ref(resource));
+                let written = match plan.put(internal, &base, &context) {
+                    Ok(written) => written,
+                    Err(error) => {
+                        wrong.push(format!("{object}: {from} into {name}: {error}"));
+                        continue;
+                    }
+                };
+                let read = |parts: &[Part]| {
+                    let resources: Vec<Value> = parts.iter().map(|part| part.resource.clone()).collect();
+                    plan.to_internal(&resources, &context)
+                };
+                let wanted = plan.normalise(internal, &context);
+                let back = read(&written);
+                if !fhir::canonically_equal(&back, &wanted) {
+                    wrong.push(format!("{object}: {from} into {name}: PutGet: {}", difference(&wanted, &back)));
+                }
+                let third = &internals[(at + step + 1) % found.len()];
+                let between = plan.put(third, &base, &context).and_then(|parts| plan.put(internal, &parts, &context));
+                match between {
+                    Ok(parts) if fhir::canonically_equal(&read(&parts), &wanted) => {}
+                    Ok(parts) => wrong
+                        .push(format!("{object}: {from} into {name}: PutPut: {}", difference(&wanted, &read(&parts)))),
+                    Err(error) => wrong.push(format!("{object}: {from} into {name}: PutPut: {error}")),
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {pairs} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
+    assert!(pairs > 1000, "{pairs} pairs are too few");
+}
+
+/// The first field that differs.
+fn difference(wanted: &Value, got: &Value) -> String {
+    let (Some(a), Some(b)) = (wanted.as_object(), got.as_object()) else { return format!("{wanted} became {got}") };
+    let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+    let mut lines = names.filter(|name| a.get(*name) != b.get(*name)).map(|name| {
+        format!("{name}: {} became {}", a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null))
+    });
+    lines.next().unwrap_or_default()
+}
+
+#[test]
+fn a_dialect_refuses_what_its_ehr_does_not_take() {
+    let mappings = Mappings::embedded().expect("the embedded mappings");
+    let context = Context::new("example-clinic");
+    for (object, dialect, example, pointer) in [
+        ("appointment", "epic", "booked-check-up", "/status"),
+        ("waitlist-entry", "epic", "waiting-any-time", "/status"),
+        ("appointment", "oracle-health", "did-not-attend", "/status"),
+        ("message", "epic", "urgent-fax-being-sent", "/status"),
+        ("condition", "epic", "entered-in-error", "/certainty"),
+        ("allergy", "epic", "entered-in-error", "/certainty"),
+    ] {
+        let internal = read(&root().join(format!("mappings/{object}/examples/{example}.internal.json")));
+        let sent = |dialect: &str| mappings.plan(object, dialect).expect("a plan").to_fhir(&internal, &context);
+        match sent(dialect) {
+            Err(MappingError::Unsayable(findings)) => {
+                assert_eq!(findings[0].pointer, pointer, "{object}/{example} to {dialect}");
+                assert!(findings[0].remedy.len() + findings[0].detail.len() > 20, "says nothing: {:?}", findings[0]);
+            }
+            other => panic!("{object}/{example} to {dialect}: {other:?}"),
+        }
+        assert!(sent("generic").is_ok(), "{object}/{example} to generic");
     }
 }
