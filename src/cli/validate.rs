@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{CouldNotRun, Exit, Output, Run, input};
 use crate::{
+    clock::{Clock as _, SystemClock},
     definitions::{Definitions, PACKAGES},
     error::Explained,
     fhir::{
@@ -48,7 +49,11 @@ pub struct Args {
 /// # Errors
 /// [`CouldNotRun`] for unknown options, missing paths and unreadable packages.
 pub fn run(args: &Args) -> Run {
-    let mut options = Options { unknown_extensions: false, ..Options::with_profiles(args.profile.iter().cloned()) };
+    let mut options = Options {
+        unknown_extensions: false,
+        now: Some(SystemClock.now()),
+        ..Options::with_profiles(args.profile.iter().cloned())
+    };
     for switch in &args.option {
         options.set(switch).map_err(|error| {
             CouldNotRun::from_error(&error, "`liaison validate --help` and the page of the code tell the names")

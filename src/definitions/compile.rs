@@ -208,7 +208,24 @@ fn binding(value: &Value) -> Option<Binding> {
     };
     let max_value_set = extension(value, MAX_VALUE_SET).and_then(Value::as_str).map(str::to_owned);
     let description = text(value, "description");
-    Some(Binding { strength, value_set: text(value, "valueSet"), max_value_set, description })
+    let additional = items(value, "extension").filter_map(additional).collect();
+    Some(Binding { strength, value_set: text(value, "valueSet"), max_value_set, description, additional })
+}
+
+/// A further value set of a binding, where it holds without a condition on usage.
+fn additional(value: &Value) -> Option<(Strength, String)> {
+    let url = value.get("url")?.as_str()?;
+    if !url.ends_with("/additional-binding") && !url.ends_with("/extension-ElementDefinition.binding.additional") {
+        return None;
+    }
+    let strength = match extension(value, "purpose")?.as_str()? {
+        "required" | "maximum" => Strength::Required,
+        "extensible" => Strength::Extensible,
+        _ => return None,
+    };
+    let conditional = extension(value, "usage").is_some();
+    let value_set = extension(value, "valueSet")?.as_str()?.to_owned();
+    (!conditional).then_some((strength, value_set))
 }
 
 fn constraint(value: &Value, interned: &mut Interned) -> Option<Arc<Constraint>> {

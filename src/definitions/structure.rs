@@ -277,6 +277,8 @@ pub struct Binding {
     pub value_set: Option<String>,
     /// `maxValueSet`: whatever the strength, the code must be of this one.
     pub max_value_set: Option<String>,
+    /// Further value sets that hold as well (HL7's additional bindings), each with its strength.
+    pub additional: Vec<(Strength, String)>,
     /// Words for people on the kind of codes meant.
     pub description: Option<String>,
 }

@@ -122,7 +122,7 @@ impl Maker<'_> {
             list: definition.is_list(),
             choice,
             types,
-            binding: definition.binding.as_ref().and_then(Bound::new),
+            binding: definition.binding.as_ref().and_then(|binding| Bound::new(binding, None)),
             invariants,
         }
     }

@@ -23,30 +23,45 @@ pub struct Bound {
     pub strength: Strength,
     /// Canonical.
     pub canonical: Box<str>,
-    /// `maxValueSet`.
-    pub max: Option<Box<Self>>,
+    /// `maxValueSet` and additional bindings.
+    pub further: Vec<Self>,
+    from: Option<Arc<Structure>>,
     set: OnceLock<Option<Arc<ValueSet>>>,
 }
 
 impl Bound {
-    /// Bindings that demand nothing (example, or without a value set) are none.
-    pub fn new(binding: &Binding) -> Option<Self> {
-        let max = binding.max_value_set.as_deref().map(|canonical| Box::new(Self::to(Strength::Required, canonical)));
-        let canonical = binding.value_set.as_deref().or(binding.max_value_set.as_deref())?;
-        if binding.strength == Strength::Example && max.is_none() {
+    /// Bindings that demand nothing (example, or without a value set) are none. `from` is the structure that states it,
+    /// which decides on versions.
+    pub fn new(binding: &Binding, from: Option<&Arc<Structure>>) -> Option<Self> {
+        let max = binding.max_value_set.iter().map(|canonical| (Strength::Required, canonical));
+        let additional = binding.additional.iter().map(|(strength, canonical)| (*strength, canonical));
+        let further: Vec<Self> =
+            max.chain(additional).map(|(strength, canonical)| Self::to(strength, canonical, from)).collect();
+        let strength = if binding.value_set.is_some() { binding.strength } else { Strength::Example };
+        if strength == Strength::Example && further.is_empty() {
             return None;
         }
-        Some(Self { max, ..Self::to(binding.strength, canonical) })
+        let canonical = binding.value_set.as_deref().unwrap_or_default();
+        Some(Self { further, ..Self::to(strength, canonical, from) })
     }
 
-    /// A binding to a value set.
-    pub fn to(strength: Strength, canonical: &str) -> Self {
-        Self { strength, canonical: canonical.into(), max: None, set: OnceLock::new() }
+    fn to(strength: Strength, canonical: &str, from: Option<&Arc<Structure>>) -> Self {
+        Self { strength, canonical: canonical.into(), further: Vec::new(), from: from.cloned(), set: OnceLock::new() }
     }
 
     /// The value set, if it is at hand.
     pub fn value_set(&self, definitions: &Definitions) -> Option<&Arc<ValueSet>> {
-        self.set.get_or_init(|| definitions.value_set(&self.canonical)).as_ref()
+        let find = || match &self.from {
+            Some(from) => definitions.value_set_from(&self.canonical, from),
+            None => definitions.value_set(&self.canonical),
+        };
+        self.set.get_or_init(find).as_ref()
+    }
+
+    /// The same, not held against a choice that is still open: HL7's validator does not judge those by one binding.
+    pub fn lenient(mut self) -> Self {
+        self.strength = self.strength.min(Strength::Extensible);
+        self
     }
 }
 
@@ -109,8 +124,8 @@ impl<'a> Walk<'a> {
         if bound.strength != Strength::Example {
             self.bound(structure, bound, special, value, place);
         }
-        if let Some(max) = &bound.max {
-            self.bound(structure, max, special, value, place);
+        for further in &bound.further {
+            self.bound(structure, further, special, value, place);
         }
     }
 

@@ -29,9 +29,7 @@ impl<'a> Walk<'a> {
         let text = if definitions.has(system, "ValueSet") {
             "Coding.system names a value set; it must name a code system"
         } else if definitions.has(system, "CodeSystem")
-            && definitions
-                .resource(system)
-                .is_some_and(|it| it.get("content").is_some_and(|content| content == "supplement"))
+            && definitions.resource(system).is_some_and(|it| it.get("supplements").is_some())
         {
             "Coding.system names a supplement; it must name the code system that this supplements"
         } else {

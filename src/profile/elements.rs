@@ -102,7 +102,7 @@ impl<'a> Walk<'a> {
         for fault in xhtml::check(div) {
             let rule = if fault == xhtml::Fault::Empty { "txt-2" } else { "txt-1" };
             let say = match fault {
-                xhtml::Fault::Link(_) => Say::warning("invalid", "narrative-link", fault.to_string()),
+                xhtml::Fault::Link(_) => Say::error("invalid", "narrative-link", fault.to_string()),
                 // R4 states txt-2 in words; its expression is txt-1's, which says nothing of empty narratives, and
                 // R4's own examples have them.
                 xhtml::Fault::Empty => Say::warning("invalid", rule, fault.to_string()),

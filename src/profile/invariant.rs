@@ -131,6 +131,7 @@ impl<'a> Walk<'a> {
         let terminology = resolve::Terms { definitions: &self.types.definitions };
         let conformance = resolve::Profiles { validator: self.validator, options: self.options };
         let mut context = Context::new(self.types, Some(scope.resource));
+        context.now = self.options.now;
         context.root_resource = Some(scope.root);
         context.resolver = Some(&resolver);
         context.terminology = Some(&terminology);

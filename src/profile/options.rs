@@ -74,6 +74,8 @@ pub struct Options {
     pub contained: ContainedPolicy,
     /// `language`: language that displays are compared in (BCP 47); none means any.
     pub language: Option<String>,
+    /// The instant that `now()` and bounds relative to now are reckoned from; without it they are not checked.
+    pub now: Option<jiff::Timestamp>,
     /// Report must-support elements that are absent, as information. Default false.
     pub must_support: bool,
 }
@@ -94,6 +96,7 @@ impl Default for Options {
             references: ReferencePolicy::default(),
             contained: ContainedPolicy::default(),
             language: None,
+            now: None,
             must_support: false,
         }
     }

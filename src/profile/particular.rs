@@ -50,6 +50,8 @@ impl<'a> Walk<'a> {
         match plan.structure.type_name.as_str() {
             "Bundle" => self.bundle(plan, value, place),
             "Observation" => self.vital_sign(value, place, scope),
+            "Questionnaire" => self.questionnaire(value, place),
+            "QuestionnaireResponse" => self.questionnaire_response(value, place, scope),
             "CodeSystem" => self.code_system(plan, value, place),
             "ValueSet" => self.value_set(plan, value, place),
             "SearchParameter" => self.search_parameter(plan, value, place),

@@ -65,7 +65,8 @@ impl CodeSystem {
     #[must_use]
     pub fn read(resource: &Value, supplements: &[Value]) -> Option<Self> {
         let content = resource.get("content").and_then(Value::as_str).unwrap_or("complete");
-        if matches!(content, "not-present" | "supplement") {
+        // What supplements another is no code system of its own, whatever its content says.
+        if matches!(content, "not-present" | "supplement") || resource.get("supplements").is_some() {
             return None;
         }
         let mut system = Self {

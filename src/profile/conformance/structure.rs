@@ -119,6 +119,13 @@ impl<'a> Walk<'a> {
             let sentence = format!("an element of type {} cannot have a binding", codes.join(" or "));
             self.raise(place, structure, Say::error("business-rule", "element-binding", sentence));
         }
+        let fixed = element.as_object().into_iter().flatten().find(|(key, _)| key.starts_with("fixed"));
+        if let (Some((_, fixed)), Some(other)) = (fixed, &known.fixed)
+            && !crate::fhir::canonically_equal(fixed, &other.value)
+        {
+            let sentence = "the base fixes another value here, so that nothing could meet both";
+            self.raise(place, structure, Say::error("business-rule", "element-fixed", sentence));
+        }
         let any = known.types.is_empty()
             || known.types.iter().any(|ty| matches!(ty.code.as_str(), "*" | "Element" | "Resource" | "DomainResource"));
         for code in

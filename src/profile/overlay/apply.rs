@@ -59,6 +59,7 @@ impl<'a> Walk<'a> {
             let text = format!("not everything of {} can be checked: {problem}", plan.structure.canonical());
             self.raise(place, Some(&plan.structure), Say::information("not-supported", "not-checked", text));
         }
+        self.invariants(&plan.structure, &plan.root.invariants, focus, place, scope);
         self.node_demand(&plan.structure, &plan.root, focus, place, scope);
         self.active.pop();
     }
@@ -99,7 +100,6 @@ impl<'a> Walk<'a> {
         place: &Place<'_>,
         scope: &Scope<'a>,
     ) {
-        self.invariants(structure, &demand.invariants, focus, place, scope);
         if let Some(value) = focus.value() {
             self.values(structure, demand, focus, value, place);
         }
@@ -150,6 +150,8 @@ impl<'a> Walk<'a> {
         ];
         for (bound, wrong, word, limit) in sides {
             let Some(bound) = bound else { continue };
+            let relative = value::relative(bound, value, wrong == Ordering::Less, self.options.now);
+            let bound = relative.as_ref().unwrap_or(bound);
             let say = match value::compare(bound, value) {
                 Some(ordering) if ordering == wrong => {
                     let text = format!(
@@ -233,6 +235,8 @@ impl<'a> Walk<'a> {
         if !demand.targets.is_empty() && &*item.alternative.code == "Reference" {
             self.target_profiles(structure, &demand.targets, item.node, &place, scope);
         }
+        // Rules that stand on an element that holds a resource are seen from the resource around it.
+        self.invariants(structure, &demand.invariants, item.node, &place, scope);
         self.node_demand(structure, demand, item.node, &place, &inner);
     }
 

@@ -100,7 +100,9 @@ impl Maker<'_> {
         }
         let same_binding = plain.is_some_and(|plain| plain.binding == element.binding);
         if !same_binding {
-            demand.binding = element.binding.as_ref().and_then(Bound::new);
+            let bound = element.binding.as_ref().and_then(|binding| Bound::new(binding, Some(&self.structure)));
+            let open_choice = element.choice().is_some() && element.types.len() > 1;
+            demand.binding = if open_choice { bound.map(Bound::lenient) } else { bound };
         }
         demand.invariants = self.invariants(element, plain);
         demand.children = self.children(at, base);

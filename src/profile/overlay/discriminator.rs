@@ -160,7 +160,7 @@ fn compile(types: &Types, slice: &Cursor, kind: DiscriminatorKind, path: &[Step]
         }
         DiscriminatorKind::Value | DiscriminatorKind::Pattern => {
             let before = made.len();
-            if let Some(cursor) = cursors.first() {
+            for cursor in &cursors {
                 stated_below(types, cursor, &path, made, 0);
             }
             if made.len() == before {
@@ -221,7 +221,8 @@ fn stated_below(types: &Types, cursor: &Cursor, path: &[Step], made: &mut Vec<Te
         && depth == 0
     {
         made.extend(
-            Bound::new(binding).map(|bound| Test { path: path.to_vec(), wanted: Wanted::Code(Box::new(bound)) }),
+            Bound::new(binding, Some(&cursor.structure))
+                .map(|bound| Test { path: path.to_vec(), wanted: Wanted::Code(Box::new(bound)) }),
         );
         return;
     }
@@ -237,7 +238,17 @@ fn stated_below(types: &Types, cursor: &Cursor, path: &[Step], made: &mut Vec<Te
 /// The definitions that one step leads to.
 fn walk(types: &Types, cursor: &Cursor, step: &Step) -> Vec<Cursor> {
     match step {
-        Step::Child(name) => cursor.child(types, name, None).into_iter().collect(),
+        Step::Child(name) => {
+            let Some(child) = cursor.child(types, name, None) else { return Vec::new() };
+            // Required slices of a repeating element state what one of the repetitions must be.
+            let slices = child
+                .structure
+                .slices(child.at)
+                .iter()
+                .map(|at| Cursor { structure: child.structure.clone(), at: *at });
+            let required: Vec<Cursor> = slices.filter(|slice| slice.element().min > 0).collect();
+            [child].into_iter().chain(required).collect()
+        }
         Step::OfType(_) => vec![cursor.clone()],
         Step::Resolve => {
             let targets = cursor.element().types.iter().flat_map(|ty| &ty.target_profiles);

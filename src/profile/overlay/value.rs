@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use rust_decimal::Decimal;
+use jiff::{Span, Timestamp, tz::TimeZone};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde_json::Value;
 
 use crate::{definitions::TypedValue, fhir::canonically_equal};
@@ -45,6 +46,28 @@ pub fn compare(bound: &TypedValue, value: &Value) -> Option<Ordering> {
         }
         _ => None,
     }
+}
+
+/// The bound that a duration means for a date or time: reckoned back from now for the least, on from now for the most.
+/// None where this is no such bound, or it cannot be reckoned.
+pub fn relative(bound: &TypedValue, value: &Value, least: bool, now: Option<Timestamp>) -> Option<TypedValue> {
+    let (Value::Object(duration), Value::String(value)) = (&bound.value, value) else { return None };
+    let amount = decimal(duration.get("value")?.as_number()?.as_str())?.to_i64()?;
+    let amount = if least { amount.checked_neg()? } else { amount };
+    let span = Span::new();
+    let span = match duration.get("code").or_else(|| duration.get("unit"))?.as_str()? {
+        "a" => span.try_years(amount),
+        "mo" => span.try_months(amount),
+        "wk" => span.try_weeks(amount),
+        "d" => span.try_days(amount),
+        "h" => span.try_hours(amount),
+        "min" => span.try_minutes(amount),
+        "s" => span.try_seconds(amount),
+        _ => return None,
+    };
+    let limit = now?.to_zoned(TimeZone::UTC).checked_add(span.ok()?).ok()?;
+    let text = if value.contains('T') { limit.timestamp().to_string() } else { limit.date().to_string() };
+    Some(TypedValue { type_name: "dateTime".to_owned(), value: Value::String(text) })
 }
 
 fn decimal(text: &str) -> Option<Decimal> {
