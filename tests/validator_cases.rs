@@ -18,7 +18,7 @@ use liaison::{
 use crate::support::xml;
 
 /// Least agreement, in per cent.
-const AGREEMENT: usize = 80;
+const AGREEMENT: usize = 95;
 
 fn shared(path: &str) -> PathBuf {
     let found = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(path);
