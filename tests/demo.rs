@@ -22,10 +22,11 @@ fn the_day_arrives_and_nothing_is_lost_doubled_or_overwritten() {
         ["pushed", "synced", "pulled", "refused", "parked", "conflicts", "lost", "doubled", "clobbered", "seconds"]
     );
     let count = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name} of {told}"));
-    let day: usize = ["practitioner", "location", "patient", "clinic-session", "slot", "appointment", "message", "letter"]
-        .iter()
-        .map(|object| lines(&format!("examples/demo/day/{object}.ndjson")))
-        .sum();
+    let day: usize =
+        ["practitioner", "location", "patient", "clinic-session", "slot", "appointment", "message", "letter"]
+            .iter()
+            .map(|object| lines(&format!("examples/demo/day/{object}.ndjson")))
+            .sum();
     assert_eq!(count("pushed"), day as u64);
     assert!(day > 300);
     assert_eq!((count("lost"), count("doubled"), count("clobbered")), (0, 0, 0), "{told}");
@@ -41,7 +42,9 @@ fn the_day_arrives_and_nothing_is_lost_doubled_or_overwritten() {
 fn people_are_told_in_words() {
     let said = run(&["demo", "--once"]);
     assert_eq!(said.code, 0, "{}\n{}", said.out, said.err);
-    for words in ["were handed to the gateway", "Arrived at general-hospital", "Refused at once", "Waiting for a person: 2"] {
+    for words in
+        ["were handed to the gateway", "Arrived at general-hospital", "Refused at once", "Waiting for a person: 2"]
+    {
         assert!(said.out.contains(words), "{words}: {}", said.out);
     }
     assert!(!said.out.contains("UNEXPECTED"), "{}", said.out);

@@ -4,6 +4,7 @@ mod api;
 mod definitions;
 mod definitions_packages;
 mod definitions_snapshots;
+mod demo;
 mod fhirpath_fuzz;
 mod fhirpath_suite;
 mod mappings;

@@ -17,6 +17,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// The main job on invented input, with everything on this machine.
+    Demo(super::demo::Args),
     /// Verify, export, show or rebuild a ledger, offline.
     Ledger(ledger::Args),
     /// Make the core pack, install packages of profiles, list them.
@@ -39,6 +41,7 @@ pub enum Command {
 /// [`CouldNotRun`], which is exit code 2.
 pub fn run(command: Command) -> Run {
     match command {
+        Command::Demo(args) => super::runtime()?.block_on(super::demo::run(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Profiles(args) => profiles::run(&args, &super::fetch::Http),
         Command::Push(args) => push::run(&args),

@@ -3,6 +3,7 @@
 
 pub mod command;
 pub mod config;
+pub mod demo;
 pub mod fetch;
 pub mod gateway;
 pub mod serve;

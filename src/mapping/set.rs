@@ -173,6 +173,8 @@ pub struct Reread {
     pub field: String,
     /// Why.
     pub why: String,
+    /// One object at a time may hold the target (`exclusive: true`); two are a matter for a person.
+    pub exclusive: bool,
 }
 
 /// One kind of internal object: its schema, names and rules of life.

@@ -27,7 +27,9 @@ impl Inner {
                 if let Err(code) = self.reread_one(system, &topic).await {
                     tracing::warn!(system = %system.name(), code, "a record could not be read again");
                 }
-                if let Err(code) = self.shared(row, subject, &rule.field, &topic).await {
+                if rule.exclusive
+                    && let Err(code) = self.shared(row, subject, &rule.field, &topic).await
+                {
                     tracing::warn!(system = %system.name(), code, "double booking could not be checked");
                 }
             }

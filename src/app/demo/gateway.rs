@@ -136,9 +136,9 @@ impl Gateway {
         while let Some(url) = next.take() {
             let page = self.send(self.client.get(&url)).await?.body;
             items.extend(page["items"].as_array().cloned().unwrap_or_default());
-            next = page["next"].as_str().map(|url| {
-                if url.starts_with('/') { format!("{}{url}", self.url) } else { url.to_owned() }
-            });
+            next = page["next"]
+                .as_str()
+                .map(|url| if url.starts_with('/') { format!("{}{url}", self.url) } else { url.to_owned() });
         }
         Ok(items)
     }

@@ -75,8 +75,15 @@ impl Truth {
         self.log.iter().rev().find(|version| version.kind == kind && version.id == id).map(AsRef::as_ref)
     }
 
-    /// `expected`: what must be there by now (object, id).
-    pub fn judge(&self, expected: &[(String, String)], edits: &[Edit]) -> Verdict {
+    /// Whether the resource was written again after its creation by somebody else than the EHR's staff, who patch.
+    fn updated(&self, object: &str, id: &str) -> bool {
+        let Some((kind, resource)) = self.find(object, id) else { return false };
+        let own = self.log.iter().filter(|version| version.kind == kind && version.id == resource);
+        own.filter(|version| version.method == Method::Put).any(|version| version.version != "1")
+    }
+
+    /// `expected`: what must be there by now; `changed`: what must have been updated there (object, id).
+    pub fn judge(&self, expected: &[(String, String)], changed: &[(String, String)], edits: &[Edit]) -> Verdict {
         let made = self.creations();
         let arrived: BTreeSet<(&str, &str)> = made.keys().map(|(object, id, _)| (*object, *id)).collect();
         let missing = |(object, id): &&(String, String)| !arrived.contains(&(object.as_str(), id.as_str()));
@@ -86,15 +93,11 @@ impl Truth {
             !newest.is_some_and(|resource| edit.patch.iter().all(|operation| stands(operation, resource)))
         };
         Verdict {
-            lost: expected.iter().filter(missing).count(),
+            lost: expected.iter().filter(missing).count()
+                + changed.iter().filter(|(object, id)| !self.updated(object, id)).count(),
             doubled,
             clobbered: edits.iter().filter(overwritten).count(),
         }
-    }
-
-    /// How many of the history's commits came over the network.
-    pub fn commits(&self) -> usize {
-        self.log.iter().filter(|version| version.method != Method::Delete).count()
     }
 }
 
@@ -143,11 +146,14 @@ mod tests {
             version(1, "A", "r1", Method::Post, &body("")),
             version(2, "A", "r1", Method::Patch, &body(r#","comment":"theirs""#)),
         ];
-        let judge = |log: Vec<Arc<Version>>| Truth::new("x", log).judge(&expected, std::slice::from_ref(&edit));
+        let judge = |log: Vec<Arc<Version>>| Truth::new("x", log).judge(&expected, &[], std::slice::from_ref(&edit));
         assert_eq!(judge(good.clone()), Verdict { lost: 1, doubled: 0, clobbered: 0 });
+        let truth = Truth::new("x", good.clone());
+        assert_eq!(truth.judge(&[], &expected[..1], &[]).lost, 1, "the update never came");
         let mut bad = good;
         bad.push(version(3, "A", "r1", Method::Put, &body(r#","comment":"ours""#)));
         bad.push(version(4, "A", "r2", Method::Post, &body("")));
-        assert_eq!(judge(bad), Verdict { lost: 1, doubled: 1, clobbered: 1 });
+        assert_eq!(judge(bad.clone()), Verdict { lost: 1, doubled: 1, clobbered: 1 });
+        assert_eq!(Truth::new("x", bad[..3].to_vec()).judge(&[], &expected[..1], &[]).lost, 0);
     }
 }

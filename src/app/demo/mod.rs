@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use super::{config::Config, gateway as whole};
+use super::{config::Config, gateway as whole, serve};
 use crate::{
     cli::{CouldNotRun, Exit, Output, Run},
     clock::SystemClock,
@@ -59,27 +59,34 @@ pub async fn run(args: Args) -> Run {
     if !args.once {
         addresses(&url, &ehr);
     }
-    let tale = day(&url, &instance, &ehr, started).await?;
     let gateway = Gateway::new(&url, mappings()?)?;
+    let tale = tokio::select! {
+        tale = day(&gateway, &instance, &ehr, started) => tale?,
+        () = serve::stop_signal() => {
+            running.stop().await;
+            return Ok(Exit::Good);
+        }
+    };
     match args.output {
         Output::Json => say(&format!("{}\n", tale.json()))?,
         Output::Text => say(&tale.text(&gateway))?,
     }
     let bad = tale.is_bad();
     if !args.once {
-        say(&format!("\nThe gateway is at {url}, its worklist at {url}/console, the EHR at {}.\nStop with Ctrl-C.\n", ehr.url))?;
-        // If the signal cannot be listened for, there is nothing better than to stop now.
-        let _signal = tokio::signal::ctrl_c().await;
+        say(&format!(
+            "\nThe gateway is at {url}, its worklist at {url}/console, the EHR at {}.\nStop with Ctrl-C.\n",
+            ehr.url
+        ))?;
+        serve::stop_signal().await;
     }
     running.stop().await;
     Ok(if bad { Exit::Bad } else { Exit::Good })
 }
 
-async fn day(url: &str, instance: &str, ehr: &Running, started: Instant) -> Result<Tale, CouldNotRun> {
+async fn day(gateway: &Gateway, instance: &str, ehr: &Running, started: Instant) -> Result<Tale, CouldNotRun> {
     let steps = scenario::steps()?;
-    let gateway = Gateway::new(url, mappings()?)?;
     let bar = play::bar(&steps, std::io::stderr().is_terminal());
-    let played = Player { gateway: &gateway, ehr, instance, bar }.play(&steps).await?;
+    let played = Player { gateway, ehr, instance, bar }.play(&steps).await?;
     // What waits for a person need not be there yet; whatever else was accepted must be.
     let syncs = gateway.all("syncs").await?;
     let excused: Vec<(&str, &str)> = syncs
@@ -87,14 +94,11 @@ async fn day(url: &str, instance: &str, ehr: &Running, started: Instant) -> Resu
         .filter(|sync| sync["state"] == "parked" || sync["state"] == "conflict")
         .filter_map(|sync| Some((sync["object"].as_str()?, sync["object_id"].as_str()?)))
         .collect();
-    let expected: Vec<(String, String)> = played
-        .accepted
-        .iter()
-        .filter(|(object, id)| !excused.contains(&(object.as_str(), id.as_str())))
-        .cloned()
-        .collect();
-    let verdict = Truth::new(instance, ehr.truth()).judge(&expected, &played.edits);
-    tell::tale(&gateway, played, verdict, started.elapsed().as_secs_f64()).await
+    let due = |list: &[(String, String)]| -> Vec<(String, String)> {
+        list.iter().filter(|(object, id)| !excused.contains(&(object.as_str(), id.as_str()))).cloned().collect()
+    };
+    let verdict = Truth::new(instance, ehr.truth()).judge(&due(&played.accepted), &due(&played.changed), &played.edits);
+    tell::tale(gateway, played, verdict, started.elapsed().as_secs_f64()).await
 }
 
 fn mappings() -> Result<Arc<Mappings>, CouldNotRun> {

@@ -28,6 +28,8 @@ const PENDING: [&str; 4] = ["accepted", "sending", "retrying", "unknown"];
 pub struct Played {
     /// Accepted: object and id.
     pub accepted: Vec<(String, String)>,
+    /// Changed or called off after that: object and id.
+    pub changed: Vec<(String, String)>,
     /// Refused at once: object, id, what the gateway said, what was wrong.
     pub refused: Vec<(String, String, String, String)>,
     /// Answers that should not have been: plain sentences.
@@ -91,7 +93,9 @@ impl Player<'_> {
                     let said = sentence(&answer.body);
                     played.refused.push((object.clone(), id, said, why.clone()));
                 } else {
-                    played.surprises.push(format!("{object} {id} was to be refused, and was answered {}", answer.status));
+                    played
+                        .surprises
+                        .push(format!("{object} {id} was to be refused, and was answered {}", answer.status));
                     played.accepted.push((object.clone(), id));
                 }
                 Ok(())
@@ -215,7 +219,9 @@ impl Player<'_> {
 }
 
 fn check(played: &mut Played, object: &str, id: &str, status: u16, body: &Value) {
-    if status != 202 {
+    if status == 202 {
+        played.changed.push((object.to_owned(), id.to_owned()));
+    } else {
         played.surprises.push(format!("{object} {id} was answered {status}: {}", sentence(body)));
     }
 }

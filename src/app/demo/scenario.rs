@@ -60,10 +60,11 @@ fn read(step: &Value) -> Result<Option<Step>, CouldNotRun> {
             .zip(step.get("body").cloned())
             .zip(said("why"))
             .map(|((object, body), why)| Step::Refused { object, body, why }),
-        "change" => object
-            .zip(id)
-            .zip(step.get("merge").cloned())
-            .map(|((object, id), merge)| Step::Change { object, id, merge }),
+        "change" => object.zip(id).zip(step.get("merge").cloned()).map(|((object, id), merge)| Step::Change {
+            object,
+            id,
+            merge,
+        }),
         "cancel" => {
             object.zip(id).zip(said("reason")).map(|((object, id), reason)| Step::Cancel { object, id, reason })
         }

@@ -58,7 +58,12 @@ impl Tale {
             let (system, object) = (sync["system"].as_str(), sync["object"].as_str());
             *systems.entry(system.unwrap_or("?")).or_default().entry(object.unwrap_or("?")).or_default() += 1;
         }
-        writeln!(out, "{} records were handed to the gateway; the day took {:.1} s.", played.accepted.len(), self.seconds)?;
+        writeln!(
+            out,
+            "{} records were handed to the gateway; the day took {:.1} s.",
+            played.accepted.len(),
+            self.seconds
+        )?;
         for (system, objects) in systems {
             let list: Vec<String> =
                 objects.iter().map(|(object, count)| format!("{} × {count}", gateway.title(object))).collect();
@@ -74,7 +79,13 @@ impl Tale {
             let text = |name: &str| item[name].as_str().unwrap_or_default();
             writeln!(out, "  {} {}: {}", gateway.title(text("object")), text("object_id"), text("title"))?;
             for field in item["fields"].as_array().into_iter().flatten() {
-                writeln!(out, "    {}: here {}, there {}", field["path"].as_str().unwrap_or("?"), field["ours"], field["theirs"])?;
+                writeln!(
+                    out,
+                    "    {}: here {}, there {}",
+                    field["path"].as_str().unwrap_or("?"),
+                    field["ours"],
+                    field["theirs"]
+                )?;
             }
             writeln!(out, "    {}", text("next_step"))?;
         }

@@ -57,9 +57,10 @@ pub(super) fn transitions(
 pub(super) fn reread(node: &Node, mistakes: &mut Mistakes) -> Vec<Reread> {
     let mut all = Vec::new();
     for item in node.list().unwrap_or_default() {
-        item.only(&["field", "why"], mistakes);
+        item.only(&["field", "why", "exclusive"], mistakes);
+        let exclusive = item.get("exclusive").is_some_and(|flag| flag.json() == serde_json::Value::Bool(true));
         match (item.text_at("field", mistakes), item.text_at("why", mistakes)) {
-            (Some(field), Some(why)) => all.push(Reread { field: field.to_owned(), why: why.to_owned() }),
+            (Some(field), Some(why)) => all.push(Reread { field: field.to_owned(), why: why.to_owned(), exclusive }),
             _ => mistakes.add(&item.at, "what is read again needs `field` and `why`", ""),
         }
     }

@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::json;
 
-use super::{super::Version, query::Query};
+use super::{
+    super::Version,
+    query::{Query, Shape},
+};
 use crate::rest::{Error, Serving, message::Answer};
 
 const COUNT: usize = 50;
@@ -57,7 +60,7 @@ impl Serving<'_> {
     pub(super) fn first_page(self, kind: &str, query: Query, found: &[Arc<Version>]) -> Result<Answer, Error> {
         let count = query.count.unwrap_or(COUNT).min(MOST);
         let shown = &found[..count.min(found.len())];
-        let next = if count > 0 && found.len() > count {
+        let next = if count > 0 && found.len() > count && query.shape != Shape::Count {
             let token = self.server.clock.new_id().simple().to_string();
             Some((token, count))
         } else {
