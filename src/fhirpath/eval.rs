@@ -5,7 +5,7 @@
 use std::{borrow::Cow, cell::Cell, ops::ControlFlow};
 
 use super::{
-    ast::{Call, Expr, Operator, Step},
+    ast::{Call, Chain, Expr, Operator, Step},
     context::Context,
     error::Error,
     functions::Function,
@@ -68,8 +68,26 @@ impl<'r, 'a> Run<'r, 'a> {
         self.visit(expr, Env { this: Some(&self.focus), index: 0, total: None }, sink)
     }
 
-    pub(super) fn start_truth(&self, expr: &'a Expr) -> Result<Option<bool>, Error> {
-        self.truth(expr, Env { this: Some(&self.focus), index: 0, total: None })
+    /// As a condition: empty is false, several items are true.
+    pub(super) fn start_truth(&self, expr: &'a Expr) -> Result<bool, Error> {
+        let env = Env { this: Some(&self.focus), index: 0, total: None };
+        match expr {
+            Expr::Chain(chain) if !ends_in_predicate(chain) => {
+                let (mut count, mut holds) = (0, false);
+                let _ = self.visit(expr, env, &mut |item| {
+                    count += 1;
+                    holds = count > 1 || as_boolean(&item);
+                    if count > 1 { STOP } else { GO_ON }
+                })?;
+                Ok(holds)
+            }
+            Expr::Union(_) | Expr::As(..) => match &*self.collect(expr, env)? {
+                [] => Ok(false),
+                [item] => Ok(as_boolean(item)),
+                _ => Ok(true),
+            },
+            _ => Ok(self.truth(expr, env)?.unwrap_or(false)),
+        }
     }
 
     /// Pays for one step.
@@ -355,6 +373,11 @@ impl<'r, 'a> Run<'r, 'a> {
         }
         Ok(result)
     }
+}
+
+/// Whether the last step of a chain is a function, which decides by itself what it takes.
+fn ends_in_predicate(chain: &Chain) -> bool {
+    matches!(chain.steps.last(), Some(Step::Call(call)) if !matches!(call.function, Function::Where | Function::Select | Function::OfType | Function::As | Function::Extension | Function::Trace))
 }
 
 /// A single item as a condition.

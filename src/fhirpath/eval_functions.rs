@@ -74,11 +74,10 @@ impl<'a> Run<'_, 'a> {
                 None => GO_ON,
             },
             F::Type => self.source(source, &mut |item| sink(self.type_info(&item))),
-            F::GetValue => match self.source_single(source)? {
-                Some(Item::Node(Node { value: Some(Value::Object(_)), .. })) | None => GO_ON,
-                Some(item @ Item::Node(Node { value: Some(_), .. })) => sink(item.atom()),
-                Some(Item::Node(_)) => GO_ON,
-                Some(item) => sink(item),
+            F::GetValue => match &*self.source_items(source)? {
+                [Item::Node(Node { value: Some(Value::Object(_)) | None, .. })] => GO_ON,
+                [item] => sink(item.atom()),
+                _ => GO_ON,
             },
             F::Now | F::Today | F::TimeOfDay | F::LowBoundary | F::HighBoundary | F::Precision => {
                 self.time_and_bounds(call, source)?.map_or(GO_ON, sink)

@@ -51,7 +51,7 @@ impl<'a> Run<'_, 'a> {
         let Some(item) = item else { return Ok(None) };
         Ok(Some(match item.atom() {
             Item::Integer(value) if minus => return Ok(value.checked_neg().map(Item::Integer)),
-            Item::Decimal(value) if minus => Item::Decimal(-value),
+            Item::Decimal(value) if minus && !value.is_zero() => Item::Decimal(-value),
             Item::Quantity(quantity) if minus => {
                 Item::Quantity(Box::new(Quantity { value: -quantity.value, ..*quantity }))
             }
@@ -91,8 +91,9 @@ impl<'a> Run<'_, 'a> {
     fn concatenate(&self, left: Option<Item<'a>>, right: Option<Item<'a>>) -> Value<'a> {
         let text = |item: Option<Item<'a>>| match item {
             None => Ok(Cow::Borrowed("")),
-            Some(item) => match item.atom() {
-                Item::String(text) => Ok(text),
+            // A date, a number: their text, as HL7's validator has it
+            Some(item) => match convert::text(&item.atom()) {
+                Some(text) if item.quantity().is_none() => Ok(text),
                 _ => mismatch(),
             },
         };

@@ -13,7 +13,6 @@ use super::{
     eval::{GO_ON, Run, STOP, Source, as_boolean},
     functions::Function,
     item::{Item, Node},
-    ucum,
 };
 
 /// Compiles a pattern as `matches()` reads it: `.` also matches line ends.
@@ -263,8 +262,8 @@ impl<'a> Run<'_, 'a> {
         let (Some(left), Some(other)) = (self.source_single(source)?, other) else { return Ok(None) };
         let Some(right) = self.single(other, source.env)? else { return Ok(None) };
         match (left.quantity(), right.quantity()) {
-            (Some(left), Some(right)) => Ok(Some(ucum::comparable(&left.unit, &right.unit))),
-            _ => Err(Error::evaluation("comparable() takes quantities")),
+            (Some(left), Some(right)) => Ok(Some(left.is_comparable(&right))),
+            _ => Ok(Some(false)),
         }
     }
 }

@@ -198,7 +198,10 @@ impl<'t> Lexer<'t> {
                 self.at += end;
                 Ok(Token::Temporal(temporal))
             }
-            None => self.error("a date or time that does not exist"),
+            None => {
+                self.at -= 1;
+                self.error("a date or time that does not exist")
+            }
         }
     }
 

@@ -29,6 +29,9 @@ mod types;
 mod typing;
 mod ucum;
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, sync::Arc};
 
 pub use context::{Budget, Coding, Conformance, Context, Resolved, Resolver, Terminology, Trace, Variables};
@@ -91,7 +94,7 @@ impl Expression {
     /// # Errors
     /// As `evaluate`.
     pub fn holds<'a>(&'a self, focus: Node<'a>, context: &Context<'a>) -> Result<bool, Error> {
-        Ok(eval::Run::new(context, focus).start_truth(&self.inner.tree)?.unwrap_or(false))
+        eval::Run::new(context, focus).start_truth(&self.inner.tree)
     }
 }
 

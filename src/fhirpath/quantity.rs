@@ -64,6 +64,15 @@ pub(super) fn equivalent_quantities(left: &Quantity<'_>, right: &Quantity<'_>) -
 }
 
 impl Quantity<'_> {
+    /// Whether the units are of the same dimension, or both calendar years and months.
+    pub(super) fn is_comparable(&self, other: &Quantity<'_>) -> bool {
+        match (ucum_code(self), ucum_code(other)) {
+            (Some(left), Some(right)) => ucum::comparable(left, right),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// Orders two quantities, converting units; `None` where their units do not allow it.
     #[must_use]
     pub fn compare(&self, other: &Quantity<'_>) -> Option<Ordering> {

@@ -73,12 +73,14 @@ pub(super) fn convert(value: Decimal, from: &str, to: &str) -> Option<Decimal> {
 pub(super) fn combine(left: &str, right: &str, divide: bool) -> Option<String> {
     let one = |unit: &str| unit.is_empty() || unit == "1";
     let combined = match (one(left), one(right), divide) {
-        (_, true, _) => left.to_owned(),
+        // A calendar word is no unit of UCUM, yet may be multiplied
+        (false, true, _) => return Some(left.to_owned()),
+        (true, true, _) => "1".to_owned(),
         (true, false, false) => right.to_owned(),
         (true, false, true) => format!("/({right})"),
         (false, false, false) => format!("({left}).({right})"),
         (false, false, true) if left == right => "1".to_owned(),
         (false, false, true) => format!("({left})/({right})"),
     };
-    evaluated(&combined).map(|_| if combined.is_empty() { "1".to_owned() } else { combined })
+    evaluated(&combined).map(|_| combined)
 }
