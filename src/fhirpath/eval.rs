@@ -5,7 +5,7 @@
 use std::{borrow::Cow, cell::Cell, ops::ControlFlow};
 
 use super::{
-    ast::{Call, Chain, Expr, Operator, Step},
+    ast::{Call, Expr, Operator, Step},
     context::Context,
     error::Error,
     functions::Function,
@@ -22,7 +22,7 @@ pub(super) const STOP: Flow = Ok(ControlFlow::Break(()));
 pub(super) struct Run<'r, 'a> {
     pub context: &'r Context<'a>,
     /// `%context`.
-    focus: Item<'a>,
+    pub(super) focus: Item<'a>,
     steps: Cell<u64>,
     depth: Cell<usize>,
 }
@@ -66,28 +66,6 @@ impl<'r, 'a> Run<'r, 'a> {
 
     pub(super) fn start(&self, expr: &'a Expr, sink: Sink<'_, 'a>) -> Flow {
         self.visit(expr, Env { this: Some(&self.focus), index: 0, total: None }, sink)
-    }
-
-    /// As a condition: empty is false, several items are true.
-    pub(super) fn start_truth(&self, expr: &'a Expr) -> Result<bool, Error> {
-        let env = Env { this: Some(&self.focus), index: 0, total: None };
-        match expr {
-            Expr::Chain(chain) if !ends_in_predicate(chain) => {
-                let (mut count, mut holds) = (0, false);
-                let _ = self.visit(expr, env, &mut |item| {
-                    count += 1;
-                    holds = count > 1 || as_boolean(&item);
-                    if count > 1 { STOP } else { GO_ON }
-                })?;
-                Ok(holds)
-            }
-            Expr::Union(_) | Expr::As(..) => match &*self.collect(expr, env)? {
-                [] => Ok(false),
-                [item] => Ok(as_boolean(item)),
-                _ => Ok(true),
-            },
-            _ => Ok(self.truth(expr, env)?.unwrap_or(false)),
-        }
     }
 
     /// Pays for one step.
@@ -373,11 +351,6 @@ impl<'r, 'a> Run<'r, 'a> {
         }
         Ok(result)
     }
-}
-
-/// Whether the last step of a chain is a function, which decides by itself what it takes.
-fn ends_in_predicate(chain: &Chain) -> bool {
-    matches!(chain.steps.last(), Some(Step::Call(call)) if !matches!(call.function, Function::Where | Function::Select | Function::OfType | Function::As | Function::Extension | Function::Trace))
 }
 
 /// A single item as a condition.

@@ -1,16 +1,39 @@
-//! Binary operators with a Boolean answer: `=`, `~`, `<`, `in`, `implies`, `xor`.
+//! Conditions: an expression as an invariant, and binary operators with a Boolean answer: `=`, `~`, `<`, `in`, `implies`, `xor`.
 //! Spec: <http://hl7.org/fhirpath/N1/#operations>.
 
 use std::cmp::Ordering;
 
 use super::{
-    ast::{Expr, Operator},
+    ast::{Chain, Expr, Operator, Step},
     error::Error,
-    eval::{Env, GO_ON, Run, STOP},
+    eval::{Env, GO_ON, Run, STOP, as_boolean},
+    functions::Function,
     item::Item,
 };
 
 impl<'a> Run<'_, 'a> {
+    /// As a condition: empty is false, several items are true.
+    pub(super) fn start_truth(&self, expr: &'a Expr) -> Result<bool, Error> {
+        let env = Env { this: Some(&self.focus), index: 0, total: None };
+        match expr {
+            Expr::Chain(chain) if !ends_in_predicate(chain) => {
+                let (mut count, mut holds) = (0, false);
+                let _ = self.visit(expr, env, &mut |item| {
+                    count += 1;
+                    holds = count > 1 || as_boolean(&item);
+                    if count > 1 { STOP } else { GO_ON }
+                })?;
+                Ok(holds)
+            }
+            Expr::Union(_) | Expr::As(..) => match &*self.collect(expr, env)? {
+                [] => Ok(false),
+                [item] => Ok(as_boolean(item)),
+                _ => Ok(true),
+            },
+            _ => Ok(self.truth(expr, env)?.unwrap_or(false)),
+        }
+    }
+
     /// Operators whose answer is a Boolean.
     pub(super) fn relation(
         &self,
@@ -85,4 +108,9 @@ impl<'a> Run<'_, 'a> {
         }
         Ok(Some(found))
     }
+}
+
+/// Whether the last step of a chain is a function, which decides by itself what it takes.
+fn ends_in_predicate(chain: &Chain) -> bool {
+    matches!(chain.steps.last(), Some(Step::Call(call)) if !matches!(call.function, Function::Where | Function::Select | Function::OfType | Function::As | Function::Extension | Function::Trace))
 }
