@@ -1,5 +1,6 @@
 //! The internal HTTP surface against the real router on a real socket: every status of the contract, bad input to its
 //! exact answer, and that nothing is lost or half stored. The engine's workers do not run, so syncs stay as accepted.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::{
     io::{Read as _, Write as _},

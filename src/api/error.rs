@@ -167,7 +167,8 @@ impl From<JsonError> for Problem {
 
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
-        if matches!(error.category(), Category::Internal) {
+        // A full disk is told by readiness and metrics, not by a line for every request that it refuses.
+        if matches!(error.category(), Category::Internal) && !matches!(error, LedgerError::DiskFull { .. }) {
             tracing::error!(code = error.code(), %error, "the ledger could not");
         }
         let retry_after_s = match error {

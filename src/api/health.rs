@@ -14,9 +14,12 @@ use super::{
     reply::{self, Answered, with},
 };
 
+/// Method, route, status.
+type Label = (String, String, u16);
+
 /// What was answered how often and how long it took.
 #[derive(Default)]
-pub(super) struct Counters(Mutex<BTreeMap<(String, String, u16), (u64, Duration)>>);
+pub(super) struct Counters(Mutex<BTreeMap<Label, (u64, Duration)>>);
 
 impl Counters {
     pub(super) fn count(&self, method: &str, route: &str, status: u16, took: Duration) {

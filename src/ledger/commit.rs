@@ -88,13 +88,16 @@ impl Writer {
         }
     }
 
-    fn group(&mut self, jobs: Vec<Job>, size: u64) {
+    fn group(&mut self, mut jobs: Vec<Job>, size: u64) {
+        // On a disk that is nearly full nothing is begun, but how things ended is still written down.
+        if let Err(full) = self.core.room_for(size) {
+            let (begin, end): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.proposal.begins());
+            refuse(begin, &full);
+            jobs = end;
+        }
+        let size = jobs.iter().map(Job::size).sum::<usize>() as u64;
         if let Err(why) = self.may_write(size) {
-            for job in jobs {
-                // A sender that is gone no longer waits: nothing to do.
-                let _ = job.answer.send(Err(why.again()));
-            }
-            return;
+            return refuse(jobs, &why);
         }
         let core = Arc::clone(&self.core);
         let mut group = self.put_together(&core, jobs);
@@ -113,7 +116,7 @@ impl Writer {
         if let Some(why) = self.core.stopped() {
             return Err(LedgerError::Stopped(why));
         }
-        self.core.room_for(size)?;
+        self.core.room_for_endings(size)?;
         Bodies::roll(&mut self.front);
         if self.length >= self.core.options.segment_bytes {
             self.segment = self.core.log.roll(self.tip.seq + 1)?;
@@ -257,6 +260,13 @@ impl Writer {
         if let Err(why) = mark.write(&self.core.folder) {
             tracing::warn!(%why, "the checkpoint could not be written; the next start takes longer");
         }
+    }
+}
+
+fn refuse(jobs: Vec<Job>, why: &LedgerError) {
+    for job in jobs {
+        // A sender that is gone no longer waits: nothing to do.
+        let _ = job.answer.send(Err(why.again()));
     }
 }
 

@@ -290,6 +290,20 @@ impl Fact {
 }
 
 impl Fact {
+    /// Something is taken on, sent or received.
+    pub(super) const fn begins(&self) -> bool {
+        matches!(
+            self,
+            Self::Accepted { .. }
+                | Self::Applied { .. }
+                | Self::Attempted { .. }
+                | Self::Observed { .. }
+                | Self::Linked { .. }
+                | Self::CursorMoved { .. }
+                | Self::AttachmentStored { .. }
+        )
+    }
+
     /// The worklist item that a person acted on.
     #[must_use]
     pub fn item(&self) -> Option<&str> {

@@ -95,11 +95,21 @@ impl Core {
         now.round(TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Trunc)).unwrap_or(now)
     }
 
+    /// There is room to begin something.
     pub(super) fn room_for(&self, size: u64) -> Result<(), LedgerError> {
+        self.room_beyond(self.reserve, size)
+    }
+
+    /// There is room to write down how something ended: half of the reserve is for that.
+    pub(super) fn room_for_endings(&self, size: u64) -> Result<(), LedgerError> {
+        self.room_beyond(self.reserve / 2, size)
+    }
+
+    fn room_beyond(&self, reserve: u64, size: u64) -> Result<(), LedgerError> {
         let free = self.options.media.free(&self.folder);
         let free = free.map_err(|source| super::media::io_error("measure", &self.folder, source))?;
         // The folds grow about as much as the log.
-        let needed = self.reserve + size * 2;
+        let needed = reserve + size * 2;
         if free < needed { Err(LedgerError::DiskFull { free, needed }) } else { Ok(()) }
     }
 

@@ -59,6 +59,12 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// It begins something (takes on, sends, receives), other than telling how something ended or what a person
+    /// decided: on a disk that is nearly full only the latter is still written.
+    pub(super) fn begins(&self) -> bool {
+        self.drafts.iter().any(|draft| draft.fact.begins())
+    }
+
     /// One draft, no conditions.
     #[must_use]
     pub fn of(draft: Draft) -> Self {

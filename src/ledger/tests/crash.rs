@@ -158,6 +158,12 @@ fn a_full_disk_is_refused_before_the_append_and_goes_on_with_room() {
     assert_eq!(fs::metadata(log(folder.path())).unwrap().len(), length, "nothing was appended");
     disk.full.store(false, Ordering::SeqCst);
     ledger.commit_blocking(accept("p2", 1, "x", &["a"])).unwrap();
+    // What was begun can still end when nothing more may begin.
+    ledger.commit_blocking(about(&ledger, &sync_of("p1", "a"), attempted(1))).unwrap();
+    disk.free.store(12 << 20, Ordering::SeqCst);
+    let begun = ledger.commit_blocking(about(&ledger, &sync_of("p2", "a"), attempted(1)));
+    assert!(matches!(begun, Err(LedgerError::DiskFull { .. })));
+    ledger.commit_blocking(about(&ledger, &sync_of("p1", "a"), acknowledged("A/1", "1", "x"))).unwrap();
     assert!(fatal.lock().unwrap().is_empty());
 }
 

@@ -30,6 +30,7 @@ pub(super) fn clock() -> Arc<ManualClock> {
 pub(super) struct BadDisk {
     pub sync_fails: AtomicBool,
     pub full: AtomicBool,
+    pub free: AtomicU64,
     pub syncs: AtomicU64,
 }
 
@@ -39,7 +40,14 @@ impl Media for BadDisk {
         if self.sync_fails.load(Ordering::SeqCst) { Err(io::Error::other("injected EIO")) } else { file.sync_data() }
     }
     fn free(&self, _: &Path) -> io::Result<u64> {
-        Ok(if self.full.load(Ordering::SeqCst) { 4096 } else { 1 << 40 })
+        let free = self.free.load(Ordering::SeqCst);
+        Ok(if self.full.load(Ordering::SeqCst) {
+            4096
+        } else if free > 0 {
+            free
+        } else {
+            1 << 40
+        })
     }
 }
 
