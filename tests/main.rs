@@ -14,5 +14,7 @@ mod sandbox_faults;
 mod sandbox_practice;
 mod support;
 mod tidy;
+mod validator_bad;
 mod validator_cases;
+mod validator_mutants;
 mod validator_sweep;

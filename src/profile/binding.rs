@@ -125,7 +125,15 @@ impl<'a> Walk<'a> {
             self.bound(structure, bound, special, value, place);
         }
         for further in &bound.further {
-            self.bound(structure, further, special, value, place);
+            // A maximum says which codes are allowed; whether there must be one, the binding itself says.
+            let coded = || {
+                further
+                    .value_set(&self.types.definitions)
+                    .is_none_or(|set| belongs(set, special, value) != Belongs::NoCode)
+            };
+            if bound.strength >= Strength::Extensible || coded() {
+                self.bound(structure, further, special, value, place);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What several test modules share: the real binary as a child process, an HTTP client, waiting with a deadline.
 #![expect(dead_code, reason = "not every module uses every helper")]
 
+pub mod mutate;
 pub mod xml;
 
 use std::{
