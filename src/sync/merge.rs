@@ -89,7 +89,8 @@ fn walk(
     }
     let (we_changed, they_changed) = match base {
         Some(base) => (!same(base, said), !same(base, theirs)),
-        None => (true, true),
+        // Without a base, what only one side has was added there.
+        None => (!absent(said), !absent(theirs)),
     };
     match (we_changed, they_changed, owner(path)) {
         (false, _, _) | (true, true, Owner::Ehr) => {
@@ -116,13 +117,16 @@ fn is_group(members: &Map<String, Value>) -> bool {
     !["object", "reference", "system", "content_type"].iter().any(|key| members.contains_key(*key))
 }
 
-fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
-    let absent = |value: Option<&Value>| match value {
+fn absent(value: Option<&Value>) -> bool {
+    match value {
         None | Some(Value::Null) => true,
         Some(Value::Array(list)) => list.is_empty(),
         Some(Value::Object(members)) => members.is_empty(),
         Some(_) => false,
-    };
+    }
+}
+
+fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) if canonically_equal(a, b) => true,
         _ => absent(a) && absent(b),

@@ -62,7 +62,7 @@ pub(super) async fn run(inner: Arc<Inner>, system: Arc<System>, mut stopped: wat
 impl Inner {
     /// One round of one type.
     async fn pull(&self, system: &System, pull: &PullConfig, kind: &str, round: u64) -> Result<(), &'static str> {
-        let capability = match self.ask(system, system.client.capability()).await {
+        let capability = match self.capability(system).await {
             Ok(capability) => capability,
             Err(failure) if failure.kind == ehr::Kind::NotAnEhr => Arc::default(),
             Err(failure) => return Err(failure.code()),

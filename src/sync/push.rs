@@ -170,7 +170,7 @@ impl Inner {
         part: &Outgoing,
         last: bool,
     ) -> Result<Step, Error> {
-        let capability = match self.ask(system, system.client.capability()).await {
+        let capability = match self.capability(system).await {
             Ok(capability) => capability,
             Err(failure) if failure.kind == ehr::Kind::NotAnEhr => std::sync::Arc::default(),
             Err(failure) => return self.not_done(system, row, &failure).await,
@@ -283,6 +283,15 @@ impl Inner {
             Err(_) if seen.body.is_none() => Ok(seen),
             _ => Err(Failure::new(ehr::Kind::Lost, "The EHR's answer shows something else than what was sent.")),
         }
+    }
+
+    /// What the EHR offers. A remembered statement says nothing about how the EHR is now, so only a failure is told on.
+    pub async fn capability(&self, system: &System) -> Result<std::sync::Arc<Capability>, Failure> {
+        let capability = system.client.capability().await;
+        if let Err(failure) = &capability {
+            system.heard(Some(failure), self.clock.now(), self.clock.chance());
+        }
+        capability
     }
 
     /// Sends under the system's share of the network and tells its circuit how it went.

@@ -9,6 +9,8 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(300);
 /// So many failures of the system in a row open its circuit.
 const TOLERATED: u32 = 3;
+/// An open circuit lets a probe through at least this often, unless the EHR asked for more patience.
+const PROBE_WITHIN: Duration = Duration::from_secs(30);
 
 /// The wait before attempt `attempt + 1`, between half and the whole of a doubling span; never less than what the
 /// EHR asked for. `chance` is in `0.0..1.0`.
@@ -79,13 +81,19 @@ impl Circuit {
 
     /// The system as a whole failed at `now`; it asked to be left alone for `asked`.
     pub fn failed(&mut self, now: Timestamp, asked: Option<Duration>, chance: f64) {
-        self.failures = self.failures.saturating_add(1);
-        let was_open = self.closed_until.is_some();
-        self.probing = false;
-        if asked.is_none() && self.failures < TOLERATED && !was_open {
+        let shut = self.closed_until.is_some_and(|until| until > now);
+        // What was under way when the circuit opened tells nothing new.
+        if shut && !self.probing && asked.is_none() {
             return;
         }
-        let wait = backoff(self.failures.saturating_sub(TOLERATED) + 1, asked, chance).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        self.probing = false;
+        if asked.is_none() && self.failures < TOLERATED && self.closed_until.is_none() {
+            return;
+        }
+        let trips = self.failures.saturating_sub(TOLERATED) + 1;
+        let longest = if asked.is_some() { LONGEST } else { PROBE_WITHIN };
+        let wait = backoff(trips, asked, chance).min(longest);
         let until = now.checked_add(wait).unwrap_or(now);
         self.closed_until = Some(self.closed_until.map_or(until, |before| before.max(until)));
     }
@@ -119,7 +127,8 @@ mod tests {
         assert_eq!(circuit.gate(at(0)), Gate::Open);
         circuit.failed(at(0), None, 0.5);
         assert!(matches!(circuit.gate(at(0)), Gate::Shut(_)));
-        assert_eq!(circuit.gate(at(10)), Gate::Probe);
+        (0..50).for_each(|_| circuit.failed(at(0), None, 0.5));
+        assert_eq!(circuit.gate(at(10)), Gate::Probe, "what was under way does not make it worse");
         circuit.probing();
         assert!(matches!(circuit.gate(at(10)), Gate::Shut(_)), "one probe only");
         circuit.failed(at(10), None, 0.5);

@@ -13,9 +13,10 @@ use jiff::Timestamp;
 
 use super::{
     Error, identity,
+    merge::merge,
     prepare::{Subject, part_name},
     push::Step,
-    record::{self, LIAISON, same_content},
+    record::{self, LIAISON},
     retry::{backoff, millis},
     setup::{Inner, System, Witness},
 };
@@ -23,9 +24,9 @@ use crate::{
     domain::ObjectId,
     ehr::{self, Failure, Seen, carries, escaped},
     error::Explained as _,
-    fhir,
-    ledger::{Draft, Fact, InFlight, ItemKind, Proposal, SyncId, SyncRow},
-    mapping::MAIN,
+    fhir::{self, canonical_bytes},
+    ledger::{Draft, Fact, Hash, InFlight, ItemKind, Proposal, SyncId, SyncRow},
+    mapping::{MAIN, Owner},
 };
 
 /// What a request may still need at the EHR after we stopped waiting for its answer.
@@ -205,15 +206,9 @@ impl Inner {
         started: Timestamp,
     ) -> Result<Step, Error> {
         self.cleared(&row.id);
-        if flight.interaction == "update" {
-            let held = self.held(&row.id)?;
-            let base = held.into_iter().find(|held| held.part == flight.part).and_then(|held| held.body);
-            let untouched = base.zip(seen.body.as_ref()).is_some_and(|(base, body)| same_content(&base, body));
-            if untouched {
-                return self.not_there(row, "The EHR did not carry out the change; it is sent again.").await;
-            }
-            // Ours or somebody else's: the next step reads again and merges against what both started from.
-            return self.not_there(row, "The EHR holds another state; it is compared.").await;
+        if flight.interaction == "update" && !self.shows(system, row, flight, seen)? {
+            // Untouched, or somebody else's: the next step reads again and merges against what both started from.
+            return self.not_there(row, "The EHR does not show the change; it is compared and sent again.").await;
         }
         if let Some((object, id)) = seen.body.as_ref().and_then(|body| identity::claimed(body, &self.instance)) {
             let name = format!("urn:liaison:{}:{object}", self.instance);
@@ -229,6 +224,34 @@ impl Inner {
         );
         self.ledger.commit(record::with(Proposal::of(draft), body)).await?;
         Ok(Step::Recorded)
+    }
+
+    /// Whether what the EHR holds is what the attempt sent.
+    fn shows(&self, system: &System, row: &SyncRow, flight: &InFlight, seen: &Seen) -> Result<bool, Error> {
+        let Some(body) = &seen.body else { return Ok(false) };
+        let sent = self.ledger.entry(flight.seq)?.map(|entry| entry.draft.fact);
+        if let Some(Fact::Attempted { output: Some(output), .. }) = sent
+            && output == Hash::of(&canonical_bytes(&record::content(body)))
+        {
+            return Ok(true);
+        }
+        // The EHR may have added something of its own: then what counts is what the mapping reads.
+        let history = self.ledger.history(&row.object, &row.object_id)?;
+        let made = history.iter().rev().find(|entry| {
+            entry.draft.version == Some(flight.version)
+                && matches!(entry.draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
+        });
+        let Some(hash) = made.and_then(|entry| entry.draft.body) else { return Ok(false) };
+        let plan = self.plan(&row.object, system)?;
+        let ours = self.read_body(&hash)?;
+        let mut held = self.held(&row.id)?;
+        if let Some(part) = held.iter_mut().find(|held| held.part == flight.part) {
+            part.body = Some(body.clone());
+        }
+        let said = plan.normalise(&ours, &system.context);
+        let theirs = self.read_back(&plan, &held, system);
+        let rest = merge(None, &ours, &said, &theirs, &|_| Owner::Internal);
+        Ok(!rest.keeps_ours && !rest.takes_theirs)
     }
 
     /// It was not found: proof, patience, or a person.

@@ -4,6 +4,8 @@
 pub mod mutate;
 pub mod xml;
 
+pub mod rig;
+
 use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
