@@ -1,7 +1,7 @@
 //! The command line's grammar, over all rooms that offer a command, and which room runs it.
 
 use crate::{
-    cli::{CouldNotRun, Run, ledger, profiles, push, serve, systems, validate},
+    cli::{CouldNotRun, Run, ledger, mappings, profiles, push, serve, systems, translate, validate},
     sandbox,
 };
 
@@ -21,6 +21,8 @@ pub enum Command {
     Demo(super::demo::Args),
     /// Verify, export, show or rebuild a ledger, offline.
     Ledger(ledger::Args),
+    /// Prove the mappings' laws, and show what they do.
+    Mappings(mappings::Args),
     /// Make the core pack, install packages of profiles, list them.
     Profiles(profiles::Args),
     /// Send internal objects to a running gateway.
@@ -29,6 +31,8 @@ pub enum Command {
     Serve(serve::Args),
     /// Run a practice EHR, with faults on request.
     Sandbox(sandbox::command::Args),
+    /// Translate an object to FHIR, or FHIR to an object.
+    Translate(translate::Args),
     /// Validate FHIR resources against R4, profiles and packages.
     Validate(validate::Args),
     /// Look at an EHR and write the configuration for it.
@@ -43,9 +47,11 @@ pub fn run(command: Command) -> Run {
     match command {
         Command::Demo(args) => super::runtime()?.block_on(super::demo::run(args)),
         Command::Ledger(args) => ledger::run(&args),
+        Command::Mappings(args) => mappings::run(&args),
         Command::Profiles(args) => profiles::run(&args, &super::fetch::Http),
         Command::Push(args) => push::run(&args),
         Command::Sandbox(args) => practice(args),
+        Command::Translate(args) => translate::run(&args, &configured),
         Command::Validate(args) => validate::run(&args),
         Command::Systems(args) => systems::run(&args),
         Command::Serve(args) => super::serve::run(&args),
@@ -62,4 +68,13 @@ fn practice(args: sandbox::command::Args) -> Run {
         }
         Err(other) => Err(CouldNotRun::new(other.to_string(), "")),
     }
+}
+
+/// What `translate` needs of a configuration.
+fn configured(path: &std::path::Path) -> Result<translate::Configured, CouldNotRun> {
+    let config = super::config::Config::read(path).map_err(|error| CouldNotRun::from_error(&error, ""))?;
+    let system =
+        |system: &crate::ehr::SystemConfig| (system.name.to_string(), system.dialect.clone(), system.zone.clone());
+    let systems = config.systems.iter().map(system).collect();
+    Ok(translate::Configured { instance: config.server.instance, mappings: config.mappings.dir, systems })
 }

@@ -4,10 +4,12 @@
 
 pub mod input;
 pub mod ledger;
+pub mod mappings;
 pub mod profiles;
 pub mod push;
 pub mod serve;
 pub mod systems;
+pub mod translate;
 pub mod validate;
 
 use crate::error::Explained;

@@ -1,1 +1,19 @@
-//! The room `laws`: see `src/ARCHITECTURE.md`.
+//! Proofs of the mappings' laws (DESIGN, "Mappings") on generated pairs: Total, PutGet, GetPut, PutPut, Frame. A
+//! counterexample is shrunk to its smallest form. Pure: chance comes from a seed; caching is by the caller's folder.
+//! Refuses: patients' data; everything here is made up.
+
+mod cache;
+mod frame;
+mod objects;
+mod prove;
+mod resources;
+mod shrink;
+mod words;
+
+pub use cache::{FILE, Proofs, pairs, prove_all, proven};
+pub use prove::{Counterexample, Law, Report, Verdict, prove};
+
+/// How much is tried for a base mapping.
+pub const PAIRS: usize = 10_000;
+/// How much is tried for an overlay.
+pub const OVERLAY_PAIRS: usize = 1_000;

@@ -151,12 +151,16 @@ impl Plan {
             for part in parts.iter() {
                 attachment::urls(&part.resource, &mut urls);
             }
+            // What the resource pointed to before it was written into is at the EHR already.
+            let mut there = Vec::new();
+            base.iter().for_each(|part| attachment::urls(&part.resource, &mut there));
             let id_of = |part: &Part| part.resource.get("id").and_then(Value::as_str).map(str::to_owned);
             let pointed = |part: &&Part| id_of(part).is_some_and(|id| urls.iter().any(|(own, _)| *own == id));
             let mut carriers: Vec<Part> =
                 base.iter().filter(|part| part.role == plan.role).filter(pointed).cloned().collect();
             for (id, content_type) in &urls {
-                let known = carriers.iter().any(|part| id_of(part).as_ref() == Some(id));
+                let known = carriers.iter().any(|part| id_of(part).as_ref() == Some(id))
+                    || there.iter().any(|(own, _)| own == id);
                 if attachment::hash_of_id(id).is_some() && !known {
                     let mut binary = Object::new();
                     binary.insert("resourceType".to_owned(), plan.resource.as_ref().into());

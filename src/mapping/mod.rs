@@ -10,6 +10,7 @@ mod error;
 mod examples;
 mod load;
 mod loss;
+mod paths;
 mod plan;
 mod run;
 mod set;
@@ -21,6 +22,7 @@ pub use error::{MappingError, Mistake};
 pub use examples::{Example, resources};
 pub use load::Files;
 pub use loss::Loss;
+pub use paths::RulePath;
 pub use set::{Mappings, ObjectType, Owner, Reread, Transitions};
 
 /// A constant of a mapping: where its rule stands, what it writes, and what.

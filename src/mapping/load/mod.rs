@@ -17,6 +17,7 @@ mod target;
 pub(crate) mod yaml;
 
 pub use files::Files;
+pub(crate) use path::parse as parse_path;
 pub(crate) use shape::Shape;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,0 +1,47 @@
+//! `liaison mappings check|coverage|explain|export|shadow`: what mappings promise and do, for their authors. Thin; the
+//! work is in `mapping` and `laws`.
+
+mod check;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{Output, Run};
+
+/// `liaison mappings`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prove the laws of the mappings on generated records
+    Check(check::Args),
+}
+
+/// What all of them take.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Only this kind of object
+    #[arg(long, value_name = "TYPE")]
+    object: Option<String>,
+    /// A folder of mappings laid over the built-in ones
+    #[arg(long, value_name = "DIR")]
+    mappings: Option<PathBuf>,
+    /// Text for people, or JSON
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`super::CouldNotRun`]
+pub fn run(args: &Args) -> Run {
+    match &args.command {
+        Command::Check(args) => check::run(args),
+    }
+}

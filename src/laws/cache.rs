@@ -1,0 +1,149 @@
+//! Proofs that were made already, by the hash of all that they depend on: mapping, overlay, code lists, schema (the plan's
+//! version) and the core pack. The embedded mappings' proofs are a file beside them, so that a start costs nothing.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{OVERLAY_PAIRS, PAIRS, prove::Report};
+use crate::{
+    embedded,
+    mapping::{MappingError, Mappings, ObjectType, Plan},
+};
+
+/// Raised when laws, generators or the running of mappings change so that old proofs no longer count.
+const EDITION: u32 = 1;
+
+/// The file of proofs in a folder of mappings or a cache folder.
+pub const FILE: &str = "proofs.json";
+
+/// Object and dialect → hash of what was proven.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Proofs(BTreeMap<String, String>);
+
+impl Proofs {
+    /// Those that are built into the binary.
+    #[must_use]
+    pub fn embedded() -> Self {
+        let bytes = embedded::find(embedded::MAPPINGS, FILE).unwrap_or(b"{}");
+        serde_json::from_slice(bytes).unwrap_or_default()
+    }
+
+    /// Those of a cache folder; none if there is no such file or it cannot be read.
+    #[must_use]
+    pub fn read(folder: &Path) -> Self {
+        std::fs::read(folder.join(FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Writes them to a folder.
+    ///
+    /// # Errors
+    /// As writing a file.
+    pub fn write(&self, folder: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        std::fs::write(folder.join(FILE), text)
+    }
+
+    /// Whether this very plan was proven.
+    #[must_use]
+    pub fn holds(&self, plan: &Plan) -> bool {
+        self.0.get(&name(plan)) == Some(&hash(plan))
+    }
+
+    /// Notes a proof.
+    pub fn add(&mut self, plan: &Plan) {
+        self.0.insert(name(plan), hash(plan));
+    }
+}
+
+fn name(plan: &Plan) -> String {
+    format!("{}/{}", plan.object(), plan.dialect())
+}
+
+fn hash(plan: &Plan) -> String {
+    static PACK: OnceLock<Vec<u8>> = OnceLock::new();
+    let pack = PACK.get_or_init(|| {
+        Sha256::digest(embedded::find(embedded::PROFILES, "core/r4.pack").unwrap_or_default()).to_vec()
+    });
+    let mut hash = Sha256::new();
+    hash.update(EDITION.to_be_bytes());
+    hash.update(plan.version());
+    hash.update(pack);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How many pairs a plan is tried on.
+#[must_use]
+pub fn pairs(plan: &Plan) -> usize {
+    if plan.dialect() == "generic" { PAIRS } else { OVERLAY_PAIRS }
+}
+
+/// Proves every plan that is not proven yet, on all cores; `done` hears of each report. Returns the failed ones.
+pub fn prove_all(mappings: &Mappings, known: &Proofs, done: &(dyn Fn(&Report) + Sync)) -> (Proofs, Vec<Report>) {
+    let open: Vec<(Arc<ObjectType>, Arc<Plan>)> = mappings
+        .plans()
+        .filter(|plan| !known.holds(plan))
+        .filter_map(|plan| Some((Arc::clone(mappings.object(plan.object())?), Arc::clone(plan))))
+        .collect();
+    let mut proofs = Proofs::default();
+    mappings.plans().filter(|plan| known.holds(plan)).for_each(|plan| proofs.add(plan));
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let found = std::sync::Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(open.len()) {
+            scope.spawn(|| {
+                while let Some((object, plan)) = open.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    let report = super::prove(object, plan, pairs(plan), 1);
+                    done(&report);
+                    found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((Arc::clone(plan), report));
+                }
+            });
+        }
+    });
+    let mut failed = Vec::new();
+    for (plan, report) in found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        if report.ok() { proofs.add(&plan) } else { failed.push(report) }
+    }
+    (proofs, failed)
+}
+
+/// Lets mappings pass only if their laws hold: by the embedded proofs, those of `cache`, or by proving now (and noting it
+/// in `cache`).
+///
+/// # Errors
+/// [`MappingError::Laws`] naming mapping, law and rule of each failure.
+pub fn proven(mappings: &Mappings, cache: Option<&Path>) -> Result<(), MappingError> {
+    let embedded = Proofs::embedded();
+    if mappings.plans().all(|plan| embedded.holds(plan)) {
+        return Ok(());
+    }
+    let mut known = cache.map(Proofs::read).unwrap_or_default();
+    mappings.plans().filter(|plan| embedded.holds(plan)).for_each(|plan| known.add(plan));
+    let (proofs, failed) = prove_all(mappings, &known, &|_| {});
+    if failed.is_empty() {
+        if let Some(folder) = cache {
+            // A cache that cannot be written only costs time at the next start.
+            let _ = proofs.write(folder);
+        }
+        return Ok(());
+    }
+    Err(MappingError::Laws(failed.iter().map(told).collect::<Vec<_>>().join("; ")))
+}
+
+fn told(report: &Report) -> String {
+    let broken = report.laws.iter().filter(|(_, verdict)| verdict.failed > 0 || verdict.pairs == 0);
+    let laws: Vec<String> = broken
+        .map(|(law, verdict)| {
+            let rule = verdict.counterexample.as_ref().and_then(|found| found.rule.clone()).unwrap_or_default();
+            format!("{} on {} of {} pairs {rule}", law.name(), verdict.failed, verdict.pairs)
+        })
+        .collect();
+    format!("{} ({}): {}", report.mapping, report.dialect, laws.join(", "))
+}
