@@ -258,6 +258,11 @@ impl<'f> Responses<'_, '_, 'f> {
                 }
                 return;
             }
+            // The type's definition calls it abstract: only its kinds may be used
+            Some("question") if !answers.is_empty() => {
+                let text = "the questionnaire gives this item the abstract type 'question', which no answer can have";
+                self.raise(place, Say::error("structure", "item-type", text));
+            }
             Some(_) => {}
             None => {
                 let text = "the questionnaire does not say what type this item has";
