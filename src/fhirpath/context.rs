@@ -40,9 +40,10 @@ pub struct Coding<'a> {
 
 /// Answers `memberOf`, `subsumes`.
 pub trait Terminology: Send + Sync {
-    /// Whether the code is in the value set; `None` if that cannot be decided (the result is then empty).
+    /// Whether the code is in the value set; `None` if that cannot be decided (an error is then signalled, as R4
+    /// has it).
     fn member_of(&self, value_set: &str, coding: Coding<'_>) -> Option<bool>;
-    /// Whether `a` subsumes `b`; `None` if that cannot be decided.
+    /// Whether `a` subsumes `b`; `None` if that cannot be decided (an error, too).
     fn subsumes(&self, a: Coding<'_>, b: Coding<'_>) -> Option<bool> {
         let _ = (a, b);
         None

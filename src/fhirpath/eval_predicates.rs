@@ -195,21 +195,25 @@ impl<'a> Run<'_, 'a> {
 
     fn terminology(&self, call: &'a Call, source: Source<'_, 'a>) -> Answer {
         let Some(item) = self.source_single(source)? else { return Ok(None) };
-        let Some(terminology) = self.context.terminology else { return Ok(None) };
+        // As R4 has it ("an error is thrown"), so that an invariant is neither held nor broken by what nobody knows
+        let undecided = || Error::evaluation("whether the code belongs cannot be decided here");
+        let Some(terminology) = self.context.terminology else { return Err(undecided()) };
         if call.function == Function::MemberOf {
             let Some(value_set) = self.arg_text(call.args.first(), source)? else { return Ok(None) };
-            return self.any_coding(&item, &mut |coding| terminology.member_of(&value_set, coding));
+            let answer = self.any_coding(&item, &mut |coding| terminology.member_of(&value_set, coding))?;
+            return answer.ok_or_else(undecided).map(Some);
         }
         let Some(arg) = call.args.first() else { return Ok(None) };
         let Some(other) = self.single(arg, source.env)? else { return Ok(None) };
-        self.any_coding(&item, &mut |own| {
+        let answer = self.any_coding(&item, &mut |own| {
             self.any_coding(&other, &mut |other| match call.function {
                 Function::Subsumes => terminology.subsumes(own, other),
                 _ => terminology.subsumes(other, own),
             })
             .ok()
             .flatten()
-        })
+        })?;
+        answer.ok_or_else(undecided).map(Some)
     }
 
     /// Asks about each coding of a code, Coding or CodeableConcept: true if any is, nothing if any is undecided.
