@@ -48,7 +48,7 @@ pub fn run(command: Command) -> Run {
         Command::Demo(args) => super::runtime()?.block_on(super::demo::run(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Mappings(args) => mappings::run(&args),
-        Command::Profiles(args) => profiles::run(&args, &super::fetch::Http),
+        Command::Profiles(args) => profiles::run(&args, &super::fetch::Http::REGISTRY),
         Command::Push(args) => push::run(&args),
         Command::Sandbox(args) => practice(args),
         Command::Translate(args) => translate::run(&args, &configured),

@@ -163,6 +163,8 @@ pub struct Profiles {
     pub dir: Option<PathBuf>,
     /// Packages to load, `name#version`, or the path of a `.tgz` or folder.
     pub packages: Vec<String>,
+    /// A FHIR terminology server that is asked what cannot be decided here (codes only, no patient data).
+    pub terminology_server: Option<String>,
 }
 
 /// `[[webhooks]]`: later.

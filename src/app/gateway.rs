@@ -4,12 +4,12 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use super::config::Config;
+use super::{config::Config, fetch::Http};
 use crate::{
     api::{self, fhir::Fhir},
     cli::CouldNotRun,
     clock::SharedClock,
-    definitions::Definitions,
+    definitions::{Definitions, PACKAGES, TerminologyServer},
     ledger::{self, Ledger},
     mapping::{Context, Mappings},
     profile::Validator,
@@ -37,7 +37,7 @@ pub struct Running {
 /// # Errors
 /// [`CouldNotRun`]: the port is taken, the ledger is in use or cannot be written, a mapping or package is wrong.
 pub async fn start(config: Config, clock: SharedClock) -> Result<Running, CouldNotRun> {
-    let validator = Arc::new(Validator::new(definitions(&config)?));
+    let validator = Arc::new(Validator::new(definitions(&config, &clock)?));
     let mappings = mappings(&config)?;
     // Bound before the ledger is opened: a taken port must not leave traces.
     let listener = listen(config.server.listen).await?;
@@ -108,17 +108,19 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, CouldNotRun> {
     })
 }
 
-fn definitions(config: &Config) -> Result<Arc<Definitions>, CouldNotRun> {
-    if config.profiles.packages.is_empty() {
-        return Ok(Definitions::core());
-    }
-    let dir = config.profiles.dir.as_deref().unwrap_or(Path::new("profiles/packages"));
+fn definitions(config: &Config, clock: &SharedClock) -> Result<Arc<Definitions>, CouldNotRun> {
+    let dir = config.profiles.dir.as_deref().unwrap_or(Path::new(PACKAGES));
     let (definitions, warnings) = Definitions::load(dir, &config.profiles.packages)
         .map_err(|error| CouldNotRun::from_error(&error, "see [profiles] packages in the configuration"))?;
     for warning in warnings {
         tracing::warn!(%warning, "a package");
     }
-    Ok(definitions)
+    let Some(url) = &config.profiles.terminology_server else { return Ok(definitions) };
+    let url = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
+        CouldNotRun::new("[profiles] terminology_server is not an http(s) address", "give a FHIR R4 base URL")
+    })?;
+    let server = TerminologyServer::new(url, Arc::new(Http::TERMINOLOGY), Arc::clone(clock));
+    Ok(definitions.with_server(Arc::new(server)))
 }
 
 fn mappings(config: &Config) -> Result<Arc<Mappings>, CouldNotRun> {

@@ -16,6 +16,7 @@ mod registry;
 mod search;
 pub mod slim;
 mod snapshot;
+mod sources;
 mod store;
 mod structure;
 pub mod terminology;
@@ -35,4 +36,4 @@ pub use structure::{
     Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element, ExtensionContext, Kind,
     Rules, Slicing, Strength, Structure, TypeRef, TypedValue,
 };
-pub use terminology::{CodeSystem, Concept, Member, Membership, ValueSet, Why};
+pub use terminology::{CodeSystem, Concept, Member, Membership, TerminologyServer, ValueSet, Why};

@@ -11,12 +11,13 @@ use super::{
     Error, SearchParameter, Structure, compile,
     pack::{Entry, Pack},
     snapshot,
-    terminology::{self, CodeSystem, Membership, Rule, Source, ValueSet, Why},
+    sources::{Bases, Within},
+    terminology::{self, CodeSystem, Membership, Rule, TerminologyServer, ValueSet, Why},
     versions,
 };
 use crate::{embedded, fhir::Value};
 
-const TYPES: &str = "http://hl7.org/fhir/StructureDefinition/";
+pub(super) const TYPES: &str = "http://hl7.org/fhir/StructureDefinition/";
 
 /// Where a resource was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub struct Definitions {
     supplements: HashMap<String, Vec<At>>,
     systems_by_value_set: HashMap<String, At>,
     pub(super) constraints: Mutex<compile::Interned>,
+    server: Option<Arc<TerminologyServer>>,
 }
 
 impl std::fmt::Debug for Definitions {
@@ -119,6 +121,25 @@ impl Definitions {
             supplements,
             systems_by_value_set,
             constraints: Mutex::default(),
+            server: None,
+        }
+    }
+
+    /// The same definitions, with a server to ask what cannot be decided here.
+    #[must_use]
+    pub fn with_server(&self, server: Arc<TerminologyServer>) -> Arc<Self> {
+        Arc::new(Self { server: Some(server), ..Self::of(self.packs.clone()) })
+    }
+
+    /// Whether a code belongs to a value set: decided here, else by the terminology server if there is one.
+    #[must_use]
+    pub fn contains(&self, set: &ValueSet, system: Option<&str>, code: &str) -> Membership {
+        match (set.contains(system, code), &self.server) {
+            (Membership::Unknown(_), Some(server)) if !set.url.is_empty() => {
+                let version = set.version.as_ref().map_or(String::new(), |version| format!("|{version}"));
+                server.contains(Some(&format!("{}{version}", set.url)), system, code)
+            }
+            (decided, _) => decided,
         }
     }
 
@@ -209,7 +230,12 @@ impl Definitions {
         self.value_set_within(canonical, Some(from.layer), &[]).ok()
     }
 
-    fn value_set_within(&self, canonical: &str, from: Option<usize>, open: &[String]) -> Result<Arc<ValueSet>, Why> {
+    pub(super) fn value_set_within(
+        &self,
+        canonical: &str,
+        from: Option<usize>,
+        open: &[String],
+    ) -> Result<Arc<ValueSet>, Why> {
         let missing = || Why::ValueSet(canonical.to_owned());
         let url = versions::split(canonical).0;
         let Some(at) = self.find(canonical, "ValueSet", from) else {
@@ -245,7 +271,7 @@ impl Definitions {
         self.code_system_at(self.find(canonical, "CodeSystem", None)?)
     }
 
-    fn code_system_at(&self, at: At) -> Option<Arc<CodeSystem>> {
+    pub(super) fn code_system_at(&self, at: At) -> Option<Arc<CodeSystem>> {
         cached(&self.code_systems, at, || {
             let supplements = self.supplements.get(&self.entry(at).url).into_iter().flatten();
             let supplements: Vec<Value> = supplements.filter_map(|at| self.value(*at)).collect();
@@ -260,7 +286,10 @@ impl Definitions {
             (Some(known), _) => known.contains(code),
             (None, Some(rule)) if rule.allows(code) => Membership::Yes,
             (None, Some(_)) => Membership::No,
-            (None, None) => Membership::Unknown(Why::System(system.to_owned())),
+            (None, None) => match &self.server {
+                Some(server) => server.contains(None, Some(system), code),
+                None => Membership::Unknown(Why::System(system.to_owned())),
+            },
         }
     }
 
@@ -326,48 +355,5 @@ impl Definitions {
     /// The labels of the packs at hand, core first.
     pub fn packages(&self) -> impl Iterator<Item = &str> {
         self.packs.iter().map(|pack| pack.label.as_str())
-    }
-}
-
-/// What a value set of the pack `layer` means by canonicals.
-struct Within<'a> {
-    definitions: &'a Definitions,
-    layer: Option<usize>,
-}
-
-impl Source for Within<'_> {
-    fn code_system(&self, canonical: &str) -> Option<Arc<CodeSystem>> {
-        let at = self.definitions.find(canonical, "CodeSystem", self.layer)?;
-        self.definitions.code_system_at(at)
-    }
-
-    fn value_set(&self, canonical: &str, open: &[String]) -> Result<Arc<ValueSet>, Why> {
-        self.definitions.value_set_within(canonical, self.layer, open)
-    }
-}
-
-/// What a profile of the pack `layer` derives from; `open` are those whose snapshots are being generated around it.
-struct Bases<'a> {
-    definitions: &'a Definitions,
-    layer: usize,
-    open: Vec<At>,
-}
-
-impl snapshot::Bases for Bases<'_> {
-    fn snapshot(&mut self, canonical: &str) -> Option<Vec<Value>> {
-        let canonical = if canonical.contains('/') { canonical.to_owned() } else { format!("{TYPES}{canonical}") };
-        let at = self.definitions.find(&canonical, "StructureDefinition", Some(self.layer))?;
-        let mut resource = self.definitions.value(at)?;
-        if let Some(Value::Array(elements)) = resource.pointer_mut("/snapshot/element").map(Value::take)
-            && !elements.is_empty()
-        {
-            return Some(elements);
-        }
-        if self.open.contains(&at) {
-            return None;
-        }
-        let open = [self.open.as_slice(), &[at]].concat();
-        let mut bases = Bases { definitions: self.definitions, layer: at.0, open };
-        Some(snapshot::generate(&resource, &mut bases).elements)
     }
 }

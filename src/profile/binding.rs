@@ -79,10 +79,10 @@ pub enum Belongs {
 }
 
 /// Whether a value of this kind of type has a code of the value set.
-pub fn belongs(set: &ValueSet, special: Special, value: &Value) -> Belongs {
+pub fn belongs(definitions: &Definitions, set: &ValueSet, special: Special, value: &Value) -> Belongs {
     let pair = |system: Option<&Value>, code: Option<&Value>| match code.and_then(Value::as_str) {
         None => Belongs::NoCode,
-        Some(code) => match set.contains(system.and_then(Value::as_str).or(Some("")), code) {
+        Some(code) => match definitions.contains(set, system.and_then(Value::as_str).or(Some("")), code) {
             Membership::Yes => Belongs::Yes,
             Membership::No => Belongs::No,
             Membership::Unknown(_) => Belongs::Unknown,
@@ -102,7 +102,7 @@ pub fn belongs(set: &ValueSet, special: Special, value: &Value) -> Belongs {
             )
         }
         (Special::Coding | Special::Quantity, _) => pair(value.get("system"), value.get("code")),
-        (_, Value::String(code)) => match set.contains(None, code) {
+        (_, Value::String(code)) => match definitions.contains(set, None, code) {
             Membership::Yes => Belongs::Yes,
             Membership::No => Belongs::No,
             Membership::Unknown(_) => Belongs::Unknown,
@@ -158,7 +158,7 @@ impl<'a> Walk<'a> {
             Strength::Extensible => Severity::Warning,
             Strength::Preferred | Strength::Example => Severity::Information,
         };
-        let belongs = belongs(set, special, value);
+        let belongs = belongs(definitions, set, special, value);
         let name = if set.name.is_empty() { &*bound.canonical } else { set.name.as_str() };
         let (code, text) = match belongs {
             Belongs::Yes => return,

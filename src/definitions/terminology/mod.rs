@@ -5,10 +5,12 @@
 mod code_system;
 mod filter;
 mod rules;
+mod server;
 mod value_set;
 
 pub use code_system::{CodeSystem, Concept};
 pub use rules::Rule;
+pub use server::TerminologyServer;
 pub use value_set::{Member, ValueSet};
 pub(super) use value_set::{Source, compile, whole_system};
 
@@ -77,6 +79,9 @@ pub enum Why {
     /// A value set includes itself.
     #[error("the value set {0} includes itself")]
     Cycle(String),
+    /// The terminology server does not know, or does not answer.
+    #[error("the terminology server {0} does not say")]
+    Server(String),
     /// The value set's definition says only in words, or with nothing, which codes it has.
     #[error("the value set {0} does not say which codes it has")]
     Undefined(String),

@@ -128,9 +128,11 @@ impl<'a> Walk<'a> {
                 found.iter().any(|(node, _)| node.value().is_some_and(|it| value::fits(pattern, it)))
             }
             Wanted::Code(bound) => found.iter().any(|(node, _)| {
-                let set = bound.value_set(&self.types.definitions);
+                let definitions = &self.types.definitions;
+                let set = bound.value_set(definitions);
                 let special = Special::of(self.types.name(node.ty()));
-                set.zip(node.value()).is_some_and(|(set, value)| belongs(set, special, value) == Belongs::Yes)
+                set.zip(node.value())
+                    .is_some_and(|(set, value)| belongs(definitions, set, special, value) == Belongs::Yes)
             }),
         }
     }
