@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
             let coded = || {
                 further
                     .value_set(&self.types.definitions)
-                    .is_none_or(|set| belongs(set, special, value) != Belongs::NoCode)
+                    .is_none_or(|set| belongs(&self.types.definitions, set, special, value) != Belongs::NoCode)
             };
             if bound.strength >= Strength::Extensible || coded() {
                 self.bound(structure, further, special, value, place);
