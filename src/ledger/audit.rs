@@ -51,6 +51,8 @@ pub struct Audit {
     folder: PathBuf,
     bodies: Bodies,
     places: HashMap<Hash, Place>,
+    /// Up to where the bodies' segments were read.
+    front: Front,
     tail: Tail,
     checked_files: BTreeMap<Hash, bool>,
 }
@@ -62,16 +64,32 @@ impl Audit {
     /// [`LedgerError::Io`] where there is no ledger or it cannot be read.
     pub fn of(folder: &Path) -> Result<Self, LedgerError> {
         log::files(folder)?;
-        let bodies = Bodies::look(folder);
-        let mut places = HashMap::new();
-        let tail = bodies.scan(&mut Front { ..Front::START }, &mut |hash, place| {
+        let mut audit = Self {
+            folder: folder.to_owned(),
+            bodies: Bodies::look(folder),
+            places: HashMap::new(),
+            front: Front::START,
+            tail: Tail::Whole,
+            checked_files: BTreeMap::new(),
+        };
+        audit.read_on()?;
+        Ok(audit)
+    }
+
+    /// Reads the bodies that were not read yet: beside a gateway at work, more come while the log is read.
+    fn read_on(&mut self) -> Result<(), LedgerError> {
+        let Self { bodies, places, front, tail, .. } = self;
+        *tail = bodies.scan(front, &mut |hash, place| {
             places.insert(hash, place);
             Ok(())
         })?;
-        Ok(Self { folder: folder.to_owned(), bodies, places, tail, checked_files: BTreeMap::new() })
+        Ok(())
     }
 
     fn has(&mut self, hash: &Hash) -> Result<bool, LedgerError> {
+        if !self.places.contains_key(hash) {
+            self.read_on()?;
+        }
         if self.places.contains_key(hash) {
             return Ok(true);
         }

@@ -38,11 +38,15 @@ pub(super) fn lock(ledger: &Path) -> Result<File, LedgerError> {
     folder(ledger)?;
     let path = ledger.join("lock");
     let file = super::bodies::create(&path).map_err(|source| io_error("open", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::InUse(ledger.to_owned())),
-        Err(TryLockError::Error(source)) => Err(io_error("lock", &path, source)),
+    // A process that has just ended, or is about to become another program, may hold the lock for a moment longer.
+    for _ in 0..20 {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(25)),
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", &path, source)),
+        }
     }
+    Err(LedgerError::InUse(ledger.to_owned()))
 }
 
 /// Opens the ledger with its folds in sled.

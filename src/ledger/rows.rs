@@ -62,6 +62,7 @@ pub struct ObjectRow {
     /// It was called off.
     pub cancelled: bool,
     /// Its body.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
     /// Hash of its canonical bytes.
     pub content: Hash,
@@ -159,30 +160,40 @@ pub struct SyncRow {
     /// The version that should be there.
     pub version: u64,
     /// The version that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub synced_version: Option<u64>,
     /// Where it stands.
     pub state: SyncState,
     /// `Type/id` of its parts there, the main one first.
     pub remote: Vec<String>,
     /// The main part's version there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_version: Option<String>,
     /// Attempts since the version was accepted or retried.
     pub attempts: u32,
     /// Delay until the next attempt, from `updated_at`, in milliseconds; only while retrying or unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// The last attempt, while its outcome is open (sending or unknown).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
     /// What went wrong last.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// Its plain sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The open item.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub worklist_id: Option<String>,
     /// The last item there was, open or closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_item: Option<String>,
     /// Version of the mapping that made what is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mapping: Option<String>,
     /// Canonical hash of what we last sent and it acknowledged.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Hash>,
     /// Since which entry it waits to be sent: the outbox's order.
     pub since: u64,
@@ -243,8 +254,10 @@ pub struct PartRow {
     /// `Type/id` there.
     pub reference: String,
     /// Its version there, as last seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Its body there, as last agreed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
     /// The entry that last moved it.
     pub seq: u64,

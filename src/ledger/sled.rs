@@ -82,3 +82,15 @@ impl Store for SledStore {
         guard(|| self.db.flush()).map(|_| ())
     }
 }
+
+/// For tests: past the batches and their mark.
+#[cfg(test)]
+pub(super) fn write_raw(path: &Path, key: &[u8], value: &[u8]) {
+    sled::open(path).unwrap().insert(key, value).unwrap();
+}
+
+/// For tests.
+#[cfg(test)]
+pub(super) fn read_raw(path: &Path, key: &[u8]) -> Vec<u8> {
+    sled::open(path).unwrap().get(key).unwrap().unwrap().to_vec()
+}

@@ -22,16 +22,20 @@ impl Applied {
     pub(super) const NOTHING: Self = Self { seq: 0, hash: Hash::ZERO };
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = self.seq.to_be_bytes().to_vec();
+        let mut bytes = vec![FORMAT];
+        bytes.extend_from_slice(&self.seq.to_be_bytes());
         bytes.extend_from_slice(self.hash.as_bytes());
         bytes
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (seq, hash) = bytes.split_first_chunk::<8>()?;
+        let (seq, hash) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk::<8>()?;
         Some(Self { seq: u64::from_be_bytes(*seq), hash: Hash::from_bytes(hash.try_into().ok()?) })
     }
 }
+
+/// The rows' shape. Raise it with every change of a row or a key: folds of another shape are made anew.
+const FORMAT: u8 = 2;
 
 /// The key under which a store keeps [`Applied`]; no fold's key begins with it.
 pub(super) const APPLIED: &[u8] = b"@applied";

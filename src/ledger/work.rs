@@ -38,6 +38,7 @@ pub struct Comment {
     /// Who.
     pub by: String,
     /// The text's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
 }
 
@@ -57,24 +58,33 @@ pub struct ItemRow {
     /// What happened, in a plain sentence.
     pub what_happened: String,
     /// Where the page is too general.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub who_is_affected: Option<String>,
     /// Where the page is too general.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_step: Option<String>,
     /// Which kind of object.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectName>,
     /// Which object.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub object_id: Option<ObjectId>,
     /// Where.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<SystemName>,
     /// Which sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<SyncId>,
     /// What it is about where there is no sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Who has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Deadline, from `created_at`, in milliseconds.
     pub due_ms: u64,
     /// The body that holds the fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<Hash>,
     /// For a conflict: what the system holds.
     pub theirs: Vec<super::Remote>,

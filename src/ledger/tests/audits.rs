@@ -132,3 +132,35 @@ fn a_rebuild_gives_the_same_folds() {
     assert_eq!(rebuild(folder.path()).unwrap(), entries);
     assert_eq!(folds(&open(folder.path())), before);
 }
+
+#[test]
+fn verify_beside_a_gateway_at_work_finds_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for n in 0..300 {
+                ledger.commit_blocking(accept(&format!("p{n}"), 1, &format!("body {n}"), &["a"])).unwrap();
+            }
+        });
+        let mut last = 0;
+        while !writer.is_finished() {
+            let found = verify(folder.path());
+            assert!(found.is_ok() && found.entries >= last, "{found:?}");
+            last = found.entries;
+        }
+    });
+    assert_eq!(verify(folder.path()).entries, 300);
+}
+
+#[test]
+fn folds_of_another_shape_are_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    small(folder.path());
+    let before = folds(&open(folder.path()));
+    let db = folder.path().join("folds");
+    crate::ledger::sled_store::write_raw(&db, b"o\0appointment\0p1", b"another shape");
+    let mark = crate::ledger::sled_store::read_raw(&db, b"@applied");
+    crate::ledger::sled_store::write_raw(&db, b"@applied", &[&[mark[0] ^ 1], &mark[1..]].concat());
+    assert_eq!(folds(&open(folder.path())), before);
+}
