@@ -47,6 +47,11 @@ fn people_are_told_in_words() {
     {
         assert!(said.out.contains(words), "{words}: {}", said.out);
     }
+    for fault in
+        ["lost the reply: 4 ×", "said \"not now\": 4 ×", "answered with a web page: 1 ×", "index that lags behind: "]
+    {
+        assert!(said.out.contains(fault), "{fault}: {}", said.out);
+    }
     assert!(!said.out.contains("UNEXPECTED"), "{}", said.out);
     assert!(!said.out.contains("LIA-"), "plain words, no codes: {}", said.out);
 }

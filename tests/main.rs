@@ -6,6 +6,7 @@ mod definitions_packages;
 mod definitions_snapshots;
 mod demo;
 mod faults;
+mod fhir;
 mod fhirpath_fuzz;
 mod fhirpath_suite;
 mod mappings;

@@ -93,6 +93,32 @@ pub enum Kind {
     OpaquePaging,
 }
 
+impl Kind {
+    /// What happened, in words for a summary.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::DropReply => "did its work and lost the reply",
+            Self::DropRequest => "closed the connection before anything was done",
+            Self::Delay => "answered late",
+            Self::Status => "refused or said \"not now\"",
+            Self::StatusAfterCommit => "did its work and said that it had failed",
+            Self::StaleSearch => "searched in an index that lags behind",
+            Self::IgnoreIfNoneExist => "did not look at If-None-Exist",
+            Self::IgnoreIfMatch => "did not look at If-Match",
+            Self::WrongBody => "answered with another record",
+            Self::TruncatedBody => "answered with half a record",
+            Self::HtmlBody => "answered with a web page",
+            Self::Drip => "answered drop by drop",
+            Self::Duplicate => "made two of one",
+            Self::NoHistory => "had no history",
+            Self::StaleLastUpdated => "left the time of change as it was",
+            Self::NoUpdateAsCreate => "refused an id of the client's choice",
+            Self::OpaquePaging => "showed one record on two pages",
+        }
+    }
+}
+
 /// Tokens (OAuth 2.0 client credentials, SMART Backend Services) from `POST /token`.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -188,10 +214,10 @@ impl Faults {
         self.rules.iter().filter(|rule| rule.strikes(method, path, &mut chance)).map(|rule| &rule.fault).collect()
     }
 
-    /// How often each fault struck.
+    /// Each fault's kind and how often it struck, in the file's order.
     #[must_use]
-    pub fn counts(&self) -> Vec<u64> {
-        self.rules.iter().map(|rule| rule.struck.load(Ordering::Relaxed)).collect()
+    pub fn counts(&self) -> Vec<(Kind, u64)> {
+        self.rules.iter().map(|rule| (rule.fault.kind, rule.struck.load(Ordering::Relaxed))).collect()
     }
 }
 
@@ -253,7 +279,7 @@ mod tests {
             let faults = Faults::new(&FaultsFile::parse(text).unwrap()).unwrap();
             assert!(faults.strike("GET", "Patient").is_empty());
             let struck: Vec<bool> = (0..200).map(|_| !faults.strike("POST", "Patient").is_empty()).collect();
-            assert_eq!(faults.counts(), [20]);
+            assert_eq!(faults.counts(), [(Kind::DropReply, 20)]);
             struck
         };
         assert_eq!(run(), run());

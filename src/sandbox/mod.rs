@@ -18,7 +18,7 @@ use std::{
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-pub use faults::{FaultError, Faults, FaultsFile};
+pub use faults::{FaultError, Faults, FaultsFile, Kind as FaultKind};
 pub use memory::Memory;
 
 use crate::{
@@ -161,9 +161,9 @@ impl Running {
         self.ehr.outage.set(out);
     }
 
-    /// How often each fault was committed, in the file's order.
+    /// Each fault and how often it was committed since the faults were set, in the file's order.
     #[must_use]
-    pub fn committed_faults(&self) -> Vec<u64> {
+    pub fn committed_faults(&self) -> Vec<(FaultKind, u64)> {
         self.ehr.faults.read().unwrap_or_else(PoisonError::into_inner).counts()
     }
 

@@ -1,6 +1,9 @@
 //! Plays the scenario: pushes through the gateway, changes at the EHR, waits, and keeps what is needed for the verdict.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -38,6 +41,8 @@ pub struct Played {
     pub edits: Vec<Edit>,
     /// Those that the gateway took in.
     pub pulled: usize,
+    /// What the EHR did wrong, and how often.
+    pub faults: BTreeMap<&'static str, u64>,
     /// For each edit, the object's last entry before it.
     marks: Vec<u64>,
 }
@@ -78,13 +83,17 @@ impl Player<'_> {
                 self.bar.inc(weight(step) as u64);
             }
         }
+        self.note_faults(&mut played);
         self.bar.finish_and_clear();
         Ok(played)
     }
 
     async fn step(&self, step: &Step, played: &mut Played) -> Result<(), CouldNotRun> {
         match step {
-            Step::Faults(file) => self.ehr.set_faults(file).map_err(|error| CouldNotRun::new(error.to_string(), "")),
+            Step::Faults(file) => {
+                self.note_faults(played);
+                self.ehr.set_faults(file).map_err(|error| CouldNotRun::new(error.to_string(), ""))
+            }
             Step::Push { object, bodies } => self.push(object, bodies, played).await,
             Step::Refused { object, body, why } => {
                 let answer = self.gateway.post(object, body).await?;
@@ -121,6 +130,13 @@ impl Player<'_> {
                 self.bar.set_message("what changed at the EHR comes back");
                 self.pulled(played).await
             }
+        }
+    }
+
+    /// Adds up what was committed since the faults were last set.
+    fn note_faults(&self, played: &mut Played) {
+        for (kind, count) in self.ehr.committed_faults().into_iter().filter(|(_, count)| *count > 0) {
+            *played.faults.entry(kind.words()).or_default() += count;
         }
     }
 

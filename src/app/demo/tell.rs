@@ -64,6 +64,10 @@ impl Tale {
             played.accepted.len(),
             self.seconds
         )?;
+        writeln!(out, "\nOn the way the EHR")?;
+        for (what, count) in &played.faults {
+            writeln!(out, "  {what}: {count} ×")?;
+        }
         for (system, objects) in systems {
             let list: Vec<String> =
                 objects.iter().map(|(object, count)| format!("{} × {count}", gateway.title(object))).collect();
