@@ -16,7 +16,7 @@ fn a_reply_is_lost_after_the_commit() {
         assert!(ehr.try_send("POST", "/Patient", &[], patient("1")).await.is_err(), "no answer may come");
         assert_eq!(ehr.running.truth().len(), 1, "and yet it happened");
         assert_eq!(ehr.send("POST", "/Patient", &[], patient("2")).await.status, 201, "once only");
-        assert_eq!(ehr.running.committed_faults(), [(liaison::sandbox::FaultKind::DropReply, 1)]);
+        assert_eq!(ehr.running.faults_by_kind(), [(liaison::sandbox::FaultKind::DropReply, 1)]);
     });
 }
 

@@ -163,8 +163,14 @@ impl Running {
 
     /// Each fault and how often it was committed since the faults were set, in the file's order.
     #[must_use]
-    pub fn committed_faults(&self) -> Vec<(FaultKind, u64)> {
+    pub fn faults_by_kind(&self) -> Vec<(FaultKind, u64)> {
         self.ehr.faults.read().unwrap_or_else(PoisonError::into_inner).counts()
+    }
+
+    /// How often each fault was committed since the faults were set, in the file's order.
+    #[must_use]
+    pub fn committed_faults(&self) -> Vec<u64> {
+        self.faults_by_kind().into_iter().map(|(_, count)| count).collect()
     }
 
     /// Runs until the process ends or the sandbox fails.

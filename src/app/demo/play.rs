@@ -135,7 +135,7 @@ impl Player<'_> {
 
     /// Adds up what was committed since the faults were last set.
     fn note_faults(&self, played: &mut Played) {
-        for (kind, count) in self.ehr.committed_faults().into_iter().filter(|(_, count)| *count > 0) {
+        for (kind, count) in self.ehr.faults_by_kind().into_iter().filter(|(_, count)| *count > 0) {
             *played.faults.entry(kind.words()).or_default() += count;
         }
     }
