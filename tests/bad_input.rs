@@ -121,9 +121,12 @@ fn bad_objects_are_refused_with_place_and_remedy_and_leave_no_trace() {
         let fine = post(&client, &gateway, "appointments", &fine.to_string()).await;
         assert_eq!(fine.status, 202, "{}", fine.text);
 
+        // Not only refused: the caller, still sending, gets to read why.
         let huge = post(&client, &gateway, "patients", &"x".repeat(50 << 20)).await;
         assert_eq!(huge.status, 413);
         explained(&huge, "");
+        let to_fhir = client.post(format!("{}/fhir/Patient/$validate", gateway.url)).body("x".repeat(50 << 20));
+        assert_eq!(to_fhir.send().await.expect("an answer").status().as_u16(), 413);
 
         let none = send(&client, "GET", &format!("{}/api/v1/unicorns", gateway.url), &[], &Value::Null).await.unwrap();
         assert_eq!(none.status, 404);

@@ -1,6 +1,7 @@
 //! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
 
 mod api;
+mod bad_input;
 mod definitions;
 mod definitions_packages;
 mod definitions_snapshots;
@@ -9,6 +10,7 @@ mod faults;
 mod fhir;
 mod fhirpath_fuzz;
 mod fhirpath_suite;
+mod kill;
 mod mappings;
 mod objects;
 mod pull;

@@ -5,6 +5,7 @@
 mod ask;
 mod attachments;
 mod docs;
+mod drain;
 mod error;
 mod events;
 pub mod fhir;
@@ -141,6 +142,7 @@ async fn serve(
 /// Around every route: refuses other websites, catches defects, counts, and sets the headers that protect browsers.
 async fn around(State(api): State<Api>, request: Request, next: Next) -> Response<Body> {
     let begun = Instant::now();
+    let request = request.map(drain::Drained::body);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let mut response = if is_cross_site(&request) {

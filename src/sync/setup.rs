@@ -191,6 +191,11 @@ fn system(
     if jiff::tz::TimeZone::get(&config.zone).is_err() {
         return Err(wrong(&name, "zone is not a time zone of the IANA database, for example Europe/London"));
     }
+    let dialects = mappings.dialects();
+    if config.dialect != "generic" && !dialects.iter().any(|known| **known == *config.dialect) {
+        let known = dialects.join(", ");
+        return Err(wrong(&name, &format!("there is no dialect called {}; known are {known}", config.dialect)));
+    }
     if let Some(object) =
         config.push.iter().chain(config.profiles.keys()).find(|o| mappings.object(o.as_str()).is_none())
     {

@@ -44,14 +44,35 @@ pub struct Said {
     pub err: String,
 }
 
-/// Runs the binary to its end.
+/// Runs the binary to its end, at most a minute.
 pub fn run(args: &[&str]) -> Said {
-    let output = liaison().args(args).stdin(Stdio::null()).output().expect("the binary runs");
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    let mut child = liaison()
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let read = |mut from: Box<dyn Read + Send>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = from.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    };
+    let out = read(Box::new(child.stdout.take().expect("piped")));
+    let err = read(Box::new(child.stderr.take().expect("piped")));
+    let started = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if started.elapsed() > Duration::from_secs(60) {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("`liaison {}` went on for a minute instead of ending", args.join(" "));
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
+    let code = child.wait().expect("ended").code().unwrap_or(-1);
+    Said { code, out: out.join().expect("read"), err: err.join().expect("read") }
 }
 
 /// A `liaison serve` or `liaison sandbox` child; killed with -9 when dropped.
