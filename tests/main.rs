@@ -10,6 +10,7 @@ mod faults;
 mod fhir;
 mod fhirpath_fuzz;
 mod fhirpath_suite;
+mod foreign_ehr;
 mod kill;
 mod mappings;
 mod objects;
