@@ -40,7 +40,10 @@ fn value_types(question: &str) -> &'static [&'static str] {
 fn type_name(suffix: &str) -> String {
     match suffix {
         "Coding" | "Quantity" | "Attachment" | "Reference" => suffix.to_owned(),
-        other => other[..1].to_lowercase() + &other[1..],
+        other => {
+            let mut letters = other.chars();
+            letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
+        }
     }
 }
 

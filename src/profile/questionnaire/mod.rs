@@ -40,7 +40,9 @@ fn extensions<'v>(value: &'v Value, url: &'v str) -> impl Iterator<Item = &'v Va
 
 /// The `value[x]` of an element: its type's name as in the JSON property (`Coding`), and the value.
 fn choice(value: &Value) -> Option<(&str, &Value)> {
-    value.as_object()?.iter().find_map(|(key, value)| Some((key.strip_prefix("value")?, value)))
+    let suffix =
+        |key: &'_ str| key.strip_prefix("value").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()));
+    value.as_object()?.iter().find(|(key, _)| suffix(key)).map(|(key, value)| (&key[5..], value))
 }
 
 /// The value of the extension of `item` with this URL.

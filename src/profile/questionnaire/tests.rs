@@ -294,3 +294,90 @@ fn limits() {
         &["error answer-attachment item[0].answer[0]"],
     );
 }
+
+/// Changes a few places to other shapes.
+fn bent(rng: &mut fastrand::Rng, value: &mut Value) {
+    if rng.u8(..12) == 0 {
+        let shapes = [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!("x"),
+            json!(1e30),
+            json!([{}, "a"]),
+            json!({"value": 1}),
+            json!({"valueÄ": 1, "linkId": "a"}),
+            json!("a"),
+            json!("group"),
+            json!("question"),
+        ];
+        *value = shapes[rng.usize(..shapes.len())].clone();
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| bent(rng, item)),
+        Value::Object(map) => map.values_mut().for_each(|item| bent(rng, item)),
+        _ => {}
+    }
+}
+
+#[test]
+fn bent_questionnaires_and_responses_do_no_harm() {
+    let seed = 51;
+    println!("seed {seed}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let validator = Validator::new(Definitions::core());
+    let whole = json!({
+        "resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "#q", "authored": "2020",
+        "contained": [{"resourceType": "Questionnaire", "id": "q", "status": "active", "effectivePeriod": {"start": "2021"}, "item": [
+            {"linkId": "g", "type": "group", "repeats": true, "item": [
+                {"linkId": "a", "type": "choice", "repeats": true, "answerOption": [{"valueCoding": {"system": "s", "code": "x"}}, {"valueString": "y"}]},
+                {"linkId": "b", "type": "quantity", "required": true, "enableWhen": [{"question": "a", "operator": "=", "answerCoding": {"system": "s", "code": "x"}}],
+                 "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/maxValue", "valueQuantity": {"value": 1, "system": "http://unitsofmeasure.org", "code": "kg"}}]}]},
+            {"linkId": "c", "type": "string", "maxLength": 3, "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/regex", "valueString": "[a-z]+"}]}
+        ]}],
+        "item": [
+            {"linkId": "g", "item": [{"linkId": "a", "answer": [{"valueCoding": {"system": "s", "code": "x"}}]},
+                {"linkId": "b", "answer": [{"valueQuantity": {"value": 2, "system": "http://unitsofmeasure.org", "code": "g"}}]}]},
+            {"linkId": "g", "item": [{"linkId": "a", "answer": [{"valueString": "y", "item": [{"linkId": "c"}]}]}]},
+            {"linkId": "c", "answer": [{"valueString": "abc"}]}
+        ]
+    });
+    let mut checked = 0;
+    for _ in 0..2_000 {
+        let mut mutant = whole.clone();
+        bent(&mut rng, &mut mutant);
+        checked += validator.validate(&mutant, &Options::default()).issues.len();
+    }
+    assert!(checked > 2_000, "{checked}");
+}
+
+#[test]
+fn a_long_response_costs_in_proportion() {
+    let response = |count: usize| {
+        let items = |item: fn(usize) -> Value| (0..count).map(item).collect::<Vec<_>>();
+        let form = items(|at| {
+            json!({"linkId": format!("q{at}"), "type": "string", "required": true,
+            "enableWhen": [{"question": "q0", "operator": "exists", "answerBoolean": true}]})
+        });
+        let answers = items(|at| json!({"linkId": format!("q{at}"), "answer": [{"valueString": "x"}]}));
+        json!({"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "#q", "item": answers,
+            "contained": [{"resourceType": "Questionnaire", "id": "q", "status": "active", "item": form}]})
+    };
+    let validator = Validator::new(Definitions::core());
+    let time = |count: usize| {
+        let response = response(count);
+        let once = || {
+            let begun = std::time::Instant::now();
+            let report = validator.validate(&response, &Options::default());
+            assert!(
+                report.issues.iter().all(|issue| issue.rule == "dom-6" || issue.rule == "enable-when"),
+                "{:?}",
+                report.issues.first()
+            );
+            begun.elapsed()
+        };
+        (0..3).map(|_| once()).min().expect("three")
+    };
+    let (short, long) = (time(200), time(2_000));
+    assert!(long < short * 30, "{long:?} for ten times what took {short:?}");
+}
