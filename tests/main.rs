@@ -12,6 +12,7 @@ mod fhirpath_fuzz;
 mod fhirpath_suite;
 mod foreign_ehr;
 mod kill;
+mod laws;
 mod mappings;
 mod objects;
 mod pull;

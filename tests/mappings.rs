@@ -108,3 +108,81 @@ fn a_resource_finds_its_object() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(mappings.object_for(&fhir::read_str(r#"{"resourceType":"Nonsense"}"#).unwrap()).is_none());
 }
+
+/// Pointers to all leaves.
+fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, inner)| leaves(inner, &format!("{at}/{name}"), found))
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, inner)| leaves(inner, &format!("{at}/{n}"), found))
+        }
+        Value::Null => {}
+        _ => found.push(at.to_owned()),
+    }
+}
+
+#[test]
+fn every_emitted_leaf_is_explained_and_sources_are_real() {
+    let (mappings, context) = (mappings(), Example::context());
+    let (mut all, mut guessed, mut wrong) = (0, 0, Vec::new());
+    for object in mappings.objects() {
+        for example in object.examples() {
+            let plan = mappings.plan(object.name(), example.dialect()).expect("a plan");
+            let name = format!("{}/{}", object.name(), example.name);
+            let Ok(parts) = plan.to_fhir(&example.internal, &context) else { continue };
+            let origins = plan.explain_fhir(&parts, &example.internal, &context);
+            let normal = plan.normalise(&example.internal, &context);
+            for part in &parts {
+                let mut wanted = Vec::new();
+                leaves(&part.resource, "", &mut wanted);
+                for leaf in wanted {
+                    all += 1;
+                    match origins.iter().find(|origin| *origin.part == *part.role && origin.output == leaf) {
+                        None => wrong.push(format!("{name}: {leaf} is not explained")),
+                        Some(origin) if origin.rule.is_empty() => wrong.push(format!("{name}: {leaf} has no rule")),
+                        Some(origin) if !origin.source.is_empty() && normal.pointer(&origin.source).is_none() => {
+                            wrong.push(format!(
+                                "{name}: {leaf} is said to come from {}, which is not there",
+                                origin.source
+                            ));
+                        }
+                        Some(origin) => guessed += usize::from(origin.how == "new item"),
+                    }
+                }
+            }
+            let back = plan.to_internal(&example.fhir, &context);
+            let origins = plan.explain_internal(&back, &plan.parts(&example.fhir), &context);
+            let mut wanted = Vec::new();
+            leaves(&back, "", &mut wanted);
+            for leaf in wanted {
+                match origins.iter().find(|origin| origin.output == leaf) {
+                    Some(origin) if !origin.rule.is_empty() => {}
+                    _ => wrong.push(format!("{name}: internal {leaf} is not explained")),
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {all}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(all > 3_000 && guessed * 10 < all, "{guessed} of {all} leaves come from new items");
+}
+
+#[test]
+fn coverage_names_every_element_once() {
+    let definitions = liaison::definitions::Definitions::core();
+    for object in mappings().objects() {
+        let plan = mappings().plan(object.name(), "generic").expect("a plan");
+        let coverage = plan.coverage(object, &definitions);
+        let mut names: Vec<&str> = coverage.elements.iter().map(|covered| covered.element.as_str()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{}: an element stands twice", object.name());
+        let mapped =
+            coverage.elements.iter().filter(|covered| covered.state == liaison::mapping::State::Mapped).count();
+        assert!(mapped >= 5, "{}: only {mapped} elements are mapped", object.name());
+        // Only what never leaves the house has no rule; `version` is ours.
+        assert_eq!(coverage.without_rule, ["version"], "{}", object.name());
+    }
+}

@@ -2,6 +2,8 @@
 //! work is in `mapping` and `laws`.
 
 mod check;
+mod coverage;
+mod explain;
 
 use std::path::PathBuf;
 
@@ -20,6 +22,10 @@ pub struct Args {
 enum Command {
     /// Prove the laws of the mappings on generated records
     Check(check::Args),
+    /// Show what of FHIR each mapping maps, preserves and loses
+    Coverage(coverage::Args),
+    /// Show where each value of a translation comes from
+    Explain(explain::Args),
 }
 
 /// What all of them take.
@@ -43,5 +49,7 @@ struct Common {
 pub fn run(args: &Args) -> Run {
     match &args.command {
         Command::Check(args) => check::run(args),
+        Command::Coverage(args) => coverage::run(args),
+        Command::Explain(args) => explain::run(args),
     }
 }

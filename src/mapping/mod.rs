@@ -5,9 +5,11 @@
 
 mod check;
 mod context;
+mod coverage;
 mod engine;
 mod error;
 mod examples;
+mod explain;
 mod load;
 mod loss;
 mod paths;
@@ -17,9 +19,11 @@ mod set;
 mod transform;
 
 pub use context::{Context, MAIN, Part};
+pub use coverage::{Coverage, Covered, State};
 pub use engine::Plan;
 pub use error::{MappingError, Mistake};
 pub use examples::{Example, resources};
+pub use explain::Origin;
 pub use load::Files;
 pub use loss::Loss;
 pub use paths::RulePath;

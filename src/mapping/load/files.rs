@@ -18,6 +18,17 @@ impl Files {
         Self(texts.filter(|(path, _)| is_ours(path)).collect())
     }
 
+    /// Texts by path, as they would stand in a folder, with the embedded shared shapes, code lists and fragments.
+    #[must_use]
+    pub fn from_texts<P: Into<String>, T: Into<String>>(texts: impl IntoIterator<Item = (P, T)>) -> Self {
+        let mut files = Self::embedded();
+        files.0.retain(|path, _| {
+            path.split_once('/').is_none_or(|(folder, _)| folder == "concepts" || folder == "fragments")
+        });
+        files.0.extend(texts.into_iter().map(|(path, text)| (path.into(), text.into())));
+        files
+    }
+
     /// A folder laid over the embedded one: an object's folder or a file of `concepts/` and `fragments/` that is there
     /// takes the place of the embedded one.
     ///

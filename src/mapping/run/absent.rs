@@ -31,7 +31,7 @@ fn marker(kind: &str, reason: &str) -> Value {
 }
 
 /// Whether an element says only that, and why, it is not known.
-pub(super) fn is_marker(element: ElementRef<'_>) -> bool {
+pub(crate) fn is_marker(element: ElementRef<'_>) -> bool {
     let only = |members: &Object, name: &str| members.len() == 1 && members.contains_key(name);
     let first = |members: &Object, name: &str, key: &str, wanted: &str| {
         let items = members.get(name).and_then(Value::as_array);

@@ -11,7 +11,9 @@ mod navigate;
 mod normalise;
 mod put;
 
+pub(crate) use absent::is_marker;
 pub(crate) use get::scope as get_scope;
+pub(crate) use list::read_item;
 pub(crate) use normalise::scope as normalise_scope;
 pub(crate) use put::{Put, scope as put_scope};
 
