@@ -132,6 +132,32 @@ async fn an_edit_at_the_ehr_is_never_overwritten() {
     }
 }
 
+/// The edit comes while our write is under way; where the EHR ignores the condition, the edit is put back and merged.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_in_mid_flight_survives_even_an_ehr_that_ignores_conditions() {
+    let slow = "[[fault]]\nkind = \"delay\"\nmethod = \"PUT\"\nseconds = 0.8\ntimes = 1\n";
+    for faulty in ["", "[[fault]]\nkind = \"ignore-if-match\"\n"] {
+        let rig = Rig::new("", |_| {}).await;
+        rig.push("patient", patient("p1")).await;
+        rig.settled(10).await;
+        let reference = rig.sync("patient", "p1").remote[0].clone();
+        rig.ehr.set_faults(&faults(&format!("{slow}{faulty}"))).expect("good");
+        rig.change("patient", "p1", 1, Change::Merge(json!({"gender": "female"}))).await.expect("taken on");
+        rig.state("patient", "p1", SyncState::Sending, 5).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        rig.edit(&reference, |body| {
+            body["active"] = json!(false);
+            body["photo"] = json!([{"title": "taken today"}]);
+        });
+        rig.settled(15).await;
+        let there = rig.states("Patient", "p1").pop().expect("there");
+        assert_eq!((&there["gender"], &there["active"]), (&json!("female"), &json!(false)), "{faulty}");
+        assert_eq!(there["photo"][0]["title"], "taken today", "{faulty}");
+        assert_eq!(rig.object("patient", "p1").expect("here")["active"], false, "{faulty}");
+        assert!(rig.open_items().is_empty(), "{faulty}");
+    }
+}
+
 /// Both changed what neither side alone may decide: nothing is overwritten until a person has decided.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_waits_for_a_person_and_their_choice_arrives() {

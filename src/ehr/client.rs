@@ -120,6 +120,16 @@ impl Client {
         answer::one(&response, Intent::Read, kind, Some(id), self.clock.now())
     }
 
+    /// Reads one version of `Type/id`.
+    ///
+    /// # Errors
+    /// As [`Client::read`].
+    pub async fn vread(&self, kind: &str, id: &str, version: &str) -> Result<Seen, Failure> {
+        let url = self.url(&[kind, id, "_history", version])?;
+        let response = self.exchange(Method::GET, url, &[], None, Intent::Read).await?;
+        answer::one(&response, Intent::Read, kind, Some(id), self.clock.now())
+    }
+
     /// A search of one type, page by page; nothing is sent until the first page is asked for.
     ///
     /// # Errors

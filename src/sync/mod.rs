@@ -15,6 +15,7 @@ mod push;
 mod record;
 mod request;
 mod reread;
+mod restore;
 mod retry;
 mod settle;
 mod setup;

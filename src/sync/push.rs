@@ -29,7 +29,7 @@ pub(super) enum Step {
 }
 
 /// How a part travels.
-enum Way {
+pub(super) enum Way {
     /// `PUT` over what is held, only at this version.
     Update { id: String, version: Option<String> },
     /// `PUT` to an id of ours: repeatable.
@@ -213,6 +213,7 @@ impl Inner {
             Err(failure) => Err(failure),
         };
         match seen {
+            Ok(seen) if self.restored(system, row, subject, part, &way, &seen).await? => Ok(Step::Recorded),
             Ok(seen) => {
                 // A conditional create that found something wrote nothing: compare, then update.
                 let matched = matches!(&way, Way::Create { condition: Some(_) }) && !seen.created;
