@@ -247,3 +247,22 @@ async fn an_outage_is_waited_out_with_few_probes() {
     rig.settled(60).await;
     assert_eq!(rig.creates().len(), 50);
 }
+
+/// What waits is bounded: beyond it nothing is taken on, and once there is room again, it is (R16).
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backlog_is_bounded() {
+    use liaison::error::Explained as _;
+    let outage = "[[fault]]\nkind = \"status\"\nmethod = \"POST\"\nstatus = 429";
+    let rig = Rig::new(outage, |config| config.max_backlog = 3).await;
+    for at in 0..3 {
+        rig.push("patient", patient(&format!("p{at}"))).await;
+    }
+    let refused = rig.try_push("patient", patient("p3")).await.expect_err("too much waits");
+    assert_eq!(refused.code(), "LIA-LDG-013");
+    assert!(rig.object("patient", "p3").is_none());
+    rig.ehr.set_faults(&faults("")).expect("good");
+    rig.settled(30).await;
+    rig.push("patient", patient("p3")).await;
+    rig.settled(10).await;
+    assert_eq!(rig.creates().len(), 4);
+}

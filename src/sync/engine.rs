@@ -159,6 +159,19 @@ impl Engine {
         Ok(Checked { kind, body, parked })
     }
 
+    /// Refuses where too much waits for a target already: the backlog is bounded.
+    fn room(&self, object: &ObjectName) -> Result<(), Error> {
+        let counts = self.inner.ledger.counts()?;
+        for system in self.inner.targets(object) {
+            let waits = counts.iter().filter(|((name, state), _)| name == system.name().as_str() && state.is_pending());
+            let pending: u64 = waits.map(|(_, count)| *count).sum();
+            if pending >= system.config.max_backlog as u64 {
+                return Err(Error::Ledger(LedgerError::Backlog { pending }));
+            }
+        }
+        Ok(())
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one call each; a struct would only rename them")]
     async fn store(
         &self,
@@ -171,6 +184,7 @@ impl Engine {
         key: Option<Idempotency>,
         by: &str,
     ) -> Result<Answer, Error> {
+        self.room(object)?;
         let bytes = Bytes::from(serde_json::to_vec(&checked.body).map_err(|_| bad_id())?);
         let content = Hash::of(&canonical_bytes(&checked.body));
         let targets: Vec<Target> = self
