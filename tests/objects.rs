@@ -9,7 +9,7 @@ use liaison::{
     mapping::{Context, MappingError, Mappings, Part},
     profile::{Options, Validator},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -285,5 +285,37 @@ fn a_dialect_refuses_what_its_ehr_does_not_take() {
             other => panic!("{object}/{example} to {dialect}: {other:?}"),
         }
         assert!(sent("generic").is_ok(), "{object}/{example} to generic");
+    }
+}
+
+/// An appointment of ours that went back to the waiting list stays an appointment; an entry that was booked, an entry.
+#[test]
+fn our_identifier_decides_before_the_status() {
+    let mappings = Mappings::embedded().expect("the embedded mappings");
+    for (ours, status, wanted) in [
+        (Some("appointment"), "waitlist", "appointment"),
+        (Some("waitlist-entry"), "booked", "waitlist-entry"),
+        (None, "waitlist", "waitlist-entry"),
+        (None, "booked", "appointment"),
+    ] {
+        let identifier = ours.map(|object| json!([{ "system": format!("urn:liaison:north:{object}"), "value": "1" }]));
+        let mut resource = json!({ "resourceType": "Appointment", "status": status });
+        if let Some(identifier) = identifier {
+            resource["identifier"] = identifier;
+        }
+        let found = mappings.object_for(&resource).map(|object| object.name().to_owned());
+        assert_eq!(found.as_deref(), Some(wanted), "{ours:?} {status}");
+    }
+    let folder = json!([{ "coding": [{ "code": "clinical-note" }] }]);
+    for (ours, category, wanted) in [
+        ("letter", &folder, "letter"),
+        ("note", &json!([]), "note"),
+        ("patient", &folder, "note"),
+        ("patient", &json!([{ "text": "Letters" }]), "letter"),
+    ] {
+        let identifier = json!([{ "system": format!("urn:liaison:north:{ours}"), "value": "1" }]);
+        let resource = json!({ "resourceType": "DocumentReference", "identifier": identifier, "category": category });
+        let found = mappings.object_for(&resource).map(|object| object.name().to_owned());
+        assert_eq!(found.as_deref(), Some(wanted), "{ours} {category}");
     }
 }
