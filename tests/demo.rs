@@ -55,3 +55,47 @@ fn people_are_told_in_words() {
     assert!(!said.out.contains("UNEXPECTED"), "{}", said.out);
     assert!(!said.out.contains("LIA-"), "plain words, no codes: {}", said.out);
 }
+
+#[test]
+fn without_once_it_tells_its_addresses_and_stays_until_told_to_stop() {
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+        time::Duration,
+    };
+
+    use crate::support::{block_on, client, liaison, send};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = liaison()
+        .arg("demo")
+        .env("TMPDIR", folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut address = |name: &str| {
+        let line = lines.find_map(|line| line.ok().filter(|line| line.starts_with(name))).expect("an address");
+        line.split_whitespace().find(|word| word.starts_with("http://")).expect("a URL").to_owned()
+    };
+    let (gateway, ehr) = (address("gateway"), address("sandbox EHR"));
+    block_on(async {
+        let client = client();
+        let live =
+            send(&client, "GET", &format!("{gateway}/livez"), &[], &Value::Null).await.expect("it answers at once");
+        assert_eq!(live.status, 200);
+        let metadata = send(&client, "GET", &format!("{ehr}/metadata"), &[], &Value::Null).await.expect("it answers");
+        assert_eq!(metadata.body["fhirVersion"], "4.0.1");
+    });
+    assert!(child.try_wait().expect("a child").is_none(), "it stays");
+    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(told.expect("kill runs").success());
+    let started = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        assert!(started.elapsed() < Duration::from_secs(15), "it stops when told to");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left behind");
+}

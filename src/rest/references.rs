@@ -34,6 +34,10 @@ impl Serving<'_> {
 
     fn rewritten(self, key: &str, text: &str, names: &HashMap<String, String>) -> Result<Option<String>, Error> {
         if key == "div" {
+            // Most narratives name no entry; only those that do are compared with every entry.
+            if !text.contains("urn:") {
+                return Ok(None);
+            }
             let hit = names.iter().filter(|(full, _)| full.starts_with("urn:") && text.contains(full.as_str()));
             let new = hit.fold(text.to_owned(), |text, (full, name)| text.replace(full.as_str(), name));
             return Ok((new != text).then_some(new));

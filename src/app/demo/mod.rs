@@ -57,7 +57,11 @@ pub async fn run(args: Args) -> Run {
     let running = whole::start(config, Arc::new(SystemClock)).await?;
     let url = running.url.clone();
     if !args.once {
-        addresses(&url, &ehr);
+        let told = addresses(&url, &ehr);
+        match args.output {
+            Output::Text => say(&told)?,
+            Output::Json => eprint!("{told}"),
+        }
     }
     let gateway = Gateway::new(&url, mappings()?)?;
     let tale = tokio::select! {
@@ -73,10 +77,7 @@ pub async fn run(args: Args) -> Run {
     }
     let bad = tale.is_bad();
     if !args.once {
-        say(&format!(
-            "\nThe gateway is at {url}, its worklist at {url}/console, the EHR at {}.\nStop with Ctrl-C.\n",
-            ehr.url
-        ))?;
+        eprintln!("\nGateway and EHR stay at the addresses above. Stop with Ctrl-C.");
         serve::stop_signal().await;
     }
     running.stop().await;
@@ -122,10 +123,13 @@ fn free(wanted: &str) -> String {
     if TcpListener::bind(wanted).is_ok() { wanted.to_owned() } else { "127.0.0.1:0".to_owned() }
 }
 
-fn addresses(url: &str, ehr: &Running) {
-    eprintln!("gateway      {url}");
-    eprintln!("console      {url}/console");
-    eprintln!("sandbox EHR  {}   (true history: http://{}/_truth)\n", ehr.url, ehr.address);
+fn addresses(url: &str, ehr: &Running) -> String {
+    let Running { url: base, address, .. } = ehr;
+    format!(
+        "gateway      {url}\nworklist     {url}/api/v1/worklist\nFHIR         {url}/fhir\n\
+         sandbox EHR  {base}   (what really happened there: http://{address}/_truth)\n\
+         The console at {url}/console is not available yet.\n\n"
+    )
 }
 
 fn say(text: &str) -> Result<(), CouldNotRun> {
