@@ -369,11 +369,7 @@ fn a_long_response_costs_in_proportion() {
         let once = || {
             let begun = std::time::Instant::now();
             let report = validator.validate(&response, &Options::default());
-            assert!(
-                report.issues.iter().all(|issue| issue.rule == "dom-6" || issue.rule == "enable-when"),
-                "{:?}",
-                report.issues.first()
-            );
+            assert_eq!(report.errors().count(), 0);
             begun.elapsed()
         };
         (0..3).map(|_| once()).min().expect("three")
