@@ -357,7 +357,7 @@ fn a_long_response_costs_in_proportion() {
         let items = |item: fn(usize) -> Value| (0..count).map(item).collect::<Vec<_>>();
         let form = items(|at| {
             json!({"linkId": format!("q{at}"), "type": "string", "required": true,
-            "enableWhen": [{"question": "q0", "operator": "exists", "answerBoolean": true}]})
+            "enableWhen": [{"question": if at == 0 { "q1" } else { "q0" }, "operator": "exists", "answerBoolean": true}]})
         });
         let answers = items(|at| json!({"linkId": format!("q{at}"), "answer": [{"valueString": "x"}]}));
         json!({"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "#q", "item": answers,
