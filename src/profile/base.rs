@@ -76,7 +76,7 @@ impl Maker<'_> {
                 let key = Key { element: small(index), alternative: small(alternative), underscore: false };
                 keys.insert(ty.key.clone(), key);
                 if ty.primitive.is_some() && &*ty.code != "xhtml" {
-                    keys.insert(format!("_{}", ty.key).into(), Key { underscore: true, ..key });
+                    keys.insert(ty.underscore.clone(), Key { underscore: true, ..key });
                 }
             }
             let child = if element.choice {
@@ -88,15 +88,16 @@ impl Maker<'_> {
             model.insert(element.name.clone(), child);
         }
         let required = (0..elements.len()).filter(|at| elements[*at].min > 0).map(small).collect();
-        let invariants = self.invariants(at);
+        let plain = |name: &str| elements.iter().any(|element| &*element.name == name && !element.choice);
+        let invariants = self.invariants(at, &plain);
         let by_name = elements.iter().enumerate().map(|(at, element)| (element.name.clone(), small(at))).collect();
         Node { ty, declared: declared.into(), keys, by_name, elements, required, invariants, model }
     }
 
-    fn invariants(&mut self, at: usize) -> Vec<Invariant> {
+    fn invariants(&mut self, at: usize, plain: &dyn Fn(&str) -> bool) -> Vec<Invariant> {
         let mut made = Vec::new();
         for constraint in &self.structure.elements[at].constraints {
-            match Invariant::compile(constraint) {
+            match Invariant::compile(constraint, plain) {
                 Ok(invariant) => made.extend(invariant),
                 Err(problem) => self.problems.push(problem),
             }
@@ -113,7 +114,7 @@ impl Maker<'_> {
             None => definition.types.iter().map(|ty| self.alternative(at, name, choice, ty)).collect(),
         };
         // Those of backbone elements are run once, by their node.
-        let invariants = if self.nodes.contains_key(&at) { Vec::new() } else { self.invariants(at) };
+        let invariants = if self.nodes.contains_key(&at) { Vec::new() } else { self.invariants(at, &|_| false) };
         Element {
             name: name.into(),
             path: definition.path.as_str().into(),
@@ -138,6 +139,7 @@ impl Maker<'_> {
             special: Special::None,
             code: "BackboneElement".into(),
             key: name.into(),
+            underscore: format!("_{name}").into(),
             ty,
             primitive: None,
             profiles: Vec::new(),
@@ -152,10 +154,12 @@ impl Maker<'_> {
         // The snapshots say "string" of ids, whose own rule stands in the prose of Resource.id.
         let is_id = self.structure.elements[at].base_path == "Resource.id";
         let primitive = if is_id { Some(Primitive::Id) } else { Primitive::named(code) };
+        let key = if choice { format!("{name}{}", capital(code)) } else { name.to_owned() };
         Alternative {
             special: Special::of(code),
             code: code.into(),
-            key: if choice { format!("{name}{}", capital(code)).into() } else { name.into() },
+            underscore: format!("_{key}").into(),
+            key: key.into(),
             ty: own.unwrap_or_else(|| self.types.root(code)),
             primitive,
             profiles: ty.profiles.clone(),

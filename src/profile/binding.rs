@@ -174,6 +174,7 @@ impl<'a> Walk<'a> {
             Belongs::NoCode => {
                 ("code-invalid", format!("a code of the value set {name} is required here ({})", bound.canonical))
             }
+            Belongs::Unknown if severity == Severity::Information => return,
             Belongs::Unknown => {
                 let text = format!("whether the code is in the value set {name} cannot be decided offline");
                 return self.raise(place, Some(structure), Say::information("not-supported", "binding", text));

@@ -15,7 +15,9 @@ impl<'a> Walk<'a> {
             return self.raise(&at, None, Say::error("invalid", "coding-system", text));
         }
         self.example_url(system, &at);
-        let Some(known) = self.types.definitions.code_system(system) else {
+        let definitions = &self.types.definitions;
+        let known = self.systems.entry(system).or_insert_with(|| definitions.code_system(system)).clone();
+        let Some(known) = known else {
             return self.no_code_system(system, &at);
         };
         if let Some(code) = value.get("code").and_then(Value::as_str) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    native::{self, Native},
+    native::Native,
     options::BestPractice,
     place::Place,
     resolve,
@@ -19,11 +19,11 @@ use crate::{
 
 /// How an invariant is decided.
 #[derive(Debug)]
-pub enum Test {
-    /// By hand, with the same answers as the expression.
-    Native(Native),
+pub struct Test {
+    /// By hand, with the same answers as the expression, where that can tell.
+    native: Option<Native>,
     /// By the engine.
-    Path(Expression),
+    path: Expression,
 }
 
 /// One invariant, ready.
@@ -40,22 +40,18 @@ const BY_THE_WALK: &[&str] =
     &["ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "dom-6", "ref-1", "txt-1", "txt-2"];
 
 impl Invariant {
-    /// Parses; none for those that the walk decides and those without an expression.
+    /// Parses; `plain` as for [`Native::of`]. None for those that the walk decides and those without an expression.
     ///
     /// # Errors
     /// A sentence on what cannot be evaluated.
-    pub fn compile(constraint: &Arc<Constraint>) -> Result<Option<Self>, String> {
+    pub fn compile(constraint: &Arc<Constraint>, plain: &dyn Fn(&str) -> bool) -> Result<Option<Self>, String> {
         let Some(expression) = &constraint.expression else { return Ok(None) };
         if BY_THE_WALK.contains(&constraint.key.as_str()) && Self::is_base(constraint) {
             return Ok(None);
         }
-        let test = match native::twin(&constraint.key, expression) {
-            Some(native) => Test::Native(native),
-            None => Test::Path(
-                Expression::parse(expression)
-                    .map_err(|error| format!("the invariant {} cannot be evaluated: {error}", constraint.key))?,
-            ),
-        };
+        let path = Expression::parse(expression)
+            .map_err(|error| format!("the invariant {} cannot be evaluated: {error}", constraint.key))?;
+        let test = Test { native: Native::of(expression, plain), path };
         Ok(Some(Self { constraint: Arc::clone(constraint), test }))
     }
 
@@ -80,9 +76,11 @@ impl<'a> Walk<'a> {
         scope: &Scope<'a>,
     ) {
         for invariant in invariants {
-            let held = match &invariant.test {
-                Test::Native(native) => Ok(focus.value().is_none_or(native)),
-                Test::Path(expression) => self.holds(expression, focus, scope),
+            let by_hand =
+                invariant.test.native.as_ref().zip(focus.value()).and_then(|(native, value)| native.holds(value));
+            let held = match by_hand {
+                Some(held) => Ok(held),
+                None => self.holds(&invariant.test.path, focus, scope),
             };
             match held {
                 Ok(true) => {}

@@ -96,6 +96,8 @@ pub struct Alternative {
     pub code: Box<str>,
     /// JSON property (`valueQuantity`).
     pub key: Box<str>,
+    /// JSON property of a primitive's extensions (`_valueString`).
+    pub underscore: Box<str>,
     /// For FHIRPath, and where the content is described.
     pub ty: Type,
     /// If it is primitive.

@@ -1,7 +1,7 @@
 //! The one walk over a resource against its base types: unknown elements, cardinality, JSON shapes, choices. Owns what
 //! is raised. Type-specific checks are in the files beside; profiles are laid over afterwards (`overlay`).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use super::{
     say::Say,
     types::{Alternative, Element, Node, Special, TypePlan, Types},
 };
-use crate::fhirpath;
+use crate::{definitions::CodeSystem, fhirpath};
 
 /// Deepest nesting that is walked; the reader's own bound is lower for what comes from outside.
 const DEPTH: usize = 200;
@@ -58,6 +58,8 @@ pub struct Walk<'a> {
     pub fragments: Vec<(Option<usize>, &'a str)>,
     /// Profiles that are being checked: address of the value, address of the plan.
     pub active: Vec<(usize, usize)>,
+    /// Code systems that were asked for.
+    pub systems: HashMap<&'a str, Option<Arc<CodeSystem>>>,
     /// Whether a value (by address) meets a profile.
     pub met: HashMap<(usize, String), bool>,
 }
@@ -76,6 +78,7 @@ impl<'a> Walk<'a> {
             fragments: Vec::new(),
             active: Vec::new(),
             met: HashMap::new(),
+            systems: HashMap::new(),
         }
     }
 
@@ -133,7 +136,7 @@ impl<'a> Walk<'a> {
             let (value, sibling) = if found.underscore {
                 (None, Some(value))
             } else if siblings && alternative.primitive.is_some() {
-                (Some(value), members.get(&format!("_{name}")))
+                (Some(value), members.get(&*alternative.underscore))
             } else {
                 (Some(value), None)
             };

@@ -122,7 +122,7 @@ impl Maker<'_> {
         };
         let mut made = Vec::new();
         for constraint in element.constraints.iter().filter(|constraint| !known(constraint)) {
-            match Invariant::compile(constraint) {
+            match Invariant::compile(constraint, &|_| false) {
                 Ok(invariant) => made.extend(invariant),
                 Err(problem) => self.problems.push(problem),
             }

@@ -61,7 +61,7 @@ pub fn children<'a>(types: &'a Types, parent: Node<'a>, name: &str) -> Items<'a>
     let Some(members) = members else { return found };
     for alternative in &element.types {
         let value = members.get(&*alternative.key);
-        let sibling = alternative.primitive.and_then(|_| members.get(&format!("_{}", alternative.key)));
+        let sibling = alternative.primitive.and_then(|_| members.get(&*alternative.underscore));
         if value.is_none() && sibling.is_none() {
             continue;
         }
