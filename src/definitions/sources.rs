@@ -1,11 +1,11 @@
 //! What a definition means by the canonicals it names: bases and types of profiles, code systems and imports of value
 //! sets. The package that names them decides which version is meant.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use super::{
     Definitions, snapshot,
-    store::{At, TYPES},
+    store::{At, TYPES, lock},
     terminology::{CodeSystem, Source, ValueSet, Why},
 };
 use crate::fhir::Value;
@@ -14,6 +14,8 @@ use crate::fhir::Value;
 pub(super) struct Within<'a> {
     pub(super) definitions: &'a Definitions,
     pub(super) layer: Option<usize>,
+    /// How many more value sets may be made ready for the one that was asked for.
+    pub(super) left: &'a Cell<u32>,
 }
 
 impl Source for Within<'_> {
@@ -23,32 +25,61 @@ impl Source for Within<'_> {
     }
 
     fn value_set(&self, canonical: &str, open: &[String]) -> Result<Arc<ValueSet>, Why> {
-        self.definitions.value_set_within(canonical, self.layer, open)
+        self.definitions.value_set_within(canonical, self.layer, open, self.left)
     }
 }
+
+/// How many value sets one that is asked for may draw in. Real ones need a few dozen; circles of many would need more
+/// than time allows.
+pub(super) const MOST_DRAWN_IN: u32 = 2000;
+/// The same for snapshots that must be generated. Those outside a circle are kept, and so generated once.
+pub(super) const MOST_GENERATED: u32 = 100;
+
+/// Elements of a snapshot that others may unfold within themselves. The largest published ones have under 2,000.
+const MOST_ELEMENTS: usize = 4_000;
 
 /// What a profile of the pack `layer` derives from; `open` are those whose snapshots are being generated around it.
 pub(super) struct Bases<'a> {
     pub(super) definitions: &'a Definitions,
     pub(super) layer: usize,
     pub(super) open: Vec<At>,
+    /// How many more snapshots may be generated for the one that was asked for.
+    pub(super) left: &'a Cell<u32>,
+    /// Whether a circle (or the limit) cut something short, so that the result must not be kept.
+    pub(super) cut: bool,
 }
 
 impl snapshot::Bases for Bases<'_> {
     fn snapshot(&mut self, canonical: &str) -> Option<Vec<Value>> {
         let canonical = if canonical.contains('/') { canonical.to_owned() } else { format!("{TYPES}{canonical}") };
         let at = self.definitions.find(&canonical, "StructureDefinition", Some(self.layer))?;
+        if let Some(known) = lock(&self.definitions.generated).get(&at) {
+            return Some(known.as_ref().clone());
+        }
         let mut resource = self.definitions.value(at)?;
         if let Some(Value::Array(elements)) = resource.pointer_mut("/snapshot/element").map(Value::take)
             && !elements.is_empty()
         {
             return Some(elements);
         }
-        if self.open.contains(&at) {
+        if self.open.contains(&at) || self.left.get() == 0 {
+            self.cut = true;
             return None;
         }
+        self.left.set(self.left.get() - 1);
         let open = [self.open.as_slice(), &[at]].concat();
-        let mut bases = Bases { definitions: self.definitions, layer: at.0, open };
-        Some(snapshot::generate(&resource, &mut bases).elements)
+        let (definitions, left) = (self.definitions, self.left);
+        let mut bases = Bases { definitions, layer: at.0, open, left, cut: false };
+        let elements = snapshot::generate(&resource, &mut bases).elements;
+        if elements.len() > MOST_ELEMENTS {
+            self.cut = true;
+            return None;
+        }
+        if bases.cut {
+            self.cut = true;
+        } else {
+            lock(&self.definitions.generated).insert(at, Arc::new(elements.clone()));
+        }
+        Some(elements)
     }
 }

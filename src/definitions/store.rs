@@ -2,6 +2,7 @@
 //! asked for is compiled once and kept), so that it is shared between threads without further ado.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     hash::Hash,
     sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -11,7 +12,7 @@ use super::{
     Error, SearchParameter, Structure, compile,
     pack::{Entry, Pack},
     snapshot,
-    sources::{Bases, Within},
+    sources::{Bases, MOST_DRAWN_IN, MOST_GENERATED, Within},
     terminology::{self, CodeSystem, Membership, Rule, TerminologyServer, ValueSet, Why},
     versions,
 };
@@ -42,6 +43,8 @@ pub struct Definitions {
     pub(super) packs: Vec<Arc<Pack>>,
     by_url: HashMap<String, Vec<At>>,
     structures: Cache<At, Structure>,
+    /// Elements of snapshots that were generated on the way to others.
+    pub(super) generated: Mutex<HashMap<At, Arc<Vec<Value>>>>,
     value_sets: Cache<At, ValueSet>,
     code_systems: Cache<At, CodeSystem>,
     resources: Cache<At, Value>,
@@ -114,6 +117,7 @@ impl Definitions {
             packs,
             by_url,
             structures: Mutex::default(),
+            generated: Mutex::default(),
             value_sets: Mutex::default(),
             code_systems: Mutex::default(),
             resources: Mutex::default(),
@@ -200,7 +204,9 @@ impl Definitions {
         let generated = if given.is_some() {
             None
         } else {
-            let made = snapshot::generate(&resource, &mut Bases { definitions: self, layer: at.0, open: vec![at] });
+            let left = Cell::new(MOST_GENERATED);
+            let mut bases = Bases { definitions: self, layer: at.0, open: vec![at], left: &left, cut: false };
+            let made = snapshot::generate(&resource, &mut bases);
             problems = made.problems;
             structure.generated = true;
             Some(made.elements)
@@ -221,13 +227,13 @@ impl Definitions {
     /// The value set with this canonical, made ready for asking. `None` if it is not at hand.
     #[must_use]
     pub fn value_set(&self, canonical: &str) -> Option<Arc<ValueSet>> {
-        self.value_set_within(canonical, None, &[]).ok()
+        self.value_set_within(canonical, None, &[], &Cell::new(MOST_DRAWN_IN)).ok()
     }
 
     /// The value set that `from` means by this canonical.
     #[must_use]
     pub fn value_set_from(&self, canonical: &str, from: &Structure) -> Option<Arc<ValueSet>> {
-        self.value_set_within(canonical, Some(from.layer), &[]).ok()
+        self.value_set_within(canonical, Some(from.layer), &[], &Cell::new(MOST_DRAWN_IN)).ok()
     }
 
     pub(super) fn value_set_within(
@@ -235,6 +241,7 @@ impl Definitions {
         canonical: &str,
         from: Option<usize>,
         open: &[String],
+        left: &Cell<u32>,
     ) -> Result<Arc<ValueSet>, Why> {
         let missing = || Why::ValueSet(canonical.to_owned());
         let url = versions::split(canonical).0;
@@ -245,24 +252,27 @@ impl Definitions {
         if open.iter().any(|open| open == url) {
             return Err(Why::Cycle(url.to_owned()));
         }
-        let make = || {
-            let within = Within { definitions: self, layer: Some(at.0) };
-            Some(terminology::compile(&self.value(at)?, &within, open))
-        };
-        // Within others a cycle may cut this one short, so that only what is asked for directly is kept.
-        let made = if open.is_empty() {
-            cached(&self.value_sets, at, make)
-        } else {
-            let known = lock(&self.value_sets).get(&at).cloned();
-            known.unwrap_or_else(|| make().map(Arc::new))
-        };
+        if let Some(known) = lock(&self.value_sets).get(&at) {
+            return known.clone().ok_or_else(missing);
+        }
+        if left.get() == 0 {
+            return Err(Why::Cycle(url.to_owned()));
+        }
+        left.set(left.get() - 1);
+        let within = Within { definitions: self, layer: Some(at.0), left };
+        let made = self.value(at).map(|resource| Arc::new(terminology::compile(&resource, &within, open)));
+        // Within others a circle may cut this one short; then it is made anew when it is asked for itself.
+        if open.is_empty() || made.as_ref().is_none_or(|set| !set.is_cut()) {
+            lock(&self.value_sets).insert(at, made.clone());
+        }
         made.ok_or_else(missing)
     }
 
     /// Makes a ValueSet resource ready that is not among the definitions (contained in a Questionnaire).
     #[must_use]
     pub fn value_set_of(&self, resource: &Value) -> ValueSet {
-        terminology::compile(resource, &Within { definitions: self, layer: None }, &[])
+        let left = Cell::new(MOST_DRAWN_IN);
+        terminology::compile(resource, &Within { definitions: self, layer: None, left: &left }, &[])
     }
 
     /// The code system with this canonical, its supplements applied, if its content is at hand.

@@ -310,3 +310,6 @@ fn settle(node: &mut Node) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

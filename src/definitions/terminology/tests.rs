@@ -183,3 +183,31 @@ fn expansions_help_where_the_definition_cannot_be_computed() {
     assert_eq!(part.contains(Some("http://loinc.org"), "1-8"), Membership::Yes);
     assert!(matches!(part.contains(Some("http://loinc.org"), "9-9"), Membership::Unknown(_)));
 }
+
+#[test]
+fn imports_of_imports_stay_linear_and_circles_of_many_end() {
+    let import = |name: &str, of: Vec<String>| {
+        set(
+            &format!("http://t/{name}"),
+            json!({"include": of.iter().map(|url| json!({"valueSet": [url]})).collect::<Vec<_>>()}),
+        )
+    };
+    let mut resources =
+        vec![set("http://t/0", json!({"include": [{"system": "http://x", "concept": [{"code": "y"}]}]}))];
+    // Each imports the one before twice: 2^60 ways down.
+    resources.extend((1..60).map(|at| import(&at.to_string(), vec![format!("http://t/{}", at - 1); 2])));
+    // Each of 30 imports all of them.
+    let all: Vec<String> = (0..30).map(|at| format!("http://t/c{at}")).collect();
+    resources.extend((0..30).map(|at| import(&format!("c{at}"), all.clone())));
+    let definitions = definitions(&resources);
+    let deep = definitions.value_set("http://t/59").unwrap();
+    assert_eq!(deep.contains(None, "y"), Membership::Yes);
+    assert_eq!(deep.contains(None, "z"), Membership::No);
+    assert_eq!(deep.systems(), ["http://x"]);
+    assert_eq!(deep.display(None, "z"), None);
+    assert!(matches!(deep.expand(5), Err(Why::Cycle(_))));
+    assert!(matches!(
+        definitions.value_set("http://t/c0").unwrap().contains(None, "y"),
+        Membership::Unknown(Why::Cycle(_))
+    ));
+}

@@ -31,7 +31,15 @@ pub struct ValueSet {
     includes: Vec<Clause>,
     excludes: Vec<Clause>,
     expansion: Option<Expansion>,
+    /// A circle of imports left something out.
+    is_cut: bool,
 }
+
+/// What imported value sets said of the code that is asked for.
+type Answers = Vec<(*const ValueSet, Membership)>;
+
+/// Imports that one expansion may walk through.
+const MOST_EXPANDED: u32 = 2000;
 
 /// One code of a value set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,11 +101,16 @@ impl ValueSet {
     /// Whether `code` of `system` belongs. Without a system (elements of type `code`) any system of the value set fits.
     #[must_use]
     pub fn contains(&self, system: Option<&str>, code: &str) -> Membership {
+        self.ask(system, code, &mut Vec::new())
+    }
+
+    /// [`Self::contains`], where `known` are the answers of imported value sets, each of which is asked once.
+    fn ask(&self, system: Option<&str>, code: &str, known: &mut Answers) -> Membership {
         let computed = if self.includes.is_empty() {
             Membership::Unknown(Why::Undefined(self.url.clone()))
         } else {
-            let included = Membership::any(self.includes.iter().map(|clause| clause.contains(system, code)));
-            included.and(|| Membership::any(self.excludes.iter().map(|clause| clause.contains(system, code))).not())
+            let included = Membership::any(self.includes.iter().map(|clause| clause.ask(system, code, known)));
+            included.and(|| Membership::any(self.excludes.iter().map(|clause| clause.ask(system, code, known))).not())
         };
         match (&computed, &self.expansion) {
             (Membership::Unknown(_), Some(expansion)) => expansion.contains(system, code).unwrap_or(computed),
@@ -105,35 +118,48 @@ impl ValueSet {
         }
     }
 
+    pub(in crate::definitions) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// This and all value sets that it imports, each once.
+    fn reach(&self) -> Vec<&Self> {
+        let mut reached: Vec<&Self> = vec![self];
+        let mut at = 0;
+        while let Some(set) = reached.get(at).copied() {
+            for import in set.includes.iter().flat_map(|clause| clause.value_sets.iter().flatten()) {
+                if !reached.iter().any(|known| std::ptr::eq(*known, import.as_ref())) {
+                    reached.push(import);
+                }
+            }
+            at += 1;
+        }
+        reached
+    }
+
     /// What the value set itself calls a code, where it says (a system's own names: [`CodeSystem::concept`]).
     #[must_use]
     pub fn display(&self, system: Option<&str>, code: &str) -> Option<&str> {
-        self.includes.iter().find_map(|clause| match &clause.test {
+        self.reach().into_iter().flat_map(|set| &set.includes).find_map(|clause| match &clause.test {
             Test::Listed { codes, folds } if system.is_none() || clause.system.as_deref() == system => {
                 let key = if *folds { code.to_lowercase() } else { code.to_owned() };
                 codes.get(&key)?.display.as_deref()
             }
-            _ => clause.value_sets.iter().flatten().find_map(|set| set.display(system, code)),
+            _ => None,
         })
     }
 
     /// Whether the value set names this system at all (directly or through an import). A rough guide for sentences.
     #[must_use]
     pub fn names_system(&self, system: &str) -> bool {
-        self.includes.iter().any(|clause| {
-            clause.system.as_deref() == Some(system)
-                || clause.value_sets.iter().flatten().any(|set| set.names_system(system))
-        })
+        self.reach().iter().any(|set| set.includes.iter().any(|clause| clause.system.as_deref() == Some(system)))
     }
 
     /// The systems it names, directly or through imports.
     #[must_use]
     pub fn systems(&self) -> Vec<&str> {
-        let mut systems: Vec<&str> = Vec::new();
-        for clause in &self.includes {
-            systems.extend(clause.system.as_deref());
-            systems.extend(clause.value_sets.iter().flatten().flat_map(|set| set.systems()));
-        }
+        let all = self.reach().into_iter().flat_map(|set| &set.includes);
+        let mut systems: Vec<&str> = all.filter_map(|clause| clause.system.as_deref()).collect();
         systems.sort_unstable();
         systems.dedup();
         systems
@@ -144,8 +170,13 @@ impl ValueSet {
     /// # Errors
     /// [`Why`] its codes cannot be listed here (rules such as UCUM have no list either).
     pub fn expand(&self, most: usize) -> Result<Vec<Member>, Why> {
+        self.expand_within(most, &mut { MOST_EXPANDED })
+    }
+
+    fn expand_within(&self, most: usize, left: &mut u32) -> Result<Vec<Member>, Why> {
+        *left = left.checked_sub(1).ok_or_else(|| Why::Cycle(self.url.clone()))?;
         let mut found: Vec<Member> = Vec::new();
-        let listed = self.includes.iter().try_for_each(|clause| clause.list(&mut found, most));
+        let listed = self.includes.iter().try_for_each(|clause| clause.list(&mut found, most, left));
         if listed.is_err() || self.includes.is_empty() {
             let undefined = || Why::Undefined(self.url.clone());
             found = match &self.expansion {
@@ -165,6 +196,10 @@ impl ValueSet {
 
 impl Clause {
     fn contains(&self, system: Option<&str>, code: &str) -> Membership {
+        self.ask(system, code, &mut Vec::new())
+    }
+
+    fn ask(&self, system: Option<&str>, code: &str, known: &mut Answers) -> Membership {
         if let (Some(own), Some(asked)) = (&self.system, system)
             && own != asked
         {
@@ -174,7 +209,7 @@ impl Clause {
             Test::Any => Membership::Yes,
             Test::Listed { codes, folds: false } => Membership::known(codes.contains_key(code)),
             Test::Listed { codes, folds: true } => Membership::known(codes.contains_key(&code.to_lowercase())),
-            Test::System(known, Actives::All) => known.contains(code),
+            Test::System(system, Actives::All) => system.contains(code),
             Test::System(known, Actives::Only) => {
                 let active = || Membership::known(known.concept(code).is_none_or(|concept| !concept.is_inactive));
                 known.contains(code).and(active)
@@ -188,13 +223,21 @@ impl Clause {
         };
         self.value_sets.iter().fold(own, |answer, set| {
             answer.and(|| match set {
-                Ok(set) => set.contains(system, code),
+                Ok(set) => {
+                    let place = Arc::as_ptr(set);
+                    if let Some((_, answer)) = known.iter().find(|(asked, _)| *asked == place) {
+                        return answer.clone();
+                    }
+                    let answer = set.ask(system, code, known);
+                    known.push((place, answer.clone()));
+                    answer
+                }
                 Err(why) => Membership::Unknown(why.clone()),
             })
         })
     }
 
-    fn list(&self, found: &mut Vec<Member>, most: usize) -> Result<(), Why> {
+    fn list(&self, found: &mut Vec<Member>, most: usize, left: &mut u32) -> Result<(), Why> {
         let system = self.system.clone().unwrap_or_default();
         let member = |code: &str, display: &Option<String>| Member {
             system: system.clone(),
@@ -205,7 +248,7 @@ impl Clause {
         match &self.test {
             Test::Any => {
                 let first = self.value_sets.first().ok_or_else(|| Why::Undefined(system.clone()))?;
-                found.extend(first.as_ref().map_err(Clone::clone)?.expand(most)?);
+                found.extend(first.as_ref().map_err(Clone::clone)?.expand_within(most, left)?);
             }
             Test::Listed { codes, .. } => {
                 let mut listed: Vec<&Listed> = codes.values().collect();
@@ -277,12 +320,19 @@ pub(in crate::definitions) fn compile(resource: &Value, source: &dyn Source, ope
     open.push(url.clone());
     let compose = resource.get("compose").unwrap_or(&Value::Null);
     let actives = if compose.get("inactive").is_some_and(|is| is == false) { Actives::Only } else { Actives::All };
-    let clauses = |name: &str| items(compose, name).map(|item| clause(item, source, &open, actives)).collect();
+    let clauses =
+        |name: &str| -> Vec<Clause> { items(compose, name).map(|item| clause(item, source, &open, actives)).collect() };
+    let (includes, excludes) = (clauses("include"), clauses("exclude"));
+    let is_cut = includes.iter().chain(&excludes).flat_map(|clause| &clause.value_sets).any(|set| match set {
+        Ok(set) => set.is_cut,
+        Err(why) => matches!(why, Why::Cycle(_)),
+    });
     ValueSet {
+        is_cut,
         version: text(resource, "version"),
         name: text(resource, "title").or_else(|| text(resource, "name")).unwrap_or_else(|| url.clone()),
-        includes: clauses("include"),
-        excludes: clauses("exclude"),
+        includes,
+        excludes,
         expansion: resource.get("expansion").map(Expansion::read),
         url,
     }
