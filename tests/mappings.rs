@@ -186,3 +186,66 @@ fn coverage_names_every_element_once() {
         assert_eq!(coverage.without_rule, ["version"], "{}", object.name());
     }
 }
+
+#[test]
+fn exports_are_valid_and_say_what_they_cannot() {
+    use liaison::{
+        definitions::Definitions,
+        profile::{Options, Validator},
+    };
+    let (mappings, validator) = (mappings(), Validator::new(Definitions::core()));
+    for name in ["patient", "referral"] {
+        let export = mappings.plan(name, "generic").expect("a plan").export();
+        assert!(!export.not_expressed.is_empty(), "nothing is told");
+        assert!(export.resources.iter().any(|resource| resource["resourceType"] == "ConceptMap"));
+        for resource in &export.resources {
+            let report = validator.validate(resource, &Options::default());
+            let errors: Vec<_> =
+                report.issues.iter().filter(|issue| format!("{:?}", issue.severity).contains("Error")).collect();
+            assert!(errors.is_empty(), "{name}: {} {errors:#?}", resource["id"]);
+        }
+    }
+}
+
+#[test]
+fn a_candidate_is_reloaded_after_its_laws_and_shadowed() {
+    use liaison::mapping::{MappingError, Recorded, shadow};
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/organization");
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("organization");
+    std::fs::create_dir_all(to.join("examples")).expect("a folder");
+    for part in ["internal.schema.json", "examples"] {
+        let files = if part == "examples" {
+            std::fs::read_dir(from.join(part))
+                .expect("examples")
+                .flatten()
+                .map(|e| e.path())
+                .filter(|p| p.is_file())
+                .collect()
+        } else {
+            vec![from.join(part)]
+        };
+        for file in files {
+            let place = if part == "examples" { to.join("examples") } else { to.clone() };
+            std::fs::copy(&file, place.join(file.file_name().expect("a name"))).expect("copied");
+        }
+    }
+    let rules = std::fs::read_to_string(from.join("mapping.yaml")).expect("rules");
+    std::fs::write(
+        to.join("mapping.yaml"),
+        format!("{}\n  - {{ target: Organization.language, constant: en }}\n", rules.trim_end()),
+    )
+    .expect("written");
+    let now = mappings();
+    let refused = now.reload(folder.path(), &|_| Err(MappingError::Laws("broken".to_owned())));
+    assert!(refused.is_err(), "laws decide");
+    let candidate = now.reload(folder.path(), &|_| Ok(())).unwrap_or_else(|error| panic!("{error}"));
+    let example = now.object("organization").expect("it").examples()[0].internal.clone();
+    let record = || [Recorded::Sent("organization".into(), "generic".into(), example.clone())];
+    assert_eq!(shadow(&now, &now, record(), &Example::context()).changed, 0);
+    let other = shadow(&now, &candidate, record(), &Example::context());
+    assert_eq!(
+        other.differences.into_iter().collect::<Vec<_>>(),
+        [("organization to_fhir Organization.language".to_owned(), 1)]
+    );
+}

@@ -1,9 +1,10 @@
-//! `liaison mappings check|coverage|explain|export|shadow`: what mappings promise and do, for their authors. Thin; the
+//! `liaison mappings check|coverage|explain|export`: what mappings promise and do, for their authors. Thin; the
 //! work is in `mapping` and `laws`.
 
 mod check;
 mod coverage;
 mod explain;
+mod export;
 
 use std::path::PathBuf;
 
@@ -26,6 +27,8 @@ enum Command {
     Coverage(coverage::Args),
     /// Show where each value of a translation comes from
     Explain(explain::Args),
+    /// Write a mapping as FHIR StructureMap and ConceptMap resources
+    Export(export::Args),
 }
 
 /// What all of them take.
@@ -51,5 +54,6 @@ pub fn run(args: &Args) -> Run {
         Command::Check(args) => check::run(args),
         Command::Coverage(args) => coverage::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Export(args) => export::run(args),
     }
 }

@@ -21,9 +21,18 @@ const EDITION: u32 = 1;
 /// The file of proofs in a folder of mappings or a cache folder.
 pub const FILE: &str = "proofs.json";
 
-/// Object and dialect → hash of what was proven.
+/// Object and dialect → what was proven.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Proofs(BTreeMap<String, String>);
+pub struct Proofs(BTreeMap<String, Proof>);
+
+/// One plan's proof.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Proof {
+    /// Hash of all that it depends on.
+    of: String,
+    /// On how many pairs.
+    pairs: usize,
+}
 
 impl Proofs {
     /// Those that are built into the binary.
@@ -53,12 +62,19 @@ impl Proofs {
     /// Whether this very plan was proven.
     #[must_use]
     pub fn holds(&self, plan: &Plan) -> bool {
-        self.0.get(&name(plan)) == Some(&hash(plan))
+        self.0.get(&name(plan)).is_some_and(|proof| proof.of == hash(plan))
     }
 
     /// Notes a proof.
-    pub fn add(&mut self, plan: &Plan) {
-        self.0.insert(name(plan), hash(plan));
+    pub fn add(&mut self, plan: &Plan, pairs: usize) {
+        self.0.insert(name(plan), Proof { of: hash(plan), pairs });
+    }
+
+    /// Takes over what `other` knows of a plan.
+    fn keep(&mut self, plan: &Plan, other: &Self) {
+        if let Some(proof) = other.0.get(&name(plan)).filter(|_| other.holds(plan)) {
+            self.0.insert(name(plan), proof.clone());
+        }
     }
 }
 
@@ -92,7 +108,7 @@ pub fn prove_all(mappings: &Mappings, known: &Proofs, done: &(dyn Fn(&Report) + 
         .filter_map(|plan| Some((Arc::clone(mappings.object(plan.object())?), Arc::clone(plan))))
         .collect();
     let mut proofs = Proofs::default();
-    mappings.plans().filter(|plan| known.holds(plan)).for_each(|plan| proofs.add(plan));
+    mappings.plans().for_each(|plan| proofs.keep(plan, known));
     let next = std::sync::atomic::AtomicUsize::new(0);
     let found = std::sync::Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -109,7 +125,7 @@ pub fn prove_all(mappings: &Mappings, known: &Proofs, done: &(dyn Fn(&Report) + 
     });
     let mut failed = Vec::new();
     for (plan, report) in found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-        if report.ok() { proofs.add(&plan) } else { failed.push(report) }
+        if report.ok() { proofs.add(&plan, pairs(&plan)) } else { failed.push(report) }
     }
     (proofs, failed)
 }
@@ -125,7 +141,7 @@ pub fn proven(mappings: &Mappings, cache: Option<&Path>) -> Result<(), MappingEr
         return Ok(());
     }
     let mut known = cache.map(Proofs::read).unwrap_or_default();
-    mappings.plans().filter(|plan| embedded.holds(plan)).for_each(|plan| known.add(plan));
+    mappings.plans().for_each(|plan| known.keep(plan, &embedded));
     let (proofs, failed) = prove_all(mappings, &known, &|_| {});
     if failed.is_empty() {
         if let Some(folder) = cache {

@@ -193,7 +193,10 @@ impl Trial<'_> {
 
     fn frame(&self, base: &[Part], after: &[Part]) -> Outcome {
         for before in base {
-            let Some(part) = after.iter().find(|part| part.role == before.role) else { continue };
+            let id = |part: &Part| part.resource.get("id").cloned();
+            // Of several Binaries each is compared with itself.
+            let twin = after.iter().find(|part| part.role == before.role && id(part) == id(before));
+            let Some(part) = twin else { continue };
             let index = self.plan.part_index(&before.role);
             let Some(frame) = index.and_then(|index| self.frames.get(index)) else { continue };
             if let Some(pointer) = frame.breach(&before.resource, &part.resource) {

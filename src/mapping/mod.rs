@@ -10,12 +10,14 @@ mod engine;
 mod error;
 mod examples;
 mod explain;
+mod export;
 mod load;
 mod loss;
 mod paths;
 mod plan;
 mod run;
 mod set;
+mod shadow;
 mod transform;
 
 pub use context::{Context, MAIN, Part};
@@ -24,10 +26,12 @@ pub use engine::Plan;
 pub use error::{MappingError, Mistake};
 pub use examples::{Example, resources};
 pub use explain::Origin;
+pub use export::Export;
 pub use load::Files;
 pub use loss::Loss;
 pub use paths::RulePath;
 pub use set::{Mappings, ObjectType, Owner, Reread, Transitions};
+pub use shadow::{Recorded, Shadow, shadow};
 
 /// A constant of a mapping: where its rule stands, what it writes, and what.
 #[derive(Clone, Debug)]

@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Run {
                     bar.suspend(|| show(&report, args.common.output));
                     bar.inc(1);
                     if report.ok() {
-                        proofs.lock().unwrap_or_else(PoisonError::into_inner).add(plan);
+                        proofs.lock().unwrap_or_else(PoisonError::into_inner).add(plan, pairs);
                     } else {
                         bad.fetch_add(1, Ordering::Relaxed);
                     }
