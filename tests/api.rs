@@ -63,7 +63,7 @@ fn gateway_with(change: impl FnOnce(Options) -> Options) -> Gateway {
     let base = format!("http://{address}/fhir");
     let max = usize::try_from(MAX_BODY).expect("small");
     let fhir = Fhir::new(&base, ledger.clone(), mappings.clone(), validator, Context::new("test"), clock, max);
-    let surface = api::Api::new(engine, ledger.clone(), mappings, MAX_BODY, stopping);
+    let surface = api::Api::new(engine, ledger.clone(), MAX_BODY, stopping);
     let router = api::router(surface, Arc::new(fhir).router());
     runtime.spawn(async move { axum::serve(listener, router).await });
     Gateway { address, ledger, stop, _runtime: runtime, folder }

@@ -18,6 +18,7 @@ mod mappings;
 mod objects;
 mod pull;
 mod push;
+mod reload;
 mod sandbox;
 mod sandbox_faults;
 mod sandbox_practice;

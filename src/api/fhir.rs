@@ -1,7 +1,10 @@
 //! `/fhir` of the gateway: FHIR R4's REST semantics (`rest`) over the ledger's objects, mapped as the generic dialect
 //! says. Reads, searches, `metadata` and `$validate`; writes are refused with 501. An object's id is its `/fhir` id.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use axum::{
     Router,
@@ -54,11 +57,34 @@ impl Fhir {
 
     /// Routes to be nested at `/fhir`.
     pub fn router(self: Arc<Self>) -> Router {
+        Endpoint::new(self).router()
+    }
+}
+
+/// The place where an endpoint is served; a reload of the mappings puts another one there.
+#[derive(Clone)]
+pub struct Endpoint(Arc<RwLock<Arc<Fhir>>>);
+
+impl Endpoint {
+    /// Serves this one.
+    #[must_use]
+    pub fn new(fhir: Arc<Fhir>) -> Self {
+        Self(Arc::new(RwLock::new(fhir)))
+    }
+
+    /// Serves another one from now on; what is under way ends with the old one.
+    pub fn replace(&self, fhir: Arc<Fhir>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fhir;
+    }
+
+    /// Routes to be nested at `/fhir`.
+    pub fn router(self) -> Router {
         Router::new().fallback(answer).with_state(self)
     }
 }
 
-async fn answer(State(fhir): State<Arc<Fhir>>, request: HttpRequest<Body>) -> HttpResponse<Body> {
+async fn answer(State(endpoint): State<Endpoint>, request: HttpRequest<Body>) -> HttpResponse<Body> {
+    let fhir = Arc::clone(&endpoint.0.read().unwrap_or_else(PoisonError::into_inner));
     let (parts, body) = request.into_parts();
     let Some(method) = Method::parse(parts.method.as_str()) else { return status(StatusCode::METHOD_NOT_ALLOWED) };
     let Ok(body) = axum::body::to_bytes(body, fhir.max_body).await else {

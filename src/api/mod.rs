@@ -45,7 +45,6 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     engine: Engine,
     ledger: Ledger,
-    mappings: Arc<Mappings>,
     max_body: u64,
     stopping: watch::Receiver<bool>,
     counters: health::Counters,
@@ -54,15 +53,9 @@ struct Inner {
 impl Api {
     /// `max_body` in bytes; `stopping` turns true when the gateway drains, which ends event streams.
     #[must_use]
-    pub fn new(
-        engine: Engine,
-        ledger: Ledger,
-        mappings: Arc<Mappings>,
-        max_body: u64,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
+    pub fn new(engine: Engine, ledger: Ledger, max_body: u64, stopping: watch::Receiver<bool>) -> Self {
         let counters = health::Counters::default();
-        Self(Arc::new(Inner { engine, ledger, mappings, max_body, stopping, counters }))
+        Self(Arc::new(Inner { engine, ledger, max_body, stopping, counters }))
     }
 
     /// Pushes, changes, decisions.
@@ -75,10 +68,10 @@ impl Api {
     pub fn ledger(&self) -> &Ledger {
         &self.0.ledger
     }
-    /// Kinds of objects.
+    /// Kinds of objects, as they are now.
     #[must_use]
-    pub fn mappings(&self) -> &Mappings {
-        &self.0.mappings
+    pub fn mappings(&self) -> Arc<Mappings> {
+        self.0.engine.mappings().now()
     }
     /// The largest body, in bytes.
     #[must_use]

@@ -12,7 +12,7 @@ use crate::{error::page, mapping::Mappings};
 
 /// `GET /openapi.json`
 pub(super) async fn show(ask: Ask) -> Answered {
-    Ok(reply::ok(&document(ask.api.mappings())))
+    Ok(reply::ok(&document(&ask.api.mappings())))
 }
 
 fn document(mappings: &Mappings) -> Value {

@@ -6,12 +6,15 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::{config::Config, fetch::Http};
 use crate::{
-    api::{self, fhir::Fhir},
+    api::{
+        self,
+        fhir::{Endpoint, Fhir},
+    },
     cli::CouldNotRun,
     clock::SharedClock,
     definitions::{Definitions, PACKAGES, TerminologyServer},
     ledger::{self, Ledger},
-    mapping::{Context, Mappings},
+    mapping::{Context, MappingError, Mappings},
     profile::Validator,
     sync::{Engine, Setup},
 };
@@ -30,6 +33,15 @@ pub struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     workers: JoinHandle<()>,
+    mappings: Reload,
+}
+
+/// What takes new mappings into use.
+struct Reload {
+    engine: Engine,
+    endpoint: Endpoint,
+    fhir: Box<dyn Fn(Arc<Mappings>) -> Arc<Fhir> + Send + Sync>,
+    config: Config,
 }
 
 /// Starts a gateway on the current runtime; when this returns, it answers.
@@ -60,24 +72,44 @@ pub async fn start(config: Config, clock: SharedClock) -> Result<Running, CouldN
         async move { engine.run(until(stopping)).await }
     });
     let max_body = config.server.max_body.0;
-    let surface = api::Api::new(engine, ledger.clone(), mappings.clone(), max_body as u64, stopping.clone());
+    let surface = api::Api::new(engine.clone(), ledger.clone(), max_body as u64, stopping.clone());
     let url = format!("http://{address}");
-    let fhir = Fhir::new(
-        &format!("{url}/fhir"),
-        ledger.clone(),
-        mappings,
-        validator,
-        Context::new(&config.server.instance),
-        clock,
-        max_body,
-    );
-    let router = api::router(surface, Arc::new(fhir).router());
+    let fhir = {
+        let (url, ledger, instance) = (url.clone(), ledger.clone(), config.server.instance.clone());
+        move |mappings: Arc<Mappings>| {
+            let (base, context) = (format!("{url}/fhir"), Context::new(&instance));
+            Arc::new(Fhir::new(&base, ledger.clone(), mappings, validator.clone(), context, clock.clone(), max_body))
+        }
+    };
+    let endpoint = Endpoint::new(fhir(mappings));
+    let router = api::router(surface, endpoint.clone().router());
     let server =
         tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await });
-    Ok(Running { url, address, ledger, stop, server, workers })
+    let mappings = Reload { engine, endpoint, fhir: Box::new(fhir), config };
+    Ok(Running { url, address, ledger, stop, server, workers, mappings })
 }
 
 impl Running {
+    /// Reads the mappings again, proves their laws, and only then takes them into use. What is under way ends with the
+    /// mappings it began with; where anything is wrong, everything stays as it was.
+    ///
+    /// # Errors
+    /// [`CouldNotRun`] with the first mistakes or the law that fails.
+    pub async fn reload(&self) -> Result<(), CouldNotRun> {
+        let config = self.mappings.config.clone();
+        let read = tokio::task::spawn_blocking(move || mappings(&config)).await;
+        let mappings = read.map_err(|error| CouldNotRun::new(format!("reading the mappings: {error}"), ""))??;
+        let gone = self.mappings.engine.mappings().now();
+        if let Some(lost) = gone.objects().find(|object| mappings.object(object.name()).is_none()) {
+            let sentence = format!("the new mappings lack {}, which is in use", lost.name());
+            return Err(CouldNotRun::new(sentence, "put its folder back, then reload"));
+        }
+        let fhir = (self.mappings.fhir)(mappings.clone());
+        self.mappings.engine.mappings().replace(mappings);
+        self.mappings.endpoint.replace(fhir);
+        Ok(())
+    }
+
     /// Takes no more requests, lets what is under way end, at most for some seconds; the rest is on disk.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
@@ -123,10 +155,13 @@ fn definitions(config: &Config, clock: &SharedClock) -> Result<Arc<Definitions>,
     Ok(definitions.with_server(Arc::new(server)))
 }
 
+/// The mappings as configured, with their laws proven (from the cache beside the ledger where nothing changed).
 fn mappings(config: &Config) -> Result<Arc<Mappings>, CouldNotRun> {
-    match &config.mappings.dir {
-        None => Mappings::embedded(),
-        Some(dir) => Mappings::load(dir),
-    }
-    .map_err(|error| CouldNotRun::from_error(&error, "`liaison mappings check` shows every mistake with its line"))
+    let told = |error: MappingError| {
+        CouldNotRun::from_error(&error, "`liaison mappings check --mappings DIR` shows every mistake with its line")
+    };
+    let Some(dir) = &config.mappings.dir else { return Mappings::embedded().map_err(told) };
+    let mappings = Mappings::load(dir).map_err(told)?;
+    crate::laws::proven(&mappings, Some(&config.ledger.path.join("proofs"))).map_err(told)?;
+    Ok(mappings)
 }

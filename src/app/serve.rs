@@ -21,7 +21,7 @@ pub fn run(args: &Args) -> Run {
         writeln!(out, "listening {}", running.url)
             .and_then(|()| out.flush())
             .map_err(|error| CouldNotRun::new(format!("cannot write to stdout: {error}"), ""))?;
-        stop_signal().await;
+        until_stopped(&running).await;
         tracing::info!("stopping");
         running.stop().await;
         Ok(Exit::Good)
@@ -44,6 +44,22 @@ fn logs() {
         tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).finish();
     // Fails only where a subscriber is set already, as in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Serves until SIGTERM or Ctrl-C; SIGHUP reads the mappings again.
+async fn until_stopped(running: &gateway::Running) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return stop_signal().await };
+    let mut stop = std::pin::pin!(stop_signal());
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = hangup.recv() => match running.reload().await {
+                Ok(()) => tracing::info!("the mappings were read again and are in use"),
+                Err(why) => tracing::error!(%why, "the mappings stay as they were"),
+            },
+        }
+    }
 }
 
 /// Completes on SIGTERM or Ctrl-C.

@@ -28,7 +28,7 @@ impl Inner {
         let mut findings = kind.validate(body);
         if findings.is_empty() {
             for (pointer, (object, id)) in identity::references(body) {
-                if self.mappings.object(object.as_str()).is_none() {
+                if self.mappings.now().object(object.as_str()).is_none() {
                     findings.push(unknown(pointer, &format!("There is no kind of object called {object}.")));
                 } else if self.ledger.object(&object, &id)?.is_none() {
                     findings.push(unknown(pointer, &format!("This {object} is not known here.")));

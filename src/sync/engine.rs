@@ -19,7 +19,7 @@ use crate::{
         Answer, Check, Draft, Expect, Fact, Hash, Idempotency, LedgerError, ObjectRow, Operation, Outcome, Proposal,
         SyncId, Target,
     },
-    mapping::ObjectType,
+    mapping::{Live, ObjectType},
 };
 
 /// The sync engine; cheap to clone. Workers run where [`Engine::run`] is awaited.
@@ -50,6 +50,12 @@ impl Engine {
     /// As [`Engine::new`].
     pub fn with(setup: Setup, connect: Connect<'_>) -> Result<Self, Error> {
         Ok(Self { inner: Arc::new(Inner::new(setup, connect)?) })
+    }
+
+    /// The mappings in use; replaced by a reload.
+    #[must_use]
+    pub fn mappings(&self) -> &Live {
+        &self.inner.mappings
     }
 
     /// Takes on a new object. On disk when it returns.
@@ -136,7 +142,7 @@ impl Engine {
     }
 
     fn kind(&self, object: &ObjectName) -> Result<Arc<ObjectType>, Error> {
-        self.inner.mappings.object(object.as_str()).cloned().ok_or(Error::UnknownObject)
+        self.inner.mappings.now().object(object.as_str()).cloned().ok_or(Error::UnknownObject)
     }
 
     fn remembered(&self, key: &Idempotency) -> Result<Option<Answer>, Error> {

@@ -170,7 +170,7 @@ impl Inner {
         seen: Vec<Sighting>,
         back: bool,
     ) -> Result<(), Error> {
-        let cancel = self.mappings.object(topic.object.as_str()).and_then(|kind| kind.transitions().cloned());
+        let cancel = self.mappings.now().object(topic.object.as_str()).and_then(|kind| kind.transitions().cloned());
         let cancelled = cancel
             .is_some_and(|t| t.cancel.is_some() && value.get(&t.field).and_then(Value::as_str) == t.cancel.as_deref());
         let operation = match (version, cancelled) {
@@ -219,7 +219,7 @@ impl Inner {
                 _ => self.adopt(system, &topic, &body, sighting).await,
             };
         }
-        let Some(kind) = self.mappings.object_for(&body).cloned() else {
+        let Some(kind) = self.mappings.now().object_for(&body).cloned() else {
             let trouble = Trouble::new(
                 ItemKind::Inbound,
                 "LIA-SYNC-014",

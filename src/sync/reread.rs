@@ -18,7 +18,7 @@ impl Inner {
     /// Reads again what the object's rules name. The write itself is done and recorded; failures here are logged and
     /// the next pull sees the same.
     pub async fn look_again(&self, system: &System, row: &SyncRow, subject: &Subject) {
-        let Some(kind) = self.mappings.object(row.object.as_str()).cloned() else { return };
+        let Some(kind) = self.mappings.now().object(row.object.as_str()).cloned() else { return };
         for rule in kind.reread() {
             let pointer = format!("/{}", rule.field.replace('.', "/"));
             let Some(field) = subject.ours.pointer(&pointer) else { continue };

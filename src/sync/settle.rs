@@ -336,7 +336,7 @@ impl Inner {
     }
 
     fn kind_of(&self, row: &SyncRow) -> String {
-        self.mappings.object(row.object.as_str()).map(|kind| kind.resource_type().to_owned()).unwrap_or_default()
+        self.mappings.now().object(row.object.as_str()).map(|kind| kind.resource_type().to_owned()).unwrap_or_default()
     }
 
     /// Whether the part that was sent can be found by an identifier of ours.

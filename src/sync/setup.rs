@@ -13,7 +13,7 @@ use crate::{
     domain::{ObjectName, SystemName},
     ehr::{Client, Failure, Http, SystemConfig, Transport},
     ledger::{Hash, Ledger},
-    mapping::{Context, Mappings, Plan},
+    mapping::{Context, Live, Mappings, Plan},
     profile::Validator,
 };
 
@@ -121,7 +121,7 @@ impl System {
 pub(super) struct Inner {
     pub instance: String,
     pub ledger: Ledger,
-    pub mappings: Arc<Mappings>,
+    pub mappings: Live,
     pub validator: Arc<Validator>,
     pub clock: SharedClock,
     pub systems: BTreeMap<SystemName, Arc<System>>,
@@ -144,7 +144,7 @@ impl Inner {
         Ok(Self {
             instance: setup.instance,
             ledger: setup.ledger,
-            mappings: setup.mappings,
+            mappings: Live::new(setup.mappings),
             validator: setup.validator,
             clock: setup.clock,
             systems,
@@ -156,7 +156,7 @@ impl Inner {
 
     /// The plan by which an object goes to, or comes from, a system.
     pub fn plan(&self, object: &ObjectName, system: &System) -> Result<Arc<Plan>, Error> {
-        self.mappings.plan(object.as_str(), &system.config.dialect).ok_or(Error::UnknownObject)
+        self.mappings.now().plan(object.as_str(), &system.config.dialect).ok_or(Error::UnknownObject)
     }
     /// Systems that an object is sent to.
     pub fn targets(&self, object: &ObjectName) -> impl Iterator<Item = &Arc<System>> {

@@ -226,7 +226,7 @@ impl Engine {
         if let Some(name) = open.keys().next() {
             return Err(Error::Decision(format!("{name} is still to be decided")));
         }
-        if let Some(kind) = inner.mappings.object(topic.object.as_str()) {
+        if let Some(kind) = inner.mappings.now().object(topic.object.as_str()) {
             inner.check_object(kind, &value)?;
         }
         let findings = inner.translate(&topic.object, &value, system)?.findings;

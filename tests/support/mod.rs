@@ -120,11 +120,17 @@ impl Server {
         let _ = self.child.wait();
     }
 
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill runs");
+        assert!(sent.success(), "SIG{name} was not sent");
+    }
+
     /// SIGTERM; how long it took to end, or `None` after the deadline.
     pub fn terminate(&mut self, within: Duration) -> Option<Duration> {
         let started = Instant::now();
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        self.signal("TERM");
         while started.elapsed() < within {
             if self.child.try_wait().ok().flatten().is_some() {
                 return Some(started.elapsed());
