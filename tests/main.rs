@@ -13,6 +13,7 @@ mod fhirpath_suite;
 mod foreign_ehr;
 mod kill;
 mod laws;
+mod ledger;
 mod mappings;
 mod objects;
 mod pull;
