@@ -14,6 +14,7 @@ mod foreign_ehr;
 mod kill;
 mod laws;
 mod mapping_mistakes;
+mod ledger;
 mod mappings;
 mod objects;
 mod pull;
