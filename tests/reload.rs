@@ -45,7 +45,7 @@ fn sighup_takes_good_mappings_into_use_and_leaves_bad_ones_alone() {
         std::fs::write(&file, original.replace("plural: slots", &format!("plural: {plural}"))).unwrap();
         let set = Mappings::load(&mappings).unwrap();
         let mut proofs = Proofs::default();
-        set.plans().for_each(|plan| proofs.add(plan));
+        set.plans().for_each(|plan| proofs.add(plan, usize::MAX));
         proofs.write(&ledger.join("proofs")).unwrap();
     };
     write("openings");

@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Run {
 
 /// The core pack and what was named.
 fn definitions(names: &[String]) -> Result<Arc<Definitions>, CouldNotRun> {
-    for name in names.iter().filter(|name| !name.contains('#') && !Path::new(name).exists()) {
+    if let Some(name) = names.iter().find(|name| !name.contains('#') && !Path::new(name).exists()) {
         let sentence = format!("{name}: there is no such file or folder");
         return Err(CouldNotRun::new(sentence, "name a .tgz, a folder, or a file with conformance resources"));
     }

@@ -152,7 +152,7 @@ fn slim_element(element: &Value, in_snapshot: bool) -> Value {
             let name = name.strip_prefix('_').unwrap_or(name);
             name.strip_prefix(*prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
         };
-        let keep = NAMES.contains(&name.as_str()) || VALUES.iter().any(|prefix| typed(prefix));
+        let keep = NAMES.contains(&name.as_str()) || VALUES.iter().any(typed);
         let said_by_default = in_snapshot && value == &Value::Bool(false);
         if keep && !(said_by_default && ["mustSupport", "isModifier", "isSummary"].contains(&name.as_str())) {
             kept.insert(name.clone(), slim_part(name, value));

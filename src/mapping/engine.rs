@@ -37,8 +37,6 @@ pub struct Plan {
 /// The reference that ties a part to the main resource.
 #[derive(Debug)]
 pub(crate) struct Link {
-    /// The part that is tied.
-    pub(crate) part: usize,
     pub(crate) target: Target,
     /// FHIR type that the reference points to.
     pub(crate) to: Name,

@@ -35,10 +35,9 @@ pub use paths::RulePath;
 pub use set::{Mappings, ObjectType, Owner, Reread, Transitions};
 pub use shadow::{Recorded, Shadow, shadow};
 
-/// A constant of a mapping: where its rule stands, what it writes, and what.
+/// A constant of a mapping: where its rule stands, and what it writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Constant {
     pub(crate) at: load::yaml::Place,
     pub(crate) target: plan::Name,
-    pub(crate) value: crate::fhir::Value,
 }

@@ -63,7 +63,8 @@ impl<'a> Walk<'a> {
     /// Whatever has a canonical URL must have an absolute one.
     fn canonical_resource(&mut self, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
         let Some(url) = value.get("url").and_then(Value::as_str) else { return };
-        if !is_absolute(url) && !(url.starts_with('#') && scope.contained_index.is_some()) {
+        let within = url.starts_with('#') && scope.contained_index.is_some();
+        if !is_absolute(url) && !within {
             let text = "a canonical URL must be absolute";
             self.raise(&place.plain("url", None), None, Say::error("invalid", "canonical-url", text));
         }

@@ -266,10 +266,10 @@ impl<'a> Walk<'a> {
             self.special(element, alternative, value, place, scope);
         }
         let focus = fhirpath::Node::new(value, sibling, alternative.ty);
-        if let Some(bound) = &element.binding {
-            if let Some(value) = value {
-                self.binding(&plan.structure, bound, alternative.special, value, place);
-            }
+        if let Some(bound) = &element.binding
+            && let Some(value) = value
+        {
+            self.binding(&plan.structure, bound, alternative.special, value, place);
         }
         if !element.invariants.is_empty() {
             self.invariants(&plan.structure, &element.invariants, focus, place, scope);

@@ -208,7 +208,7 @@ impl<'a> Compiler<'a> {
         }
         let text = target::join(&within.start.prefix, &written);
         self.claim(&text, &node.at);
-        self.constants.push(Constant { at: node.at.clone(), target: text.into(), value: value.clone() });
+        self.constants.push(Constant { at: node.at.clone(), target: text.into() });
         match owner {
             Some((index, item, _)) => held.push(ItemConstant { item, rest: segments[index + 1..].to_vec(), value }),
             None => target::build(self, template, &segments, &within.start.shape.clone(), &value, &at),

@@ -30,7 +30,6 @@ use super::{
     Mistake,
     plan::{Name, ObjectTable},
     set::Loaded,
-    transform::Transform,
 };
 use crate::{definitions::Definitions, fhir::Value};
 
@@ -99,11 +98,11 @@ fn shared(
         if Shape::of_type(definitions, type_name).is_none() {
             mistakes.add(&node.at, format!("`{type_name}` is no FHIR type"), "for instance `Address`");
         }
-        if node.get("default").is_some_and(|default| default.json() == Value::Bool(true)) {
-            if let Some(other) = defaults.insert(type_name.to_owned(), stem.to_owned()) {
-                let what = format!("two fragments are the default for {type_name} (the other one: {other})");
-                mistakes.add(&node.at, what, "let only one say `default: true`");
-            }
+        if node.get("default").is_some_and(|default| default.json() == Value::Bool(true))
+            && let Some(other) = defaults.insert(type_name.to_owned(), stem.to_owned())
+        {
+            let what = format!("two fragments are the default for {type_name} (the other one: {other})");
+            mistakes.add(&node.at, what, "let only one say `default: true`");
         }
         fragments.insert(stem.to_owned(), Fragment { type_name: type_name.to_owned(), rules: rules.clone() });
     }

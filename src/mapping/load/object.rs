@@ -278,7 +278,7 @@ fn link(compiler: &mut Compiler<'_>, node: &Node, part: usize, heads: &[PartHead
         compiler.mistakes.add(&node.at, "a link is a reference", "name an element of type Reference");
         return None;
     }
-    Some(Link { part: holder, target: resolved.target, to: to.resource.as_str().into() })
+    Some(Link { target: resolved.target, to: to.resource.as_str().into() })
 }
 
 fn owners(parts: &[PartPlan]) -> BTreeMap<String, Owner> {

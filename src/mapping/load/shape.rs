@@ -15,8 +15,6 @@ pub(crate) struct Shape {
     pub(crate) type_name: String,
     /// Whether JSON has an array here.
     pub(crate) list: bool,
-    /// Fewest that R4 demands.
-    pub(crate) min: u32,
     /// Other JSON names of the same choice: `valueString` for `valueQuantity`.
     pub(crate) siblings: Vec<String>,
     /// Types that a Reference may point to.
@@ -33,7 +31,6 @@ impl Shape {
             structure,
             at: 0,
             list: false,
-            min: 0,
             siblings: Vec::new(),
             targets: Vec::new(),
         })
@@ -68,7 +65,6 @@ impl Shape {
                 at: *at,
                 type_name: type_name.to_owned(),
                 list: element.is_list(),
-                min: element.min,
                 siblings,
                 targets: element
                     .types

@@ -114,7 +114,7 @@ pub(super) fn resolve(
             }
             select = Some(made);
         } else {
-            if !segment.tests.is_empty() && !(next.list && last) {
+            if !segment.tests.is_empty() && (!next.list || !last) {
                 let what = format!("`{name}` is no list, so nothing can be selected in it");
                 compiler.mistakes.add(at, what, "leave the brackets out");
             }
@@ -266,7 +266,7 @@ pub(super) fn build(
         return;
     };
     let Some(next) = child(compiler, shape, &segment.name, at) else { return };
-    if rest.is_empty() && !(next.list && !value.is_array()) {
+    if rest.is_empty() && (!next.list || value.is_array()) {
         template.insert(segment.name.clone(), value.clone());
         return;
     }

@@ -2,7 +2,7 @@
 //! changed; any other was written by a person, is left, and is flagged.
 //! <https://hl7.org/fhir/R4/narrative.html>
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{error::Finding, fhir::canonically_equal};
 
@@ -76,14 +76,4 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
-}
-
-/// A resource without its narrative's content, for comparing.
-#[must_use]
-pub(crate) fn without(resource: &Value) -> Value {
-    let mut bare = resource.clone();
-    if let Some(text) = bare.get_mut("text") {
-        *text = json!({ "status": text.get("status").cloned().unwrap_or(Value::Null) });
-    }
-    bare
 }
