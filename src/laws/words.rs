@@ -42,7 +42,9 @@ fn character(class: &Class, rng: &mut Rng) -> Option<char> {
     let ranges = class.ranges();
     let range = ranges.get(rng.usize(..ranges.len().max(1)))?;
     let (first, last) = (range.start() as u32, range.end() as u32);
-    char::from_u32(rng.u32(first..=last.min(first + 200))).or(Some(range.start())).filter(|letter| !letter.is_control())
+    let found = char::from_u32(rng.u32(first..=last.min(first + 200))).unwrap_or(range.start());
+    // A control character is nobody's word; leaving it out could break the pattern.
+    if found.is_control() { ordinary.first().copied() } else { Some(found) }
 }
 
 fn holds(class: &regex_syntax::hir::ClassUnicode, letter: char) -> bool {
