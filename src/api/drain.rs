@@ -14,6 +14,8 @@ use http_body::{Frame, SizeHint};
 
 /// No more than this is thrown away for one request.
 const MOST_BYTES: usize = 128 << 20;
+/// A caller who sends nothing for so long is not in the middle of sending.
+const PAUSE: Duration = Duration::from_secs(1);
 /// No longer than this is waited for one request.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -60,7 +62,7 @@ impl Drop for Drained {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(tokio::time::timeout(LONGEST, async move {
             let (mut pieces, mut taken) = (rest.into_data_stream(), 0);
-            while let Some(Ok(piece)) = pieces.next().await {
+            while let Ok(Some(Ok(piece))) = tokio::time::timeout(PAUSE, pieces.next()).await {
                 taken += piece.len();
                 if taken > MOST_BYTES {
                     return;
