@@ -165,7 +165,7 @@ impl<'a> Walk<'a> {
         let rest = is_id(last) && self.types.resource(before).is_some();
         if rest && (last != id || before != kind) {
             let text = "the id or type at the end of the fullUrl is not that of the entry's resource";
-            // A warning, since HL7's own messages and US Core's bundles have such, published with HL7's validator.
+            // A warning, since HL7's own messages and US Core's bundles have such, although FHIR's text says SHALL.
             self.raise(&at, Some(&plan.structure), Say::warning("invalid", "full-url-id", text));
         }
     }
