@@ -121,6 +121,14 @@ fn bad_objects_are_refused_with_place_and_remedy_and_leave_no_trace() {
         let fine = post(&client, &gateway, "appointments", &fine.to_string()).await;
         assert_eq!(fine.status, 202, "{}", fine.text);
 
+        let upload = format!("sha256-{}", "0".repeat(64));
+        let letter = json!({"id": "l1", "status": "current", "patient": {"object": "patient", "id": "ada"},
+            "files": [{"file": {"content_type": "application/pdf", "id": upload}}]});
+        let letter = post(&client, &gateway, "letters", &letter.to_string()).await;
+        assert_eq!(letter.status, 422, "{}", letter.text);
+        explained(&letter, &upload);
+        finding(&letter, "/files/0/file/id");
+
         // Not only refused: the caller, still sending, gets to read why.
         let huge = post(&client, &gateway, "patients", &"x".repeat(50 << 20)).await;
         assert_eq!(huge.status, 413);

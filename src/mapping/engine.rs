@@ -27,6 +27,8 @@ pub struct Plan {
     pub(crate) constants: Vec<super::Constant>,
     /// Fields that this dialect is not sent, and why.
     pub(crate) left_out: Vec<(String, String)>,
+    /// Paths of the declared losses, worked out once.
+    pub(crate) lost: std::sync::OnceLock<Vec<Vec<String>>>,
     pub(crate) objects: Arc<ObjectTable>,
     pub(crate) owner: Owner,
     pub(crate) owners: BTreeMap<String, Owner>,

@@ -32,9 +32,12 @@ impl Plan {
     /// An object without the fields that are declared lost.
     #[must_use]
     pub fn without_losses(&self, internal: &Value) -> Value {
+        let paths = self.lost.get_or_init(|| {
+            self.losses().iter().map(|loss| loss.field.split('.').map(str::to_owned).collect()).collect()
+        });
         let mut kept = internal.clone();
-        for loss in self.losses() {
-            remove(&mut kept, &loss.field.split('.').collect::<Vec<_>>());
+        for path in paths {
+            remove(&mut kept, path);
         }
         kept
     }
@@ -65,17 +68,17 @@ pub(crate) fn join(prefix: &str, internal: &[Name]) -> String {
     }
 }
 
-fn remove(value: &mut Value, path: &[&str]) {
+fn remove(value: &mut Value, path: &[String]) {
     match (value, path) {
         (Value::Array(items), path) => items.iter_mut().for_each(|item| remove(item, path)),
         (Value::Object(members), [last]) => {
-            members.shift_remove(*last);
+            members.shift_remove(last);
         }
         (Value::Object(members), [first, rest @ ..]) => {
-            if let Some(inner) = members.get_mut(*first) {
+            if let Some(inner) = members.get_mut(first) {
                 remove(inner, rest);
                 if inner.as_object().is_some_and(serde_json::Map::is_empty) {
-                    members.shift_remove(*first);
+                    members.shift_remove(first);
                 }
             }
         }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     domain::ObjectName,
     error::Finding,
+    ledger::Hash,
     mapping::{ObjectType, Part},
     profile::Options,
 };
@@ -32,6 +33,13 @@ impl Inner {
                     findings.push(unknown(pointer, &format!("There is no kind of object called {object}.")));
                 } else if self.ledger.object(&object, &id)?.is_none() {
                     findings.push(unknown(pointer, &format!("This {object} is not known here.")));
+                }
+            }
+        }
+        if findings.is_empty() {
+            for (pointer, id) in uploads(body) {
+                if self.ledger.attachment(&id)?.is_none() {
+                    findings.push(never_uploaded(pointer));
                 }
             }
         }
@@ -87,6 +95,41 @@ impl Inner {
             }
         };
         report.errors().map(finding).collect()
+    }
+}
+
+/// The uploads that an object names (`{"id": "sha256-…"}` below the top level), with their pointers.
+fn uploads(body: &Value) -> Vec<(String, Hash)> {
+    fn walk(value: &Value, pointer: &str, found: &mut Vec<(String, Hash)>) {
+        match value {
+            Value::Object(members) => {
+                let named = members.get("id").and_then(Value::as_str).filter(|id| id.starts_with("sha256-"));
+                if let Some(id) = named.and_then(Hash::parse)
+                    && !pointer.is_empty()
+                    && !members.contains_key("object")
+                {
+                    found.push((format!("{pointer}/id"), id));
+                }
+                members.iter().for_each(|(name, value)| walk(value, &format!("{pointer}/{name}"), found));
+            }
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(at, item)| walk(item, &format!("{pointer}/{at}"), found));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(body, "", &mut found);
+    found
+}
+
+fn never_uploaded(pointer: String) -> Finding {
+    Finding {
+        pointer,
+        code: "LIA-SYNC-022".to_owned(),
+        detail: "This file was never uploaded here.".to_owned(),
+        remedy: "Upload it with POST /api/v1/attachments and use the id in the answer, or put the bytes inline."
+            .to_owned(),
     }
 }
 

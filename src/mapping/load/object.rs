@@ -228,6 +228,7 @@ fn plan(
         links,
         constants: std::mem::take(&mut compiler.constants),
         left_out: effective.left_out,
+        lost: std::sync::OnceLock::new(),
         objects: Arc::clone(&compiler.objects),
         owner,
         owners,
