@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Run {
         Command::Show { what } => show(args, what),
         Command::Rebuild => {
             let entries = rebuild(&args.ledger).map_err(|why| tell(&why))?;
-            println!("{}", json!({"ok": true, "entries": entries}));
+            crate::cli::say!("{}", json!({"ok": true, "entries": entries}));
             Ok(Exit::Good)
         }
     }
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Run {
 fn verify(args: &Args) -> Run {
     let found = Audit::of(&args.ledger).and_then(|mut audit| audit.verify()).map_err(|why| tell(&why))?;
     let head = found.head.map(|head| head.hex());
-    println!(
+    crate::cli::say!(
         "{}",
         json!({"ok": found.is_ok(), "entries": found.entries, "head": head, "first_bad_seq": found.first_bad_seq})
     );

@@ -14,6 +14,17 @@ pub mod validate;
 
 use crate::error::Explained;
 
+/// Prints a line on stdout. Where nobody reads on (`| head`), the command ends quietly instead of panicking.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        if writeln!(std::io::stdout(), $($words)*).is_err() {
+            std::process::exit(0);
+        }
+    }};
+}
+pub(crate) use say;
+
 /// How a command that could run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

@@ -129,7 +129,7 @@ fn try_install(args: &InstallArgs, fetch: &dyn Fetch) -> Result<(), Error> {
     let new = installed.add(&all)?;
     for one in &all {
         let label = one.package.label();
-        println!("{label} {}", if new.contains(&label) { "installed" } else { "was installed already" });
+        crate::cli::say!("{label} {}", if new.contains(&label) { "installed" } else { "was installed already" });
         // Making the pack now spares the first start; what it warns of is told now.
         let (_, warnings) = installed.load(&label)?;
         warnings.iter().for_each(|warning| eprintln!("note: {warning}"));
@@ -154,12 +154,16 @@ fn list(args: &ListArgs) -> Run {
     for (label, locked) in installed.list() {
         match args.output {
             Output::Text => {
-                println!("{label}  sha256 {}  from {}", &locked.sha256[..16.min(locked.sha256.len())], locked.from)
+                crate::cli::say!(
+                    "{label}  sha256 {}  from {}",
+                    &locked.sha256[..16.min(locked.sha256.len())],
+                    locked.from
+                )
             }
             Output::Json => {
                 let line = serde_json::json!({"package": label, "sha256": locked.sha256, "from": locked.from,
                     "dependencies": locked.dependencies});
-                println!("{line}");
+                crate::cli::say!("{line}");
             }
         }
     }

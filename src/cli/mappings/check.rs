@@ -93,34 +93,34 @@ pub(super) fn run(args: &Args) -> Run {
 
 fn tell_mistake(mistake: &Mistake, output: Output) {
     match output {
-        Output::Text => println!("{mistake}"),
-        Output::Json => println!("{}", json!({ "ok": false, "mistake": mistake })),
+        Output::Text => crate::cli::say!("{mistake}"),
+        Output::Json => crate::cli::say!("{}", json!({ "ok": false, "mistake": mistake })),
     }
 }
 
 fn show(report: &Report, output: Output) {
     if output == Output::Json {
-        println!("{}", report.json());
+        crate::cli::say!("{}", report.json());
         return;
     }
     let pairs = report.laws.values().map(|verdict| verdict.pairs).max().unwrap_or(0);
     let state = if report.ok() { "ok  " } else { "FAIL" };
-    println!("{state} {} ({}), {pairs} pairs", report.mapping, report.dialect);
+    crate::cli::say!("{state} {} ({}), {pairs} pairs", report.mapping, report.dialect);
     for (law, verdict) in report.laws.iter().filter(|(_, verdict)| verdict.failed > 0 || verdict.pairs == 0) {
-        println!("     {}: {} of {} pairs", law.name(), verdict.failed, verdict.pairs);
+        crate::cli::say!("     {}: {} of {} pairs", law.name(), verdict.failed, verdict.pairs);
         let Some(found) = &verdict.counterexample else { continue };
         if let Some(rule) = &found.rule {
-            println!("       rule {rule}");
+            crate::cli::say!("       rule {rule}");
         }
         for (path, wanted, got) in found.differences.iter().take(5) {
-            println!("       at {path}\n         - {wanted}\n         + {got}");
+            crate::cli::say!("       at {path}\n         - {wanted}\n         + {got}");
         }
-        println!("       object   {}", found.object);
+        crate::cli::say!("       object   {}", found.object);
         if let Some(earlier) = &found.earlier {
-            println!("       after    {earlier}");
+            crate::cli::say!("       after    {earlier}");
         }
         for part in &found.base {
-            println!("       into     {}", part.resource);
+            crate::cli::say!("       into     {}", part.resource);
         }
     }
 }

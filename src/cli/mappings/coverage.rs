@@ -37,11 +37,11 @@ pub(super) fn run(args: &Args) -> Run {
             if let (Some(line), Value::Object(more)) = (line.as_object_mut(), coverage.json()) {
                 line.extend(more);
             }
-            println!("{line}");
+            crate::cli::say!("{line}");
             continue;
         }
         let count = |state: State| coverage.elements.iter().filter(|covered| covered.state == state).count();
-        println!(
+        crate::cli::say!(
             "{} → {} ({}): {} elements mapped, {} preserved, {} fields lost",
             object.name(),
             object.resource_type(),
@@ -62,16 +62,16 @@ pub(super) fn run(args: &Args) -> Run {
                         .collect();
                     fields.dedup();
                     let shown = if fields.is_empty() { "constant".to_owned() } else { fields.join(", ") };
-                    println!("  mapped     {}{mark} ⇄ {shown}", covered.element);
+                    crate::cli::say!("  mapped     {}{mark} ⇄ {shown}", covered.element);
                 }
-                State::Preserved => println!("  preserved  {}{mark}", covered.element),
+                State::Preserved => crate::cli::say!("  preserved  {}{mark}", covered.element),
             }
         }
         for loss in &coverage.lost {
-            println!("  lost       {}: {}", loss.field, loss.why);
+            crate::cli::say!("  lost       {}: {}", loss.field, loss.why);
         }
         for field in &coverage.without_rule {
-            println!("  no rule    {field}");
+            crate::cli::say!("  no rule    {field}");
         }
     }
     Ok(Exit::Good)

@@ -69,8 +69,8 @@ pub(super) fn run(args: &Args) -> Run {
             .find(|(part, _)| *part == origin.part || part.is_empty())
             .and_then(|(_, value)| value.pointer(&origin.output));
         match args.output {
-            Output::Json => println!("{}", json!({ "value": value, "origin": origin })),
-            Output::Text => println!("{}", line(origin, value.map(ToString::to_string).unwrap_or_default())),
+            Output::Json => crate::cli::say!("{}", json!({ "value": value, "origin": origin })),
+            Output::Text => crate::cli::say!("{}", line(origin, value.map(ToString::to_string).unwrap_or_default())),
         }
     }
     Ok(Exit::Good)

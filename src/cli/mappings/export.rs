@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args) -> Run {
     let export = plan.export();
     let entry: Vec<Value> = export.resources.into_iter().map(|resource| json!({ "resource": resource })).collect();
     let bundle = json!({ "resourceType": "Bundle", "type": "collection", "entry": entry });
-    println!("{}", serde_json::to_string_pretty(&bundle).unwrap_or_default());
+    crate::cli::say!("{}", serde_json::to_string_pretty(&bundle).unwrap_or_default());
     for (rule, what) in &export.not_expressed {
         eprintln!("not expressed: {what} {}", if rule.is_empty() { String::new() } else { format!("({rule})") });
     }
