@@ -237,9 +237,9 @@ fn a_candidate_is_reloaded_after_its_laws_and_shadowed() {
     )
     .expect("written");
     let now = mappings();
-    let refused = now.reload(folder.path(), &|_| Err(MappingError::Laws("broken".to_owned())));
+    let refused = Mappings::lawful(folder.path(), &|_| Err(MappingError::Laws("broken".to_owned())));
     assert!(refused.is_err(), "laws decide");
-    let candidate = now.reload(folder.path(), &|_| Ok(())).unwrap_or_else(|error| panic!("{error}"));
+    let candidate = Mappings::lawful(folder.path(), &|_| Ok(())).unwrap_or_else(|error| panic!("{error}"));
     let example = now.object("organization").expect("it").examples()[0].internal.clone();
     let record = || [Recorded::Sent("organization".into(), "generic".into(), example.clone())];
     assert_eq!(shadow(&now, &now, record(), &Example::context()).changed, 0);

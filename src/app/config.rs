@@ -224,7 +224,7 @@ impl Config {
         Self::parse(&text, path)
     }
 
-    /// Checks the text of a configuration; `path` is for messages, and relative folders are below its folder's caller.
+    /// Checks the text of a configuration; `path` is for messages only.
     ///
     /// # Errors
     /// [`ConfigError`], which names the file and the key or line.

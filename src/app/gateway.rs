@@ -161,7 +161,6 @@ fn mappings(config: &Config) -> Result<Arc<Mappings>, CouldNotRun> {
         CouldNotRun::from_error(&error, "`liaison mappings check --mappings DIR` shows every mistake with its line")
     };
     let Some(dir) = &config.mappings.dir else { return Mappings::embedded().map_err(told) };
-    let mappings = Mappings::load(dir).map_err(told)?;
-    crate::laws::proven(&mappings, Some(&config.ledger.path.join("proofs"))).map_err(told)?;
-    Ok(mappings)
+    let cache = config.ledger.path.join("proofs");
+    Mappings::lawful(dir, &|candidate| crate::laws::proven(candidate, Some(&cache))).map_err(told)
 }

@@ -80,6 +80,8 @@ struct Gateway {
     client: reqwest::Client,
     base: String,
     object: String,
+    /// The route of the object's collection.
+    collection: String,
     token: Option<String>,
 }
 
@@ -117,7 +119,9 @@ impl Gateway {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| CouldNotRun::new(format!("no HTTP client: {error}"), ""))?;
-        Ok(Self { client, base: args.to.trim_end_matches('/').to_owned(), object: args.object.clone(), token })
+        let base = args.to.trim_end_matches('/').to_owned();
+        let collection = format!("{base}/api/v1/{}", plural(&args.object));
+        Ok(Self { client, base, object: args.object.clone(), collection, token })
     }
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, reqwest::Error> {
@@ -174,7 +178,7 @@ impl Gateway {
         };
         let id = value.get("id").and_then(Value::as_str);
         let key = key(&self.object, id.unwrap_or(""), &value);
-        let collection = self.collection().await?;
+        let collection = &self.collection;
         let existing = match id {
             Some(id) => self.replace(&format!("{collection}/{id}"), &input.bytes).await?,
             None => None,
@@ -184,7 +188,7 @@ impl Gateway {
             None => {
                 self.persistently(&Call {
                     method: reqwest::Method::POST,
-                    url: &collection,
+                    url: collection,
                     key: Some(&key),
                     if_match: None,
                     body: Some(&input.bytes),
@@ -217,11 +221,6 @@ impl Gateway {
                 return Ok(Some(answer));
             }
         }
-    }
-
-    /// The route of the object's collection; the plural is the gateway's to know.
-    async fn collection(&self) -> Result<String, CouldNotRun> {
-        Ok(format!("{}/api/v1/{}", self.base, plural(&self.object)))
     }
 
     /// Waits until every sync of an accepted line is settled; whether all are synced.

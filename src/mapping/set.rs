@@ -67,6 +67,16 @@ impl Mappings {
         Self::of(&Files::over_embedded(dir)?, &Definitions::core())
     }
 
+    /// Reads a folder as [`Self::load`] does, and lets it pass only if `laws` does.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and those of `laws`.
+    pub fn lawful(dir: &Path, laws: &dyn Fn(&Self) -> Result<(), MappingError>) -> Result<Arc<Self>, MappingError> {
+        let candidate = Self::load(dir)?;
+        laws(&candidate)?;
+        Ok(candidate)
+    }
+
     /// Compiles files.
     ///
     /// # Errors

@@ -1,28 +1,12 @@
-//! Trying a new mapping before it is used: a reload that gives a new set or the reasons why not, and a shadow run that
-//! shows what a candidate would do otherwise on recorded objects and resources.
+//! Trying a new mapping before it is used: a shadow run shows what a candidate would do otherwise on recorded objects
+//! and resources.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Context, MappingError, Mappings};
+use super::{Context, Mappings};
 use crate::fhir::canonically_equal;
-
-impl Mappings {
-    /// A new set from a folder, if it loads and `laws` lets it pass; this one stays as it is for whoever holds it.
-    ///
-    /// # Errors
-    /// [`MappingError`]; nothing has changed then.
-    pub fn reload(
-        &self,
-        dir: &Path,
-        laws: &dyn Fn(&Self) -> Result<(), MappingError>,
-    ) -> Result<Arc<Self>, MappingError> {
-        let candidate = Self::load(dir)?;
-        laws(&candidate)?;
-        Ok(candidate)
-    }
-}
 
 /// What was recorded: an object that was sent, or the resources that came.
 #[derive(Clone, Debug)]

@@ -44,15 +44,20 @@ pub struct Said {
     pub err: String,
 }
 
-/// Runs the binary to its end, at most a minute.
-pub fn run(args: &[&str]) -> Said {
-    let mut child = liaison()
+/// Starts the binary, nothing on stdin, stdout and stderr to be read.
+fn spawn(args: &[&str]) -> Child {
+    liaison()
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the binary runs");
+        .expect("the binary runs")
+}
+
+/// Runs the binary to its end, at most a minute.
+pub fn run(args: &[&str]) -> Said {
+    let mut child = spawn(args);
     let read = |mut from: Box<dyn Read + Send>| {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -89,13 +94,7 @@ impl Server {
 
     /// Starts a command that prints `listening http://…` first, and waits for that line.
     pub fn start(args: &[&str]) -> Self {
-        let mut child = liaison()
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        let mut child = spawn(args);
         let stderr = child.stderr.take().expect("piped");
         let errors = std::thread::spawn(move || {
             let mut text = String::new();
