@@ -269,6 +269,15 @@ impl Ledger {
         fold::item_seq(id).map_or(Ok(None), |seq| self.row(&keys::item(seq)))
     }
 
+    /// The open item about a subject: a sync's id, or what [`Item::subject`](super::Item) said.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn open_item(&self, subject: &str) -> Read<Option<ItemRow>> {
+        let seq = self.core().store.get(&keys::open_about(subject))?.map(|seq| keys::number(&seq));
+        seq.map_or(Ok(None), |seq| self.row(&keys::item(seq)))
+    }
+
     /// Items by any members of the contract's JSON, oldest first.
     ///
     /// # Errors

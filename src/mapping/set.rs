@@ -185,6 +185,8 @@ pub struct Reread {
     pub why: String,
     /// One object at a time may hold the target (`exclusive: true`); two are a matter for a person.
     pub exclusive: bool,
+    /// What the target's fields say when nobody holds it (`released: { status: [free] }`); else a person is asked.
+    pub released: BTreeMap<String, Vec<String>>,
 }
 
 /// One kind of internal object: its schema, names and rules of life.

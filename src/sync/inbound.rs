@@ -111,7 +111,9 @@ impl Inner {
         let before = base.map(|_| held.clone());
         held[at].body = Some(body);
         let merged = self.merged(system, &subject, before.as_deref(), &held);
-        self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes)).await
+        let taken = self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes)).await?;
+        self.judge_again(system, &topic).await?;
+        Ok(taken)
     }
 
     pub fn merged(&self, system: &System, subject: &Subject, before: Option<&[Held]>, after: &[Held]) -> Merged {

@@ -175,7 +175,7 @@ impl Inner {
     pub fn subject(&self, object: &ObjectName, id: &ObjectId, system: &System) -> Result<Subject, Error> {
         let row = self.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
         let ours = self.object_body(&row)?;
-        Ok(Subject { plan: self.plan(object, system)?, version: row.version, cancelled: row.cancelled, ours })
+        Ok(Subject { plan: self.plan(object, system)?, version: row.version, ours })
     }
 }
 
@@ -183,7 +183,6 @@ impl Inner {
 pub(super) struct Subject {
     pub plan: Arc<Plan>,
     pub version: u64,
-    pub cancelled: bool,
     pub ours: Value,
 }
 

@@ -89,6 +89,7 @@ impl Inner {
             None => {
                 let remotes = held.iter().map(remote_of).collect();
                 self.acknowledge(row, &subject, true, remotes, None).await?;
+                self.look_again(system, row, &subject).await;
                 Ok(Step::Recorded)
             }
         }

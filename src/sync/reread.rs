@@ -1,77 +1,170 @@
 //! What is read again after a write: whatever the object's mapping names under `reread:` (a slot after a booking, a
-//! move or a cancellation). A target that two living objects hold at once is a matter for a person.
+//! move or a cancellation), those that the version before named included. A target that two living objects hold at
+//! once, or that nobody holds and that is not released, is a matter for a person; once it is as it should be, the
+//! question closes by itself.
+
+use serde_json::Value;
 
 use super::{
-    identity::{self, Held},
+    Error, identity,
+    identity::{Held, Whose},
     inbound::Topic,
     prepare::Subject,
     record::{LIAISON, Trouble, with},
     setup::{Inner, System},
 };
 use crate::{
+    domain::ObjectName,
     error::Explained as _,
-    ledger::{ItemKind, Proposal, SyncRow},
-    mapping::MAIN,
+    ledger::{Draft, Fact, ItemKind, ItemRow, Proposal, SyncRow},
+    mapping::{MAIN, Reread},
 };
 
 impl Inner {
-    /// Reads again what the object's rules name. The write itself is done and recorded; failures here are logged and
-    /// the next pull sees the same.
+    /// Reads again what the object's rules name, in what was sent now and in what was sent before (`row` is the sync as
+    /// it stood before the write). The write itself is done and recorded; failures here are logged and the next pull
+    /// sees the same.
     pub async fn look_again(&self, system: &System, row: &SyncRow, subject: &Subject) {
+        let topic = Topic::of(row);
+        if let Err(error) = self.judge_again(system, &topic).await {
+            tracing::warn!(system = %system.name(), code = error.code(), "an open question could not be looked at again");
+        }
         let Some(kind) = self.mappings.now().object(row.object.as_str()).cloned() else { return };
+        if kind.reread().is_empty() {
+            return;
+        }
+        let before = self.sent_before(row);
         for rule in kind.reread() {
-            let pointer = format!("/{}", rule.field.replace('.', "/"));
-            let Some(field) = subject.ours.pointer(&pointer) else { continue };
-            for (_, whose) in identity::references(field) {
-                let topic = Topic::new(&whose.0, &whose.1, system.name());
-                if let Err(code) = self.reread_one(system, &topic).await {
-                    tracing::warn!(system = %system.name(), code, "a record could not be read again");
+            let mut targets = references(rule, &subject.ours);
+            targets.extend(before.iter().flat_map(|before| references(rule, before)));
+            targets.sort();
+            targets.dedup();
+            for (object, id) in targets {
+                let target = Topic::new(&object, &id, system.name());
+                if let Err(error) = self.reread_one(system, &target).await {
+                    tracing::warn!(system = %system.name(), code = error.code(), "a record could not be read again");
+                    continue;
                 }
-                if rule.exclusive
-                    && let Err(code) = self.shared(row, subject, &rule.field, &topic).await
-                {
-                    tracing::warn!(system = %system.name(), code, "double booking could not be checked");
+                if let Err(error) = self.judge(&target).await {
+                    tracing::warn!(system = %system.name(), code = error.code(), "a slot could not be judged");
                 }
             }
         }
     }
 
-    async fn reread_one(&self, system: &System, topic: &Topic) -> Result<(), &'static str> {
-        let parts = self.ledger.parts(&topic.sync).map_err(|error| error.code())?;
-        let Some(main) = parts.into_iter().find(|part| part.part == MAIN) else { return Ok(()) };
-        let Some((kind, id)) = main.reference.split_once('/') else { return Ok(()) };
-        let seen = self.ask(system, system.client.read(kind, id)).await.map_err(|failure| failure.code())?;
-        if let Some(body) = seen.body {
-            self.take_in(system, body).await.map_err(|error| error.code())?;
+    /// Reads a target whose state a person was asked about, and judges it once more. Gives whether it is in order now.
+    pub async fn look_at_target(&self, system: &System, item: &ItemRow) -> Result<bool, Error> {
+        let (Some(object), Some(id)) = (&item.object, &item.object_id) else {
+            return Err(Error::Decision("it is not said what to look at; dismiss it".to_owned()));
+        };
+        let target = Topic::new(object, id, system.name());
+        self.reread_one(system, &target).await?;
+        self.judge(&target).await
+    }
+
+    /// Something arrived here or there: a question that is open about it may have answered itself.
+    pub async fn judge_again(&self, system: &System, topic: &Topic) -> Result<(), Error> {
+        if self.ledger.open_item(&about(topic))?.is_some_and(|item| item.kind == ItemKind::Slot) {
+            debug_assert_eq!(topic.system, *system.name());
+            self.judge(topic).await?;
         }
         Ok(())
     }
 
-    /// Asks a person where another living object holds the same target.
-    async fn shared(&self, row: &SyncRow, subject: &Subject, field: &str, topic: &Topic) -> Result<(), &'static str> {
-        if subject.cancelled {
-            return Ok(());
+    /// The object as this system had it before what is sent now.
+    fn sent_before(&self, row: &SyncRow) -> Option<Value> {
+        let version = row.synced_version?;
+        let history = self.ledger.history(&row.object, &row.object_id).ok()?;
+        let made = history.iter().rev().map(|entry| &entry.draft).find(|draft| {
+            draft.version == Some(version) && matches!(draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
+        })?;
+        self.read_body(made.body.as_ref()?).ok()
+    }
+
+    async fn reread_one(&self, system: &System, target: &Topic) -> Result<(), Error> {
+        let parts = self.ledger.parts(&target.sync)?;
+        let Some(main) = parts.into_iter().find(|part| part.part == MAIN) else { return Ok(()) };
+        let Some((kind, id)) = main.reference.split_once('/') else { return Ok(()) };
+        let seen = self.ask(system, system.client.read(kind, id)).await;
+        let seen = seen.map_err(|failure| Error::Decision(failure.message))?;
+        if let Some(body) = seen.body {
+            self.take_in(system, body).await?;
         }
-        let by = Held::Reference(field.to_owned());
-        let target = (topic.object.to_string(), topic.id.to_string());
-        let holders = self.index.holders(&self.ledger, &row.object, &by, &target).map_err(|error| error.code())?;
-        let mut living = 0;
-        for id in &holders {
-            let object = self.ledger.object(&row.object, id).map_err(|error| error.code())?;
-            living += usize::from(object.is_some_and(|object| !object.cancelled));
-        }
-        if living < 2 {
-            return Ok(());
-        }
-        let sentence = format!("{living} entries hold the same {} at {}.", topic.object, row.system);
-        let trouble = Trouble::new(ItemKind::Slot, "LIA-SYNC-016", sentence)
-            .cause(&[row.system.as_str(), topic.object.as_str()])
-            .subject(format!("{} {} {}", row.system, topic.object, topic.id));
-        let (draft, detail) = trouble.parked(LIAISON);
-        let mut draft = draft.system(&row.system);
-        draft.object = Some(topic.object.clone());
-        draft.object_id = Some(topic.id.clone());
-        self.ledger.commit(with(Proposal::of(draft), detail)).await.map_err(|error| error.code())?;
         Ok(())
     }
+
+    /// Asks a person where a target is held twice or was not released; closes the question where it is in order.
+    async fn judge(&self, target: &Topic) -> Result<bool, Error> {
+        let mappings = self.mappings.now();
+        let mut sentence = None;
+        for kind in mappings.objects() {
+            let Ok(holder) = ObjectName::new(kind.name()) else { continue };
+            for rule in kind.reread().iter().filter(|rule| rule.exclusive) {
+                sentence = sentence.or(self.wrong(&holder, rule, target)?);
+            }
+        }
+        let open = self.ledger.open_item(&about(target))?;
+        let Some(sentence) = sentence else {
+            if let Some(item) = open.filter(|item| item.kind == ItemKind::Slot) {
+                let fact = Fact::Resolved { item: item.id, send: false, remotes: Vec::new() };
+                let draft = Draft::new(fact, LIAISON, "It is in order at the EHR now.").cause(item.created_seq);
+                self.ledger.commit(Proposal::of(at(draft, target))).await?;
+            }
+            return Ok(true);
+        };
+        if open.is_none_or(|item| item.what_happened != sentence) {
+            let trouble = Trouble::new(ItemKind::Slot, "LIA-SYNC-016", sentence)
+                .cause(&[target.system.as_str(), target.object.as_str()])
+                .subject(about(target));
+            let (draft, detail) = trouble.parked(LIAISON);
+            self.ledger.commit(with(Proposal::of(at(draft, target)), detail)).await?;
+        }
+        Ok(false)
+    }
+
+    /// What is wrong with a target, as far as one rule of one kind of holder says.
+    fn wrong(&self, holder: &ObjectName, rule: &Reread, target: &Topic) -> Result<Option<String>, Error> {
+        let key = (target.object.to_string(), target.id.to_string());
+        let holders = self.index.holders(&self.ledger, holder, &Held::Reference(rule.field.clone()), &key)?;
+        let mut living = 0;
+        for id in &holders {
+            living += usize::from(self.ledger.object(holder, id)?.is_some_and(|object| !object.cancelled));
+        }
+        if living >= 2 {
+            return Ok(Some(format!("{living} entries hold the same {} at {}.", target.object, target.system)));
+        }
+        if living == 1 || rule.released.is_empty() {
+            return Ok(None);
+        }
+        let Some(row) = self.ledger.object(&target.object, &target.id)? else { return Ok(None) };
+        let Some(body) = row.body.as_ref() else { return Ok(None) };
+        let body = self.read_body(body)?;
+        let taken = rule.released.iter().find(|(field, words)| {
+            let said = body.get(field.as_str()).and_then(Value::as_str);
+            said.is_some_and(|said| !words.iter().any(|word| word == said))
+        });
+        Ok(taken.map(|(field, _)| {
+            format!(
+                "No {holder} holds this {} any more, but its {field} at {} does not say so.",
+                target.object, target.system
+            )
+        }))
+    }
+}
+
+fn references(rule: &Reread, internal: &Value) -> Vec<Whose> {
+    let field = internal.pointer(&format!("/{}", rule.field.replace('.', "/")));
+    field.map(identity::references).unwrap_or_default().into_iter().map(|(_, whose)| whose).collect()
+}
+
+/// The subject of the question about a target: one is open at a time.
+fn about(target: &Topic) -> String {
+    format!("{} {} {}", target.system, target.object, target.id)
+}
+
+fn at(draft: Draft, target: &Topic) -> Draft {
+    let mut draft = draft.system(&target.system);
+    draft.object = Some(target.object.clone());
+    draft.object_id = Some(target.id.clone());
+    draft
 }

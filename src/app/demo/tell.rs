@@ -23,10 +23,6 @@ impl Tale {
         self.syncs.iter().filter(|sync| sync["state"] == state).count()
     }
 
-    fn conflicts(&self) -> usize {
-        self.waiting.iter().filter(|item| item["kind"] == "conflict").count()
-    }
-
     /// Whether something went wrong that must not.
     pub fn is_bad(&self) -> bool {
         let Verdict { lost, doubled, clobbered } = self.verdict;
@@ -37,8 +33,8 @@ impl Tale {
     pub fn json(&self) -> Value {
         json!({
             "pushed": self.played.accepted.len(), "synced": self.in_state("synced"), "pulled": self.played.pulled,
-            "refused": self.played.refused.len(), "parked": self.waiting.len() - self.conflicts(),
-            "conflicts": self.conflicts(), "lost": self.verdict.lost, "doubled": self.verdict.doubled,
+            "refused": self.played.refused.len(), "parked": self.in_state("parked"),
+            "conflicts": self.in_state("conflict"), "lost": self.verdict.lost, "doubled": self.verdict.doubled,
             "clobbered": self.verdict.clobbered, "seconds": (self.seconds * 100.0).round() / 100.0,
         })
     }

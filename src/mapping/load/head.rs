@@ -1,5 +1,7 @@
 //! The head of a mapping: names, transitions, what is read again, further parts.
 
+use std::collections::BTreeMap;
+
 use super::yaml::{Mistakes, Node};
 use crate::mapping::{Reread, Transitions};
 
@@ -54,13 +56,30 @@ pub(super) fn transitions(
     Some(Transitions { field: field.clone(), from, cancel: text("cancel"), reason: text("reason") })
 }
 
+fn released(node: &Node, mistakes: &mut Mistakes) -> BTreeMap<String, Vec<String>> {
+    if node.members().is_empty() {
+        mistakes.add(&node.at, "`released` names no field", "write, for example, `released: { status: [free] }`");
+    }
+    let mut all = BTreeMap::new();
+    for (field, words) in node.members() {
+        match words.texts() {
+            Some(words) if !words.is_empty() => _ = all.insert(field.text.clone(), words),
+            _ => mistakes.add(&words.at, "a field of `released` needs a list of words", "for example `[free]`"),
+        }
+    }
+    all
+}
+
 pub(super) fn reread(node: &Node, mistakes: &mut Mistakes) -> Vec<Reread> {
     let mut all = Vec::new();
     for item in node.list().unwrap_or_default() {
-        item.only(&["field", "why", "exclusive"], mistakes);
+        item.only(&["field", "why", "exclusive", "released"], mistakes);
         let exclusive = item.get("exclusive").is_some_and(|flag| flag.json() == serde_json::Value::Bool(true));
         match (item.text_at("field", mistakes), item.text_at("why", mistakes)) {
-            (Some(field), Some(why)) => all.push(Reread { field: field.to_owned(), why: why.to_owned(), exclusive }),
+            (Some(field), Some(why)) => {
+                let released = item.get("released").map(|node| released(node, mistakes)).unwrap_or_default();
+                all.push(Reread { field: field.to_owned(), why: why.to_owned(), exclusive, released });
+            }
             _ => mistakes.add(&item.at, "what is read again needs `field` and `why`", ""),
         }
     }
