@@ -73,8 +73,6 @@ impl Bench<'_> {
         same(&to_fhir(own), &by_hand(own));
         table.compare(&format!("{object}: to FHIR"), BY_HAND, || to_fhir(own), || by_hand(own));
 
-        let made = plan.to_fhir(own, context).expect("says it")[0].resource.clone();
-        table.compare(&format!("{object}: FLOOR"), BY_HAND, || bytes(&made.clone()), || by_hand(own));
         let text = bytes(own);
         let read_by_hand = || bytes(&out(serde_json::from_slice(&text).expect("its fields")));
         let read = || to_fhir(&fhir::read(&text).expect("JSON"));

@@ -23,6 +23,7 @@ mod reload;
 mod sandbox;
 mod sandbox_faults;
 mod sandbox_practice;
+mod shadow;
 mod slots;
 mod support;
 mod tidy;

@@ -209,7 +209,7 @@ fn exports_are_valid_and_say_what_they_cannot() {
 
 #[test]
 fn a_candidate_is_reloaded_after_its_laws_and_shadowed() {
-    use liaison::mapping::{MappingError, Recorded, shadow};
+    use liaison::mapping::{MappingError, Recorded, Shadow, Trial, What};
     let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/organization");
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("organization");
@@ -241,11 +241,17 @@ fn a_candidate_is_reloaded_after_its_laws_and_shadowed() {
     assert!(refused.is_err(), "laws decide");
     let candidate = Mappings::lawful(folder.path(), &|_| Ok(())).unwrap_or_else(|error| panic!("{error}"));
     let example = now.object("organization").expect("it").examples()[0].internal.clone();
-    let record = || [Recorded::Sent("organization".into(), "generic".into(), example.clone())];
-    assert_eq!(shadow(&now, &now, record(), &Example::context()).changed, 0);
-    let other = shadow(&now, &candidate, record(), &Example::context());
-    assert_eq!(
-        other.differences.into_iter().collect::<Vec<_>>(),
-        [("organization to_fhir Organization.language".to_owned(), 1)]
-    );
+    let (object, id, dialect) = ("organization".to_owned(), "o-1".to_owned(), "generic".to_owned());
+    let record = Recorded { object, id, dialect, zone: None, what: What::Sent(example, Vec::new()) };
+    let shadow = |other: &Mappings, values: bool| -> Shadow {
+        let mut trial = Trial::new(&now, other, Example::context(), values);
+        trial.add(&record);
+        trial.finish()
+    };
+    assert_eq!((shadow(&now, false).tried, shadow(&now, false).changed), (1, 0));
+    let other = shadow(&candidate, false);
+    let [only] = other.differences.as_slice() else { panic!("{other:?}") };
+    assert_eq!((only.path.as_str(), only.direction, only.records), ("Organization.language", "to_fhir", 1));
+    assert_eq!((only.examples.as_slice(), only.values.len()), (&["o-1".to_owned()][..], 0));
+    assert_eq!(shadow(&candidate, true).differences[0].values, [(Value::Null, Value::from("en"))]);
 }

@@ -47,7 +47,7 @@ pub fn run(command: Command) -> Run {
     match command {
         Command::Demo(args) => super::runtime()?.block_on(super::demo::run(args)),
         Command::Ledger(args) => ledger::run(&args),
-        Command::Mappings(args) => mappings::run(&args),
+        Command::Mappings(args) => mappings::run(&args, &configured),
         Command::Profiles(args) => profiles::run(&args, &super::fetch::Http::REGISTRY),
         Command::Push(args) => push::run(&args),
         Command::Sandbox(args) => practice(args),

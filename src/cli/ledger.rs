@@ -12,12 +12,19 @@ use serde_json::json;
 use super::{CouldNotRun, Exit, Run};
 use crate::ledger::{Audit, Entry, LedgerError, rebuild};
 
+/// Which ledger.
+#[derive(Debug, clap::Args)]
+pub(super) struct Folder {
+    /// The ledger's folder, as `[ledger] path` of the configuration
+    #[arg(long, global = true, default_value = "data/ledger", value_name = "DIR")]
+    pub(super) ledger: PathBuf,
+}
+
 /// `liaison ledger`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The ledger's folder, as `[ledger] path` of the configuration
-    #[arg(long, global = true, default_value = "data/ledger", value_name = "DIR")]
-    ledger: PathBuf,
+    #[command(flatten)]
+    folder: Folder,
     #[command(subcommand)]
     command: Command,
 }
@@ -52,7 +59,7 @@ pub fn run(args: &Args) -> Run {
         Command::Export { bodies } => print(args, *bodies, |_| true).map(|_| Exit::Good).or_else(damage),
         Command::Show { what } => show(args, what),
         Command::Rebuild => {
-            let entries = rebuild(&args.ledger).map_err(|why| tell(&why))?;
+            let entries = rebuild(&args.folder.ledger).map_err(|why| tell(&why))?;
             crate::cli::say!("{}", json!({"ok": true, "entries": entries}));
             Ok(Exit::Good)
         }
@@ -60,7 +67,7 @@ pub fn run(args: &Args) -> Run {
 }
 
 fn verify(args: &Args) -> Run {
-    let found = Audit::of(&args.ledger).and_then(|mut audit| audit.verify()).map_err(|why| tell(&why))?;
+    let found = Audit::of(&args.folder.ledger).and_then(|mut audit| audit.verify()).map_err(|why| tell(&why))?;
     let head = found.head.map(|head| head.hex());
     crate::cli::say!(
         "{}",
@@ -106,7 +113,7 @@ fn is_about(entry: &Entry, what: &str, seq: Option<u64>) -> bool {
 
 fn print(args: &Args, bodies: bool, wanted: impl Fn(&Entry) -> bool) -> Result<u64, LedgerError> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let count = Audit::of(&args.ledger)?.lines(bodies, wanted, &mut |line| writeln!(out, "{line}"))?;
+    let count = Audit::of(&args.folder.ledger)?.lines(bodies, wanted, &mut |line| writeln!(out, "{line}"))?;
     let flushed = out.flush().map(|()| count);
     flushed.map_err(|source| LedgerError::Io { what: "write", path: PathBuf::from("standard output"), source })
 }
@@ -124,7 +131,7 @@ fn damage(why: LedgerError) -> Run {
     }
 }
 
-fn tell(why: &LedgerError) -> CouldNotRun {
+pub(super) fn tell(why: &LedgerError) -> CouldNotRun {
     let remedy = match why {
         LedgerError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             "name the ledger's folder with --ledger DIR (it is `[ledger] path` of the configuration)"

@@ -95,9 +95,9 @@ impl Time {
         if date.len() != 10 || !is_date(date) || !is_clock(clock) || !(offset.is_empty() || is_offset(offset)) {
             return Err(TimeError::NotATime);
         }
-        let seconds = if clock.len() == 5 { ":00" } else { "" };
+        let written = &body[..body.len() - offset.len()];
         let mut time = Self {
-            local: format!("{date}T{clock}{seconds}"),
+            local: if clock.len() == 5 { format!("{written}:00") } else { written.to_owned() },
             offset: (!offset.is_empty()).then(|| offset.to_owned()),
             zone: zone.map(str::to_owned),
         };
@@ -141,7 +141,7 @@ impl Time {
     /// As FHIR's `instant` and `dateTime` have it: without the zone.
     #[must_use]
     pub fn without_zone(&self) -> String {
-        format!("{}{}", self.local, self.offset.as_deref().unwrap_or(""))
+        [&self.local, self.offset.as_deref().unwrap_or("")].concat()
     }
 
     /// The moment; `None` for a date.

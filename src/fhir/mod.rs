@@ -20,13 +20,53 @@ pub fn resource_type(resource: &Value) -> Option<&str> {
     resource.get("resourceType")?.as_str()
 }
 
+/// Objects of at most this many members are searched through by comparing names: quicker than hashing one.
+const SMALL: usize = 16;
+
+/// A member by name.
+#[must_use]
+pub fn member<'a>(members: &'a Object, name: &str) -> Option<&'a Value> {
+    if members.len() > SMALL {
+        return members.get(name);
+    }
+    members.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+}
+
+/// A member by name, to be changed.
+pub fn member_mut<'a>(members: &'a mut Object, name: &str) -> Option<&'a mut Value> {
+    if members.len() > SMALL {
+        return members.get_mut(name);
+    }
+    members.iter_mut().find(|(own, _)| *own == name).map(|(_, value)| value)
+}
+
+/// A member of what may be an object.
+#[must_use]
+pub fn inner<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    member(value.as_object()?, name)
+}
+
+/// An object of these members, as large as it must be.
+#[must_use]
+pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let mut object = Object::with_capacity(N);
+    for (name, value) in members {
+        object.insert(name.to_owned(), value);
+    }
+    Value::Object(object)
+}
+
 /// Canonical equality: key order ignored, array order kept, numbers compared as text.
 #[must_use]
 pub fn canonically_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()
-                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| canonically_equal(value, other)))
+                // Most often they stand in the same order.
+                && a.iter().zip(b).all(|((key, value), (at, there))| {
+                    let other = if key == at { Some(there) } else { member(b, key) };
+                    other.is_some_and(|other| canonically_equal(value, other))
+                })
         }
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| canonically_equal(a, b))

@@ -162,6 +162,19 @@ impl Audit {
         Ok(Verified { entries: tip.seq, head, bad, first_bad_seq, unconfirmed })
     }
 
+    /// Tells `take` every entry, in order.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] where the chain breaks, [`LedgerError::Io`].
+    pub fn each(&self, take: &mut dyn FnMut(&Entry)) -> Result<(), LedgerError> {
+        let mut tip = Tip { seq: 0, hash: Hash::ZERO };
+        let walk = walk(&self.folder, &mut tip, |entry, _, _, _| {
+            take(&entry);
+            Ok(true)
+        })?;
+        walk.bad.map_or(Ok(()), Err)
+    }
+
     /// Tells `take` every entry's line as it stands, and the bodies that it is the first to name; stops at damage.
     ///
     /// # Errors

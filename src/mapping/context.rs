@@ -30,7 +30,11 @@ impl Context {
     /// The identifier system of one object type: `urn:liaison:<instance>:<object>`.
     #[must_use]
     pub fn system(&self, object: &str) -> String {
-        format!("urn:liaison:{}:{object}", self.instance)
+        let mut system = String::with_capacity(13 + self.instance.len() + object.len());
+        for part in ["urn:liaison:", &*self.instance, ":", object] {
+            system.push_str(part);
+        }
+        system
     }
 
     /// The object type of an identifier system of ours; none if it is somebody else's.

@@ -70,11 +70,14 @@ impl Plan {
         }
         let resources: Vec<&Value> = base.iter().map(|part| &part.resource).collect();
         let env = self.env(context, &resources);
-        let old = (!base.is_empty()).then(|| self.read(base, &env));
+        let there: Vec<Option<&Part>> =
+            self.parts.iter().map(|plan| base.iter().find(|part| part.role == plan.role)).collect();
+        let said: Vec<Option<&Value>> = there.iter().map(|part| part.map(|part| &part.resource)).collect();
+        let old = (!base.is_empty()).then(|| self.read(&said, &env));
         let mut failures = Vec::new();
         let mut parts = Vec::new();
         for (index, plan) in self.parts.iter().enumerate().filter(|(_, plan)| !plan.carrier) {
-            let there = base.iter().find(|part| part.role == plan.role);
+            let there = there[index];
             if !wanted(plan, internal, old.as_ref(), there.is_some()) {
                 continue;
             }
@@ -108,7 +111,8 @@ impl Plan {
         let mut members = match there.and_then(|part| part.resource.as_object()) {
             Some(members) => members.clone(),
             None => {
-                let mut members = Object::with_capacity(plan.scope.template.len() + plan.scope.rules.len() + 1);
+                let said = internal.as_object().map_or(0, Object::len);
+                let mut members = Object::with_capacity(plan.scope.template.len() + said + 4);
                 members.insert("resourceType".to_owned(), Value::String(plan.resource.to_string()));
                 members.extend(plan.scope.template.iter().map(|(name, value)| (name.clone(), value.clone())));
                 members
@@ -178,17 +182,20 @@ impl Plan {
     /// object cannot say stays in the resource. Never fails on an R4-valid resource.
     #[must_use]
     pub fn to_internal(&self, resources: &[Value], context: &Context) -> Value {
-        let parts = self.parts(resources);
+        let mut parts = vec![None; self.parts.len()];
+        for (plan, at) in self.roles(resources) {
+            parts[plan] = parts[plan].or(Some(&resources[at]));
+        }
         let resources: Vec<&Value> = resources.iter().collect();
         self.read(&parts, &self.env(context, &resources))
     }
 
-    fn read(&self, parts: &[Part], env: &Env<'_>) -> Value {
+    /// What the resources of the parts, in the order of the plan, say.
+    fn read(&self, parts: &[Option<&Value>], env: &Env<'_>) -> Value {
         let mut internal = Value::Object(Object::new());
         let nothing = Object::new();
-        for plan in self.parts.iter().filter(|plan| !plan.carrier) {
-            let there = parts.iter().find(|part| part.role == plan.role);
-            let members = there.and_then(|part| part.resource.as_object()).unwrap_or(&nothing);
+        for (plan, there) in self.parts.iter().zip(parts).filter(|(plan, _)| !plan.carrier) {
+            let members = there.and_then(Value::as_object).unwrap_or(&nothing);
             if let Some(said) = run::get_scope(members, &plan.scope, env) {
                 join(&mut internal, said);
             }
@@ -209,20 +216,29 @@ impl Plan {
     /// Gives resources that came from a system (a main one and those it needs) their roles; others are passed over.
     #[must_use]
     pub fn parts(&self, resources: &[Value]) -> Vec<Part> {
+        let part = |(plan, at): (usize, usize)| {
+            let role = Arc::clone(&self.parts[plan].role);
+            Part { role, resource: resources[at].clone(), notes: Vec::new() }
+        };
+        self.roles(resources).into_iter().map(part).collect()
+    }
+
+    /// Which part which resource is: indexes of both.
+    fn roles(&self, resources: &[Value]) -> Vec<(usize, usize)> {
         let mut taken = vec![false; resources.len()];
-        let mut parts = Vec::new();
-        for plan in &self.parts {
+        let mut roles = Vec::with_capacity(resources.len());
+        for (plan, of) in self.parts.iter().enumerate() {
             for (at, resource) in resources.iter().enumerate() {
-                if !taken[at] && resource_type(resource) == Some(&*plan.resource) {
+                if !taken[at] && resource_type(resource) == Some(&*of.resource) {
                     taken[at] = true;
-                    parts.push(Part { role: Arc::clone(&plan.role), resource: resource.clone(), notes: Vec::new() });
-                    if !plan.carrier {
+                    roles.push((plan, at));
+                    if !of.carrier {
                         break;
                     }
                 }
             }
         }
-        parts
+        roles
     }
 
     /// FHIR type of the main resource.
@@ -298,7 +314,7 @@ fn rule_differs(rule: &super::plan::Rule, new: &Value, old: &Value) -> bool {
 /// What another part says is added; nested objects are joined.
 fn join(internal: &mut Value, said: Value) {
     match (internal, said) {
-        (Value::Object(members), Value::Object(said)) => {
+        (Value::Object(members), Value::Object(said)) if !members.is_empty() => {
             for (name, value) in said {
                 match members.get_mut(&name) {
                     Some(there) if there.is_object() && value.is_object() => join(there, value),

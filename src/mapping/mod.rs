@@ -33,7 +33,7 @@ pub use load::Files;
 pub use loss::Loss;
 pub use paths::RulePath;
 pub use set::{Mappings, ObjectType, Owner, Reread, Transitions};
-pub use shadow::{Recorded, Shadow, shadow};
+pub use shadow::{Difference, Recorded, Shadow, Trial, What};
 
 /// A constant of a mapping: where its rule stands, and what it writes.
 #[derive(Clone, Debug)]

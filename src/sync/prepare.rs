@@ -89,27 +89,7 @@ impl Inner {
 
     /// Held parts as the mapping made them: references logical, parts under the ids of their making.
     fn as_made(&self, held: &[Held], system: &System) -> Vec<Part> {
-        let names: Vec<(String, String)> = held
-            .iter()
-            .filter_map(|held| {
-                let made = made_as(&held.part, &held.reference)?;
-                (made != held.reference).then(|| (held.reference.clone(), made))
-            })
-            .collect();
-        held.iter()
-            .filter_map(|held| {
-                let mut resource = self.logical(held.body.as_ref()?, system);
-                for (there, made) in &names {
-                    substitute(&mut resource, there, made);
-                }
-                if let (Some(made), Some(members)) = (made_as(&held.part, &held.reference), resource.as_object_mut())
-                    && let Some((_, id)) = made.rsplit_once('/')
-                {
-                    members.insert("id".to_owned(), json!(id));
-                }
-                Some(Part::new(held.part.split('/').next().unwrap_or_default(), resource))
-            })
-            .collect()
+        as_made(held, &|resource| self.logical(resource, system))
     }
 
     /// Writes the object into what is held.
@@ -192,6 +172,30 @@ pub(super) fn part_name(part: &Part) -> String {
         Some(id) if *part.role != *MAIN => format!("{}/{id}", part.role),
         _ => part.role.to_string(),
     }
+}
+
+/// Held parts as the mapping made them: references made `logical`, parts under the ids of their making.
+pub(super) fn as_made(held: &[Held], logical: &dyn Fn(&Value) -> Value) -> Vec<Part> {
+    let names: Vec<(String, String)> = held
+        .iter()
+        .filter_map(|held| {
+            let made = made_as(&held.part, &held.reference)?;
+            (made != held.reference).then(|| (held.reference.clone(), made))
+        })
+        .collect();
+    let part = |held: &Held| {
+        let mut resource = logical(held.body.as_ref()?);
+        for (there, made) in &names {
+            substitute(&mut resource, there, made);
+        }
+        if let (Some(made), Some(members)) = (made_as(&held.part, &held.reference), resource.as_object_mut())
+            && let Some((_, id)) = made.rsplit_once('/')
+        {
+            members.insert("id".to_owned(), json!(id));
+        }
+        Some(Part::new(held.part.split('/').next().unwrap_or_default(), resource))
+    };
+    held.iter().filter_map(part).collect()
 }
 
 /// `Type/id` of a part as it was made, by its name and where it is.

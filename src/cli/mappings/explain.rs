@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::One;
 use crate::{
     cli::{CouldNotRun, Exit, Output, Run, translate},
     error::Explained,
@@ -14,15 +15,8 @@ use crate::{
 /// `liaison mappings explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The kind of object
-    #[arg(long, value_name = "TYPE")]
-    object: String,
-    /// The dialect whose overlays count
-    #[arg(long, default_value = "generic")]
-    dialect: String,
-    /// A folder of mappings laid over the built-in ones
-    #[arg(long, value_name = "DIR")]
-    mappings: Option<PathBuf>,
+    #[command(flatten)]
+    one: One,
     /// Text for people, or one JSON line a value
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -32,9 +26,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Run {
-    let mappings = translate::mappings_of(args.mappings.as_deref())?;
-    let plan =
-        mappings.plan(&args.object, &args.dialect).ok_or_else(|| translate::unknown_object(&mappings, &args.object))?;
+    let plan = args.one.plan()?;
     let Some(input) = translate::one(&args.file)? else { return Ok(Exit::Bad) };
     let context = Context::new("liaison");
     let (origins, output) = if resource_type(&input).is_some() {

@@ -112,12 +112,12 @@ impl Reader<'_> {
     }
 
     fn object(&mut self) -> Step<Value> {
-        let mut members = Map::new();
         self.space()?;
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Object(members));
+            return Ok(Value::Object(Map::new()));
         }
+        let mut members = Map::with_capacity(4);
         loop {
             self.space()?;
             let key_at = self.at;

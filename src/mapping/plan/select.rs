@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Condition, Name};
 use crate::{
-    fhir::{Object, Reference, canonically_equal},
+    fhir::{Object, Reference, canonically_equal, inner, member},
     mapping::Context,
 };
 
@@ -54,7 +54,8 @@ impl Selector {
     /// Whether nothing is left in an item but what it started with.
     pub(crate) fn is_bare(&self, item: &Object) -> bool {
         item.iter().all(|(name, value)| {
-            self.template.get(name).is_some_and(|own| canonically_equal(own, value)) || (self.own && name == "system")
+            member(&self.template, name).is_some_and(|own| canonically_equal(own, value))
+                || (self.own && name == "system")
         })
     }
 }
@@ -71,7 +72,7 @@ impl Test {
             }
             Self::Index(wanted) => *wanted == index,
             Self::Own(own, object) => {
-                let system = item.get("system").and_then(Value::as_str);
+                let system = inner(item, "system").and_then(Value::as_str);
                 *own == (system.and_then(|system| context.object_of(system)) == Some(&**object))
             }
             Self::Not(selector) => !selector.matches(item, index, context),
@@ -81,7 +82,7 @@ impl Test {
 }
 
 fn refers_to(reference: &Value, kind: &str, objects: &[Name], context: &Context) -> bool {
-    let text = |name| reference.get(name).and_then(Value::as_str);
+    let text = |name| inner(reference, name).and_then(Value::as_str);
     if let Some(said) = text("type") {
         return said == kind;
     }
@@ -90,7 +91,8 @@ fn refers_to(reference: &Value, kind: &str, objects: &[Name], context: &Context)
     {
         return said == kind;
     }
-    let system = reference.get("identifier").and_then(|identifier| identifier.get("system")).and_then(Value::as_str);
+    let system =
+        inner(reference, "identifier").and_then(|identifier| inner(identifier, "system")).and_then(Value::as_str);
     system.and_then(|system| context.object_of(system)).is_some_and(|object| objects.iter().any(|own| **own == *object))
 }
 
@@ -101,6 +103,6 @@ fn any(value: &Value, path: &[Name], pass: &mut dyn FnMut(&Value) -> bool) -> bo
     }
     match path.split_first() {
         None => !value.is_null() && pass(value),
-        Some((name, rest)) => value.get(&**name).is_some_and(|inner| any(inner, rest, pass)),
+        Some((name, rest)) => inner(value, name).is_some_and(|inner| any(inner, rest, pass)),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::navigate;
 use crate::{
-    fhir::Object,
+    fhir::{Object, member},
     mapping::{
         plan::{Leaf, Rule},
         transform::{Element, ElementRef, Env},
@@ -32,9 +32,9 @@ fn marker(kind: &str, reason: &str) -> Value {
 
 /// Whether an element says only that, and why, it is not known.
 pub(crate) fn is_marker(element: ElementRef<'_>) -> bool {
-    let only = |members: &Object, name: &str| members.len() == 1 && members.contains_key(name);
+    let only = |members: &Object, name: &str| members.len() == 1 && member(members, name).is_some();
     let first = |members: &Object, name: &str, key: &str, wanted: &str| {
-        let items = members.get(name).and_then(Value::as_array);
+        let items = member(members, name).and_then(Value::as_array);
         items.is_some_and(|items| items.len() == 1 && items[0].get(key).is_some_and(|value| value == wanted))
     };
     let is = |value: &Value| {

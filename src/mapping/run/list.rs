@@ -9,11 +9,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    navigate,
+    make, navigate,
     put::{Failure, Put, normal_item, scope},
 };
 use crate::{
-    fhir::{Object, canonical_bytes, canonically_equal},
+    fhir::{Object, canonical_bytes, canonically_equal, inner, member, member_mut},
     mapping::{
         plan::{Kind, Leaf, Name, Rule, Selector},
         transform::{Element, ElementRef, Env},
@@ -24,8 +24,8 @@ use crate::{
 pub(super) fn read(object: &Object, rule: &Rule, env: &Env<'_>) -> Vec<Value> {
     let Leaf::List { name, beside, select } = &rule.target.leaf else { return Vec::new() };
     let Some(owner) = navigate::find(object, &rule.target.steps, env) else { return Vec::new() };
-    let items = owner.get(&**name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let besides = beside.as_ref().and_then(|beside| owner.get(&**beside)).and_then(Value::as_array);
+    let items = member(owner, name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let besides = beside.as_ref().and_then(|beside| member(owner, beside)).and_then(Value::as_array);
     let besides = besides.map_or(&[][..], Vec::as_slice);
     (0..items.len().max(besides.len()))
         .filter_map(|at| read_item(ElementRef { value: items.get(at), beside: besides.get(at) }, at, rule, select, env))
@@ -75,7 +75,7 @@ pub(super) fn write(
 }
 
 fn take(owner: &mut Object, name: &Name, beside: Option<&Name>) -> Vec<Element> {
-    let mut list = |name: &Name| match owner.get_mut(&**name).map(Value::take) {
+    let mut list = |name: &Name| match member_mut(owner, name).map(Value::take) {
         Some(Value::Array(items)) => items,
         _ => Vec::new(),
     };
@@ -102,7 +102,18 @@ fn key(value: &Value, by: &[Name]) -> Vec<u8> {
     if by.is_empty() {
         return canonical_bytes(value);
     }
-    canonical_bytes(&by.iter().map(|name| value.get(&**name).cloned().unwrap_or(Value::Null)).collect())
+    canonical_bytes(&by.iter().map(|name| inner(value, name).cloned().unwrap_or(Value::Null)).collect())
+}
+
+/// Whether two items have equal keys.
+fn same_key(a: &Value, b: &Value, by: &[Name]) -> bool {
+    if by.is_empty() {
+        return canonically_equal(a, b);
+    }
+    by.iter().all(|name| match (inner(a, name), inner(b, name)) {
+        (Some(a), Some(b)) => canonically_equal(a, b),
+        (None, other) | (other, None) => other.is_none_or(Value::is_null),
+    })
 }
 
 fn merge(
@@ -151,17 +162,23 @@ fn merge(
 
 /// For each new item the old one that it is, if any.
 fn pair(new: &[Cow<'_, Value>], old: &[Option<Value>], by: &[Name]) -> Vec<Option<usize>> {
+    let mut visible = old.iter().enumerate().filter_map(|(at, value)| Some((at, value.as_ref()?))).peekable();
+    // As long as both lists say the same, each is its own partner; most often that is all.
+    let mut partners: Vec<Option<usize>> = Vec::with_capacity(new.len());
+    for item in new {
+        let Some((at, _)) = visible.next_if(|(_, value)| same_key(item, value, by)) else { break };
+        partners.push(Some(at));
+    }
     let mut known: HashMap<Vec<u8>, VecDeque<usize>> = HashMap::new();
-    for (at, value) in old.iter().enumerate() {
-        if let Some(value) = value {
-            known.entry(key(value, by)).or_default().push_back(at);
-        }
+    for (at, value) in visible {
+        known.entry(key(value, by)).or_default().push_back(at);
     }
     if known.is_empty() {
-        return vec![None; new.len()];
+        partners.resize(new.len(), None);
+        return partners;
     }
-    let mut partners: Vec<Option<usize>> =
-        new.iter().map(|item| known.get_mut(&key(item, by)).and_then(VecDeque::pop_front)).collect();
+    let rest = partners.len();
+    partners.extend(new[rest..].iter().map(|item| known.get_mut(&key(item, by)).and_then(VecDeque::pop_front)));
     if by.is_empty() {
         let free: std::collections::HashSet<usize> = known.into_values().flatten().collect();
         let visible = old.iter().enumerate().filter(|(_, value)| value.is_some()).map(|(at, _)| at);
@@ -183,15 +200,11 @@ fn write_item(
     select: &Selector,
     put: &mut Put<'_>,
 ) -> Result<Element, Failure> {
-    let env = put.env;
-    let fresh = slot.is_none();
-    let mut element = slot.unwrap_or_default();
-    if !fresh && old.is_some_and(|old| canonically_equal(old, new)) {
+    let Some(mut element) = slot else { return make::item(new, index, rule, select, put) };
+    if old.is_some_and(|old| canonically_equal(old, new)) {
         return Ok(element);
     }
-    if fresh && (!select.template.is_empty() || select.own) {
-        element.value = Some(Value::Object(select.new_item(env.object, env.context)));
-    }
+    let env = put.env;
     match &rule.kind {
         Kind::Values(transform) => transform
             .put(Some(new), old, &mut element, &env)

@@ -6,6 +6,7 @@ mod absent;
 mod contained;
 mod get;
 mod list;
+mod make;
 pub(crate) mod narrative;
 mod navigate;
 mod normalise;
@@ -20,16 +21,16 @@ pub(crate) use put::{Put, scope as put_scope};
 use serde_json::Value;
 
 use super::plan::Name;
-use crate::fhir::Object;
+use crate::fhir::{Object, member};
 
 /// The value of an internal field; null and empty lists or objects are absence.
 pub(crate) fn field<'a>(internal: &'a Object, path: &[Name]) -> Option<&'a Value> {
     let (last, way) = path.split_last()?;
     let mut members = internal;
     for name in way {
-        members = members.get(&**name)?.as_object()?;
+        members = member(members, name)?.as_object()?;
     }
-    members.get(&**last).filter(|value| !is_absent(value))
+    member(members, last).filter(|value| !is_absent(value))
 }
 
 pub(crate) fn is_absent(value: &Value) -> bool {

@@ -4,9 +4,9 @@
 use serde_json::Value;
 
 use crate::{
-    fhir::Object,
+    fhir::{Object, member, member_mut},
     mapping::{
-        plan::{Leaf, Step, Target},
+        plan::{Leaf, Name, Step, Target},
         transform::{Element, ElementRef, Env},
     },
 };
@@ -15,9 +15,9 @@ use crate::{
 pub(super) fn find<'a>(object: &'a Object, steps: &[Step], env: &Env<'_>) -> Option<&'a Object> {
     let Some((step, rest)) = steps.split_first() else { return Some(object) };
     let next = match step {
-        Step::Object(name) | Step::Beside(name) => object.get(&**name)?,
+        Step::Object(name) | Step::Beside(name) => member(object, name)?,
         Step::Item(name, select) => {
-            let items = object.get(&**name)?.as_array()?;
+            let items = member(object, name)?.as_array()?;
             let found = items.iter().enumerate().find(|(index, item)| select.matches(item, *index, env.context));
             found.map(|(_, item)| item)?
         }
@@ -32,9 +32,9 @@ pub(super) fn element<'a>(object: &'a Object, target: &Target, env: &Env<'_>) ->
             let (last, way) = target.steps.split_last()?;
             let owner = find(object, way, env)?;
             let value = match last {
-                Step::Object(name) | Step::Beside(name) => owner.get(&**name)?,
+                Step::Object(name) | Step::Beside(name) => member(owner, name)?,
                 Step::Item(name, select) => {
-                    let items = owner.get(&**name)?.as_array()?;
+                    let items = member(owner, name)?.as_array()?;
                     let found =
                         items.iter().enumerate().find(|(index, item)| select.matches(item, *index, env.context));
                     found.map(|(_, item)| item)?
@@ -44,8 +44,8 @@ pub(super) fn element<'a>(object: &'a Object, target: &Target, env: &Env<'_>) ->
         }
         Leaf::Member { name, beside, .. } => {
             let owner = find(object, &target.steps, env)?;
-            let beside = beside.as_ref().and_then(|beside| owner.get(&**beside));
-            Some(ElementRef { value: owner.get(&**name), beside })
+            let beside = beside.as_ref().and_then(|beside| member(owner, beside));
+            Some(ElementRef { value: member(owner, name), beside })
         }
         Leaf::List { .. } => None,
     }
@@ -63,26 +63,26 @@ pub(super) fn edit<E>(
     let Some((step, rest)) = steps.split_first() else { return change(object) };
     match step {
         Step::Object(name) | Step::Beside(name) => {
-            if !object.get(&**name).is_some_and(Value::is_object) {
+            if !member(object, name).is_some_and(Value::is_object) {
                 if !create {
                     return Ok(());
                 }
                 object.insert(name.to_string(), Value::Object(Object::new()));
             }
-            let Some(Value::Object(inner)) = object.get_mut(&**name) else { return Ok(()) };
+            let Some(Value::Object(inner)) = member_mut(object, name) else { return Ok(()) };
             edit(inner, rest, create, env, change)?;
             if inner.is_empty() {
                 object.shift_remove(&**name);
             }
         }
         Step::Item(name, select) => {
-            if !object.get(&**name).is_some_and(Value::is_array) {
+            if !member(object, name).is_some_and(Value::is_array) {
                 if !create {
                     return Ok(());
                 }
                 object.insert(name.to_string(), Value::Array(Vec::new()));
             }
-            let Some(Value::Array(items)) = object.get_mut(&**name) else { return Ok(()) };
+            let Some(Value::Array(items)) = member_mut(object, name) else { return Ok(()) };
             let at = items.iter().enumerate().position(|(index, item)| select.matches(item, index, env.context));
             let at = match at {
                 Some(at) => at,
@@ -126,8 +126,8 @@ pub(super) fn edit_element<E>(
         Leaf::Member { name, beside, siblings } => edit(object, &target.steps, create, env, &mut |owner| {
             // Taken out and put back in place, so that the order of members stays.
             let mut element = Element {
-                value: owner.get_mut(&**name).map(Value::take),
-                beside: beside.as_ref().and_then(|beside| owner.get_mut(&**beside)).map(Value::take),
+                value: member_mut(owner, name).map(Value::take),
+                beside: beside.as_ref().and_then(|beside| member_mut(owner, beside)).map(Value::take),
             };
             let changed = change(&mut element);
             put_back(owner, name, element.value);
@@ -135,9 +135,7 @@ pub(super) fn edit_element<E>(
                 put_back(owner, beside, element.beside);
             }
             if create {
-                for sibling in siblings {
-                    owner.shift_remove(&**sibling);
-                }
+                remove_siblings(owner, siblings);
             }
             changed
         }),
@@ -145,8 +143,18 @@ pub(super) fn edit_element<E>(
     }
 }
 
+/// Of a choice only one form stands.
+pub(super) fn remove_siblings(owner: &mut Object, siblings: &[Name]) {
+    if siblings.is_empty() {
+        return;
+    }
+    while let Some(name) = owner.keys().find(|name| siblings.iter().any(|sibling| **sibling == ***name)).cloned() {
+        owner.shift_remove(&name);
+    }
+}
+
 pub(super) fn put_back(owner: &mut Object, name: &str, value: Option<Value>) {
-    match (value, owner.get_mut(name)) {
+    match (value, member_mut(owner, name)) {
         (Some(value), Some(place)) => *place = value,
         (Some(value), None) => {
             owner.insert(name.to_owned(), value);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{absent, contained, get, is_absent, list, navigate, normalise};
+use super::{absent, contained, get, is_absent, list, make, navigate, normalise};
 use crate::{
     error::Finding,
     fhir::{Object, canonically_equal},
@@ -60,6 +60,9 @@ pub(crate) fn scope(new: &Value, old: Option<&Value>, object: &mut Object, scope
         if let Err(failure) = self::rule(new, old, object, rule, put) {
             put.failures.push(failure);
         }
+        if put.failures.len() == before {
+            continue;
+        }
         for failure in put.failures.drain(before..).collect::<Vec<_>>() {
             let failure = rule.internal.iter().rev().fold(failure, |failure, name| failure.within(name));
             put.failures.push(failure);
@@ -108,6 +111,11 @@ fn rule(new: &Value, old: Option<&Value>, object: &mut Object, rule: &Rule, put:
         return Err(
             Unsayable::new(format!("this system does not take this value: {why}"), "choose another value").into()
         );
+    }
+    if let Some(new) = new.filter(|_| fresh)
+        && make::rule(new, object, rule, put)?
+    {
+        return Ok(());
     }
     if rule.absent.is_some() && old.is_none() && !fresh {
         absent::unmark(object, rule, &put.env);

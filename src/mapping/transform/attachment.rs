@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{Element, ElementRef, Env};
-use crate::fhir::{Object, Reference};
+use crate::fhir::{Object, Reference, inner, member};
 
 /// The hash in a resource id or attachment id: 64 hexadecimal digits, with or without `sha256-`.
 pub(crate) fn hash_of_id(id: &str) -> Option<&str> {
@@ -25,13 +25,13 @@ pub(super) fn get(attachment: &Value, env: &Env<'_>) -> Option<Value> {
         internal.insert(name.to_owned(), value);
     };
     for (own, theirs) in PLAIN {
-        if let Some(value) = members.get(theirs) {
+        if let Some(value) = member(members, theirs) {
             set(own, value.clone());
         }
     }
-    if let Some(data) = members.get("data") {
+    if let Some(data) = member(members, "data") {
         set("data", data.clone());
-    } else if let Some(url) = members.get("url").and_then(Value::as_str) {
+    } else if let Some(url) = member(members, "url").and_then(Value::as_str) {
         if let Some(hash) = url.strip_prefix("Binary/").and_then(hash_of_id) {
             set("id", format!("sha256-{hash}").into());
         } else if let Some(data) = content_at(url, env) {
@@ -40,7 +40,7 @@ pub(super) fn get(attachment: &Value, env: &Env<'_>) -> Option<Value> {
             set("url", url.into());
         }
     }
-    let created = ElementRef { value: members.get("creation"), beside: members.get("_creation") };
+    let created = ElementRef { value: member(members, "creation"), beside: member(members, "_creation") };
     if let Some(created) = super::time::get(created, false, env.context) {
         set("created", created);
     }
@@ -57,13 +57,17 @@ fn content_at<'a>(url: &str, env: &Env<'a>) -> Option<&'a Value> {
     binary.get("data")
 }
 
+fn there<'a>(side: Option<&'a Value>, name: &str) -> Option<&'a Value> {
+    side.and_then(|side| inner(side, name))
+}
+
 pub(super) fn put(new: Option<&Value>, old: Option<&Value>, element: &mut Element) {
     let mut members = match element.value.take() {
         Some(Value::Object(members)) => members,
         _ => Object::new(),
     };
-    let of = |side: Option<&Value>, name: &str| side.and_then(|side| side.get(name)).cloned();
-    let changed = |name: &str| of(new, name) != of(old, name);
+    let of = |side: Option<&Value>, name: &str| there(side, name).cloned();
+    let changed = |name: &str| there(new, name) != there(old, name);
     let mut set = |name: &str, value: Option<Value>| match value {
         Some(value) => {
             members.insert(name.to_owned(), value);
@@ -102,9 +106,12 @@ pub(super) fn put(new: Option<&Value>, old: Option<&Value>, element: &mut Elemen
 
 pub(super) fn normal(value: &Value) -> Option<Value> {
     let created = value.get("created")?;
-    let created = super::time::normal(created, false, &crate::mapping::Context::new(""))?;
+    let normal = super::time::normal(created, false, &crate::mapping::Context::new(""))?;
+    if normal == *created {
+        return None;
+    }
     let mut members = value.as_object()?.clone();
-    members.insert("created".to_owned(), created);
+    members.insert("created".to_owned(), normal);
     Some(Value::Object(members))
 }
 
@@ -113,7 +120,7 @@ pub(crate) fn urls(value: &Value, found: &mut Vec<(String, Option<String>)>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| urls(item, found)),
         Value::Object(members) => {
-            if let Some(url) = members.get("url").and_then(Value::as_str)
+            if let Some(url) = member(members, "url").and_then(Value::as_str)
                 && let Reference::Literal { kind: "Binary", id, .. } = Reference::parse(url)
             {
                 let content_type = members.get("contentType").and_then(Value::as_str).map(str::to_owned);

@@ -6,7 +6,10 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::Value;
 
 use super::{Element, Unsayable};
-use crate::{fhir::Object, mapping::plan::Name};
+use crate::{
+    fhir::{Object, inner},
+    mapping::plan::Name,
+};
 
 /// One row: our word and one code that means it.
 #[derive(Clone, Debug)]
@@ -19,6 +22,20 @@ pub(crate) struct Row {
     pub(crate) preferred: bool,
     /// FHIR's equivalence.
     pub(crate) equivalence: String,
+}
+
+impl Row {
+    fn meant(&self) -> Meant<'_> {
+        Meant { code: &self.code, system: self.system.as_deref(), display: self.display.as_deref() }
+    }
+}
+
+/// The code that a word means.
+#[derive(Clone, Copy)]
+struct Meant<'a> {
+    code: &'a Value,
+    system: Option<&'a str>,
+    display: Option<&'a str>,
 }
 
 /// A code list ready for use.
@@ -143,16 +160,17 @@ impl Coded {
     }
 
     fn word_of_coding(&self, coding: &Value) -> Option<Value> {
-        self.word(coding.get("system").and_then(Value::as_str), coding.get("code")?)
+        self.word(inner(coding, "system").and_then(Value::as_str), inner(coding, "code")?)
     }
 
     pub(super) fn get(&self, element: &Value) -> Option<Value> {
         let known = match self.form {
             Form::Code => self.word(None, element),
             Form::Coding => self.word_of_coding(element),
-            Form::Concept => {
-                element.get("coding").and_then(Value::as_array)?.iter().find_map(|coding| self.word_of_coding(coding))
-            }
+            Form::Concept => inner(element, "coding")
+                .and_then(Value::as_array)?
+                .iter()
+                .find_map(|coding| self.word_of_coding(coding)),
         };
         known.or_else(|| match &self.unmapped {
             Unmapped::Keep => None,
@@ -178,17 +196,10 @@ impl Coded {
             self.clear(element);
             return Ok(());
         };
-        let row = match &self.codes {
-            None => Row {
-                word: word.clone(),
-                code: word.clone(),
-                system: self.system.clone(),
-                display: None,
-                preferred: true,
-                equivalence: String::new(),
-            },
+        let coding = match &self.codes {
+            None => Meant { code: word, system: self.system.as_deref(), display: None },
             Some(codes) => match (codes.row_of_word(word), &self.unmapped) {
-                (Some(row), _) => codes.rows[row].clone(),
+                (Some(row), _) => codes.rows[row].meant(),
                 (None, Unmapped::Carry) => return self.put_words(word, element),
                 (None, _) => {
                     let words: Vec<String> = codes.words().into_iter().map(key).collect();
@@ -200,19 +211,19 @@ impl Coded {
             },
         };
         match self.form {
-            Form::Code => element.value = Some(row.code),
+            Form::Code => element.value = Some(coding.code.clone()),
             Form::Coding => {
                 let mut members = members(element);
-                write_coding(&mut members, &row);
+                write_coding(&mut members, coding);
                 element.value = Some(Value::Object(members));
             }
             Form::Concept => {
                 let mut members = members(element);
-                let mut coding = Object::new();
-                write_coding(&mut coding, &row);
+                let mut only = Object::with_capacity(3);
+                write_coding(&mut only, coding);
                 // The other codings and the text were about the old meaning.
                 members.shift_remove("text");
-                members.insert("coding".to_owned(), Value::Array(vec![Value::Object(coding)]));
+                members.insert("coding".to_owned(), Value::Array(vec![Value::Object(only)]));
                 element.value = Some(Value::Object(members));
             }
         }
@@ -261,15 +272,17 @@ fn members(element: &mut Element) -> Object {
     }
 }
 
-fn write_coding(members: &mut Object, row: &Row) {
-    for name in ["system", "version", "display", "userSelected"] {
-        members.shift_remove(name);
+fn write_coding(members: &mut Object, coding: Meant<'_>) {
+    if !members.is_empty() {
+        for name in ["system", "version", "display", "userSelected"] {
+            members.shift_remove(name);
+        }
     }
-    if let Some(system) = &row.system {
-        members.insert("system".to_owned(), system.as_str().into());
+    if let Some(system) = coding.system {
+        members.insert("system".to_owned(), system.into());
     }
-    members.insert("code".to_owned(), row.code.clone());
-    if let Some(display) = &row.display {
-        members.insert("display".to_owned(), display.as_str().into());
+    members.insert("code".to_owned(), coding.code.clone());
+    if let Some(display) = coding.display {
+        members.insert("display".to_owned(), display.into());
     }
 }

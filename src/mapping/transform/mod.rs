@@ -116,6 +116,20 @@ impl Transform {
         Ok(())
     }
 
+    /// Writes `new` to an element where nothing stands: in normal form, as [`Self::normal`] and then [`Self::put`].
+    pub(crate) fn make(&self, new: &Value, element: &mut Element, env: &Env<'_>) -> Result<(), Unsayable> {
+        match self {
+            Self::Time { zoned } => time::make(new, *zoned, element, env.context),
+            Self::Reference { to } => {
+                let normal = reference::normal(new, to, env);
+                reference::put(Some(normal.as_ref().unwrap_or(new)), None, element, to, env)
+            }
+            Self::Copy | Self::Coded(_) | Self::Base64 | Self::Quantity { .. } | Self::File => {
+                self.put(Some(new), None, element, env)
+            }
+        }
+    }
+
     /// The value in the form that `get` gives; none: it is in that form.
     pub(crate) fn normal(&self, value: &Value, env: &Env<'_>) -> Option<Value> {
         match self {

@@ -1,19 +1,22 @@
 //! References. Ours are logical in what a mapping makes: type and our identifier; `sync` adds the literal reference of
 //! each system. `display` is the one member that may change without the reference pointing elsewhere.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Element, Env, Unsayable};
-use crate::{fhir::Object, mapping::plan::Name};
+use crate::{
+    fhir::{self, Object, object},
+    mapping::plan::Name,
+};
 
 fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
-    value.get(name).and_then(Value::as_str)
+    fhir::inner(value, name).and_then(Value::as_str)
 }
 
 pub(super) fn get(reference: &Value, env: &Env<'_>) -> Option<Value> {
-    let mut internal = Object::new();
+    let mut internal = Object::with_capacity(3);
     let mut set = |name: &str, value: &str| internal.insert(name.to_owned(), Value::String(value.to_owned()));
-    let identifier = reference.get("identifier");
+    let identifier = fhir::inner(reference, "identifier");
     let system = identifier.and_then(|identifier| text(identifier, "system"));
     let number = identifier.and_then(|identifier| text(identifier, "value"));
     let own = system.and_then(|system| env.context.object_of(system));
@@ -51,21 +54,24 @@ pub(super) fn put(
 ) -> Result<(), Unsayable> {
     let mut members = match element.value.take() {
         Some(Value::Object(members)) => members,
-        _ => Object::new(),
+        _ => Object::with_capacity(3),
     };
-    let same = |name: &str| new.and_then(|new| new.get(name)) == old.and_then(|old| old.get(name));
+    let same = |name: &str| new.and_then(|new| fhir::inner(new, name)) == old.and_then(|old| fhir::inner(old, name));
     if new.is_none() || !["object", "id", "identifier", "reference", "type"].into_iter().all(same) {
-        for name in ["reference", "type", "identifier"] {
-            members.shift_remove(name);
+        if !members.is_empty() {
+            for name in ["reference", "type", "identifier"] {
+                members.shift_remove(name);
+            }
         }
         if let Some(new) = new {
             point(new, &mut members, to, env)?;
         }
     }
-    match new.and_then(|new| new.get("display")) {
+    match new.and_then(|new| fhir::inner(new, "display")) {
         Some(display) => {
             members.insert("display".to_owned(), display.clone());
         }
+        None if members.is_empty() => {}
         None => {
             members.shift_remove("display");
         }
@@ -75,25 +81,26 @@ pub(super) fn put(
 }
 
 fn point(new: &Value, members: &mut Object, to: &[Name], env: &Env<'_>) -> Result<(), Unsayable> {
-    if let Some(object) = text(new, "object") {
-        let Some(kind) = env.objects.type_of.get(object) else {
+    if let Some(name) = text(new, "object") {
+        let Some(kind) = env.objects.type_of.get(name) else {
             return Err(Unsayable::new("this reference names a kind of record that there is none of", known(to, env)));
         };
-        if !to.is_empty() && !to.iter().any(|allowed| **allowed == *object) {
+        if !to.is_empty() && !to.iter().any(|allowed| **allowed == *name) {
             return Err(Unsayable::new("a record of this kind cannot stand here", known(to, env)));
         }
         members.insert("type".to_owned(), kind.as_ref().into());
         if let Some(id) = text(new, "id") {
-            members.insert("identifier".to_owned(), json!({ "system": env.context.system(object), "value": id }));
+            let identifier = object([("system", env.context.system(name).into()), ("value", id.into())]);
+            members.insert("identifier".to_owned(), identifier);
         }
     }
     if let Some(kind) = text(new, "type") {
         members.insert("type".to_owned(), kind.into());
     }
-    if let Some(identifier) = new.get("identifier") {
+    if let Some(identifier) = fhir::inner(new, "identifier") {
         members.insert("identifier".to_owned(), identifier.clone());
     }
-    if let Some(literal) = new.get("reference") {
+    if let Some(literal) = fhir::inner(new, "reference") {
         members.insert("reference".to_owned(), literal.clone());
     }
     Ok(())
@@ -110,6 +117,13 @@ fn known(to: &[Name], env: &Env<'_>) -> String {
 
 /// An identifier that is ours is an id; of several objects of one type, the first is named.
 pub(super) fn normal(value: &Value, to: &[Name], env: &Env<'_>) -> Option<Value> {
+    // Ours by id, the most frequent one, is in that form.
+    let plain =
+        |(name, value): (&String, &Value)| matches!(name.as_str(), "object" | "id" | "display") && value.is_string();
+    let members = value.as_object()?;
+    if members.iter().all(plain) && fhir::member(members, "object").is_some() && fhir::member(members, "id").is_some() {
+        return None;
+    }
     let mut element = Element::default();
     put(Some(value), None, &mut element, to, env).ok()?;
     get(element.value.as_ref()?, env)

@@ -1,10 +1,14 @@
 //! Times: RFC 9557 text inside, FHIR `instant` or `dateTime` with the zone in the `tz-code` extension outside
 //! (<https://hl7.org/fhir/R4/extension-tz-code.html>). What is no time in the record is shown as it stands.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Element, ElementRef, Unsayable};
-use crate::{domain::Time, fhir::Object, mapping::Context};
+use crate::{
+    domain::Time,
+    fhir::{Object, inner, object},
+    mapping::Context,
+};
 
 pub(crate) const ZONE: &str = "http://hl7.org/fhir/StructureDefinition/tz-code";
 
@@ -19,17 +23,37 @@ pub(super) fn get(element: ElementRef<'_>, zoned: bool, context: &Context) -> Op
     }))
 }
 
+fn read(text: &str) -> Result<Time, Unsayable> {
+    Time::parse(text).map_err(|error| Unsayable {
+        what: error.to_string(),
+        remedy: error.remedy().to_owned(),
+        code: crate::error::Explained::code(&error),
+    })
+}
+
+/// Normal form and writing at once, where nothing stands yet.
+pub(super) fn make(new: &Value, zoned: bool, element: &mut Element, context: &Context) -> Result<(), Unsayable> {
+    let Some(text) = new.as_str() else { return Ok(()) };
+    let mut time = read(text)?;
+    if let Some(zone) = context.zone.as_deref().filter(|_| zoned) {
+        time = time.in_zone(zone);
+    }
+    element.value = Some(Value::String(time.without_zone()));
+    element.beside = time.zone().map(|zone| object([("extension", Value::Array(vec![extension(zone)]))]));
+    Ok(())
+}
+
+fn extension(zone: &str) -> Value {
+    object([("url", ZONE.into()), ("valueCode", zone.into())])
+}
+
 pub(super) fn put(new: Option<&Value>, element: &mut Element) -> Result<(), Unsayable> {
     let Some(text) = new.and_then(Value::as_str) else {
         element.value = None;
         set_zone(&mut element.beside, None);
         return Ok(());
     };
-    let time = Time::parse(text).map_err(|error| Unsayable {
-        what: error.to_string(),
-        remedy: error.remedy().to_owned(),
-        code: crate::error::Explained::code(&error),
-    })?;
+    let time = read(text)?;
     element.value = Some(Value::String(time.without_zone()));
     set_zone(&mut element.beside, time.zone());
     Ok(())
@@ -46,12 +70,12 @@ pub(super) fn normal(value: &Value, zoned: bool, context: &Context) -> Option<Va
 
 /// The zone that stands beside a time.
 pub(crate) fn zone_of(beside: &Value) -> Option<&str> {
-    let extensions = beside.get("extension")?.as_array()?;
-    extensions.iter().find(|extension| is_zone(extension))?.get("valueCode")?.as_str()
+    let extensions = inner(beside, "extension")?.as_array()?;
+    extensions.iter().find(|extension| is_zone(extension)).and_then(|extension| inner(extension, "valueCode"))?.as_str()
 }
 
 fn is_zone(extension: &Value) -> bool {
-    extension.get("url").and_then(Value::as_str) == Some(ZONE)
+    inner(extension, "url").and_then(Value::as_str) == Some(ZONE)
 }
 
 fn set_zone(beside: &mut Option<Value>, zone: Option<&str>) {
@@ -68,8 +92,8 @@ fn set_zone(beside: &mut Option<Value>, zone: Option<&str>) {
         _ => Vec::new(),
     };
     match (zone, extensions.iter_mut().find(|extension| is_zone(extension))) {
-        (Some(zone), Some(extension)) => *extension = json!({ "url": ZONE, "valueCode": zone }),
-        (Some(zone), None) => extensions.push(json!({ "url": ZONE, "valueCode": zone })),
+        (Some(zone), Some(there)) => *there = extension(zone),
+        (Some(zone), None) => extensions.push(extension(zone)),
         (None, _) => extensions.retain(|extension| !is_zone(extension)),
     }
     if extensions.is_empty() {
