@@ -292,15 +292,20 @@ impl Definitions {
     /// Whether `code` is a code of `system` at all.
     #[must_use]
     pub fn is_code(&self, system: &str, code: &str) -> Membership {
-        match (self.code_system(system), Rule::of(system)) {
+        match (self.code_system(system), self.rule(system, code)) {
             (Some(known), _) => known.contains(code),
-            (None, Some(rule)) if rule.allows(code) => Membership::Yes,
-            (None, Some(_)) => Membership::No,
-            (None, None) => match &self.server {
+            (None, Some(answer @ (Membership::Yes | Membership::No))) => answer,
+            (None, _) => match &self.server {
                 Some(server) => server.contains(None, Some(system), code),
                 None => Membership::Unknown(Why::System(system.to_owned())),
             },
         }
+    }
+
+    /// What the grammar of a system says of a code; none for systems that have none.
+    #[must_use]
+    pub fn rule(&self, system: &str, code: &str) -> Option<Membership> {
+        Rule::of(system).map(|rule| rule.judges(code))
     }
 
     /// The search parameters of a resource type, those of `Resource` and `DomainResource` among them.

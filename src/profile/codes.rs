@@ -1,43 +1,176 @@
-//! Codings by themselves, bound or not: their system, whether the code exists there, and the display they state.
+//! Codings, units and identifiers by themselves, bound or not: their system, whether the code exists there, and the
+//! display they state. <https://hl7.org/fhir/R4/terminologies.html>
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{elements::is_absolute, place::Place, say::Say, walk::Walk};
-use crate::definitions::CodeSystem;
+use super::{
+    elements::is_absolute,
+    place::Place,
+    primitive::{is_oid, is_uuid},
+    say::Say,
+    walk::Walk,
+};
+use crate::definitions::{CodeSystem, Membership};
+
+/// Systems whose names are often mistaken for something longer.
+const WELL_KNOWN: &[&str] = &[
+    "http://snomed.info/sct",
+    "http://loinc.org",
+    "http://unitsofmeasure.org",
+    "http://www.nlm.nih.gov/research/umls/rxnorm",
+];
+const UCUM: &str = "http://unitsofmeasure.org";
+const URIS: &str = "urn:ietf:rfc:3986";
+const UUIDS: &str = "https://tools.ietf.org/html/rfc4122";
+
+/// Whether a URI can name a system.
+fn names_system(text: &str) -> bool {
+    ["http:", "https:", "urn:"].iter().any(|scheme| text.starts_with(scheme))
+}
 
 impl<'a> Walk<'a> {
     /// A `Coding`.
     pub fn coding(&mut self, value: &'a Value, place: &Place<'_>) {
         let Some(system) = value.get("system").and_then(Value::as_str) else { return };
         let at = place.plain("system", None);
-        if !is_absolute(system) {
+        if !names_system(system) {
             let text = "Coding.system must be an absolute URI";
             return self.raise(&at, None, Say::error("invalid", "coding-system", text));
         }
         self.example_url(system, &at);
+        let code = value.get("code").and_then(Value::as_str);
+        if let Some(known) = self.code_system_of(system) {
+            if let Some(code) = code {
+                self.code_of(&known, code, value.get("display").and_then(Value::as_str), place);
+            }
+            return;
+        }
+        if code.is_some_and(|code| self.is_misformed(system, code)) {
+            let text = format!("this code does not exist in the code system {system}");
+            return self.raise(&place.plain("code", None), None, Say::error("code-invalid", "code", text));
+        }
+        // Of several codings one may be from a system that nobody knows here
+        let alone = place.parent().is_none_or(|parent| parent.what().code != "CodeableConcept");
+        self.no_code_system(system, alone && code.is_some(), &at);
+    }
+
+    fn code_system_of(&mut self, system: &'a str) -> Option<Arc<CodeSystem>> {
         let definitions = &self.types.definitions;
-        let known = self.systems.entry(system).or_insert_with(|| definitions.code_system(system)).clone();
-        let Some(known) = known else {
-            return self.no_code_system(system, &at);
+        self.systems.entry(system).or_insert_with(|| definitions.code_system(system)).clone()
+    }
+
+    /// Whether a code breaks the grammar by which its system decides on codes.
+    fn is_misformed(&self, system: &str, code: &str) -> bool {
+        self.types.definitions.rule(system, code) == Some(Membership::No)
+    }
+
+    /// A `Quantity`: its unit is a code like any other.
+    pub fn quantity(&mut self, value: &'a Value, place: &Place<'_>) {
+        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        let (Some(system), Some(code)) = (text("system"), text("code")) else { return };
+        let at = place.plain("system", None);
+        if !names_system(system) {
+            let text = "the system of a unit must be an absolute URI";
+            return self.raise(&at, None, Say::error("invalid", "coding-system", text));
+        }
+        let unknown = match self.code_system_of(system) {
+            Some(known) => known.contains(code) == Membership::No,
+            None => self.is_misformed(system, code),
         };
-        if let Some(code) = value.get("code").and_then(Value::as_str) {
-            self.code_of(&known, code, value.get("display").and_then(Value::as_str), place);
+        if unknown {
+            // No error: R4's own examples of medication count in units like TABLET, and drop in units like gtt
+            let text = format!("this unit does not exist in {system}");
+            self.raise(&place.plain("code", None), None, Say::warning("code-invalid", "code", text));
+        } else {
+            self.no_code_system(system, false, &at);
+        }
+        if system == UCUM {
+            self.annotation(code, text("unit"), place);
         }
     }
 
-    /// A system that is no code system at hand: something else by that name is an error, an unknown one is not.
-    fn no_code_system(&mut self, system: &str, at: &Place<'_>) {
+    /// What stands in braces in a unit means nothing to machines.
+    fn annotation(&mut self, code: &str, unit: Option<&str>, place: &Place<'_>) {
+        let Some(severity) = self.options.best_practice.severity() else { return };
+        let inner = code.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(inner, _)| inner);
+        let Some(inner) = inner else { return };
+        let text = if unit.is_some_and(|unit| unit.to_lowercase().contains(&inner.to_lowercase())) {
+            "the unit's code has an annotation in braces, which machines do not read"
+        } else {
+            "the unit's code has an annotation in braces that the unit for human readers does not show"
+        };
+        let say = Say { severity, ..Say::warning("business-rule", "unit-annotation", text) };
+        self.raise(&place.plain("code", None), None, say);
+    }
+
+    /// An `Identifier`.
+    pub fn identifier(&mut self, value: &'a Value, place: &Place<'_>) {
+        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        let Some(system) = text("system") else { return };
+        let at = place.plain("system", None);
+        if !names_system(system) && !system.starts_with("ldap:") {
+            let text = "Identifier.system must be an absolute URI";
+            return self.raise(&at, None, Say::error("invalid", "identifier-system", text));
+        }
+        let Some(value) = text("value") else { return };
+        let at = place.plain("value", None);
+        let say = match system {
+            URIS if is_oid(value) => {
+                Say::warning("invalid", "identifier-value", "an OID is a URI only with 'urn:oid:' before it")
+            }
+            URIS if !is_absolute(value) => {
+                Say::error("invalid", "identifier-value", "the system says that the value is a URI, and it is none")
+            }
+            UUIDS if value.starts_with("urn:uuid:") || is_uuid(value) => {
+                let text = "UUIDs are written urn:uuid:… under the system urn:ietf:rfc:3986";
+                Say::warning("invalid", "identifier-value", text)
+            }
+            UUIDS => {
+                Say::error("invalid", "identifier-value", "the system says that the value is a UUID, and it is none")
+            }
+            _ => return,
+        };
+        self.raise(&at, None, say);
+    }
+
+    /// A system that is no code system at hand: something else by that name is an error, an unknown one is not unless
+    /// its name says that it should be known. `alone`: no other coding stands beside.
+    fn no_code_system(&mut self, system: &str, alone: bool, at: &Place<'_>) {
         let definitions = &self.types.definitions;
         let text = if definitions.has(system, "ValueSet") {
-            "Coding.system names a value set; it must name a code system"
+            "Coding.system names a value set; it must name a code system".to_owned()
         } else if definitions.has(system, "CodeSystem")
             && definitions.resource(system).is_some_and(|it| it.get("supplements").is_some())
         {
-            "Coding.system names a supplement; it must name the code system that this supplements"
+            "Coding.system names a supplement; it must name the code system that this supplements".to_owned()
+        } else if alone && let Some(text) = self.mistaken(system) {
+            text
         } else {
             return;
         };
         self.raise(at, None, Say::error("invalid", "coding-system", text));
+    }
+
+    /// What is wrong with the name of a system that is not at hand.
+    fn mistaken(&self, system: &str) -> Option<String> {
+        let known = |name: &str| WELL_KNOWN.contains(&name) || self.types.definitions.has(name, "CodeSystem");
+        if let Some(rest) = system.strip_prefix("https://")
+            && known(&format!("http://{rest}"))
+        {
+            return Some(format!("the code system is http://{rest}, not https"));
+        }
+        let plain = system.strip_prefix("https:").or_else(|| system.strip_prefix("http:"))?;
+        if plain.starts_with("//build.fhir.org") {
+            return Some("this is the address of a page, not the URL of a code system".to_owned());
+        }
+        if let Some(longer) = WELL_KNOWN.iter().find(|name| system != **name && system.starts_with(**name)) {
+            return Some(format!("there is no such code system; perhaps {longer} is meant"));
+        }
+        // HL7's own are all at hand; deeper names belong to guides
+        let own = plain.trim_start_matches("//").trim_start_matches("www.").strip_prefix("hl7.org/fhir/")?;
+        (!own.contains('/') || own.ends_with(".html")).then(|| "FHIR R4 has no such code system".to_owned())
     }
 
     fn code_of(&mut self, system: &CodeSystem, code: &str, display: Option<&str>, place: &Place<'_>) {

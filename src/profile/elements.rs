@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::{
+    anchors::Anchor,
     place::Place,
     primitive::{self, Primitive},
     say::Say,
     types::TypePlan,
     walk::{Scope, Walk},
 };
-use crate::fhir::xhtml;
+use crate::fhir::{Reference, xhtml};
 
 impl<'a> Walk<'a> {
     /// A primitive with its extensions; false if it has no value to look at further.
@@ -59,6 +60,9 @@ impl<'a> Walk<'a> {
             Primitive::Uri | Primitive::Url | Primitive::Canonical => {
                 if let Some(fragment) = text.strip_prefix('#') {
                     self.fragments.push((scope.contained_index, fragment));
+                    if !fragment.is_empty() {
+                        self.anchors.push(Anchor::new(fragment, "fragment", kind != Primitive::Canonical, place));
+                    }
                 }
                 self.uri(kind, text, place);
             }
@@ -81,8 +85,10 @@ impl<'a> Walk<'a> {
 
     fn uri(&mut self, kind: Primitive, text: &str, place: &Place<'_>) {
         if kind == Primitive::Canonical && !text.starts_with('#') && !is_absolute(text) {
+            // A literal reference where a canonical should stand is what R4's own examples have.
+            let literal = matches!(Reference::parse(text), Reference::Literal { base: "", kind, .. } if self.types.resource(kind).is_some());
             let text = "a canonical must be an absolute URL, or # and the id of a contained resource";
-            self.raise(place, None, Say::warning("invalid", "canonical", text));
+            self.raise(place, None, Say::error_if(!literal, "invalid", "canonical", text));
         }
         self.example_url(text, place);
     }
@@ -95,22 +101,29 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `Narrative`: the XHTML.
-    pub fn narrative(&mut self, value: &'a Value, place: &Place<'_>) {
+    /// `Narrative`: the XHTML. Where its links lead is looked up when the resource is known (`anchors`).
+    pub fn narrative(&mut self, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
         let Some(Value::String(div)) = value.get("div") else { return };
         let at = place.plain("div", None);
-        for fault in xhtml::check(div) {
-            let rule = if fault == xhtml::Fault::Empty { "txt-2" } else { "txt-1" };
+        let read = xhtml::read(div);
+        for fault in read.faults {
+            let text = fault.to_string();
             let say = match fault {
-                // Within a bundle a link may lead to another entry's narrative.
-                xhtml::Fault::Link(_) if !self.index.entries.is_empty() => continue,
-                xhtml::Fault::Link(_) => Say::error("invalid", "narrative-link", fault.to_string()),
-                // R4 states txt-2 in words; its expression is txt-1's, which says nothing of empty narratives, and
-                // R4's own examples have them.
-                xhtml::Fault::Empty => Say::warning("invalid", rule, fault.to_string()),
-                _ => Say::error("invalid", rule, fault.to_string()),
+                xhtml::Fault::Empty => Say::error("invalid", "txt-2", text),
+                // R4 states txt-2 in words, and its own examples have these: see ARCHITECTURE.md
+                xhtml::Fault::Blank => Say::warning("invalid", "txt-2", text),
+                xhtml::Fault::Text(_) => Say::warning("invalid", "txt-1", text),
+                _ => Say::error("invalid", "txt-1", text),
             };
             self.raise(&at, None, say);
+        }
+        for link in read.links.into_iter().filter(|link| !read.ids.contains(link)) {
+            self.fragments.push((scope.contained_index, link));
+            self.anchors.push(Anchor::new(link, "narrative-link", self.index.entries.is_empty(), &at));
+        }
+        for image in read.images {
+            self.fragments.push((scope.contained_index, image));
+            self.anchors.push(Anchor::new(image, "narrative-link", self.index.entries.is_empty(), &at));
         }
     }
 

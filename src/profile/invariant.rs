@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::{
     native::Native,
-    options::BestPractice,
     place::Place,
     resolve,
     say::Say,
@@ -142,11 +141,9 @@ impl<'a> Walk<'a> {
         let severity = match (constraint.is_error, constraint.best_practice) {
             (true, _) => Severity::Error,
             (false, false) => Severity::Warning,
-            (false, true) => match self.options.best_practice {
-                BestPractice::Ignore => return,
-                BestPractice::Hint => Severity::Information,
-                BestPractice::Warning => Severity::Warning,
-                BestPractice::Error => Severity::Error,
+            (false, true) => match self.options.best_practice.severity() {
+                Some(severity) => severity,
+                None => return,
             },
         };
         let text = format!("{} ({})", constraint.human.trim_end_matches('.'), constraint.key);

@@ -2,15 +2,19 @@
 //! one walk over a `Value`, and what it reports. Refuses network, quoting patients' data, and silence: what cannot be
 //! checked is reported. <https://hl7.org/fhir/R4/validation.html>
 
+mod anchors;
 mod base;
 mod binding;
 mod bundle;
+mod bundle_rules;
 pub mod check;
 mod codes;
 mod conformance;
 mod elements;
 mod extension;
 mod invariant;
+mod measure;
+mod measure_report;
 mod native;
 mod options;
 mod overlay;

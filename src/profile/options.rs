@@ -2,6 +2,7 @@
 //! (<https://confluence.hl7.org/display/FHIR/Using+the+FHIR+Validator>). Refuses unknown switches, never ignores them.
 
 use super::ValidateError;
+use crate::fhir::outcome::Severity;
 
 /// How far references to other resources are followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,19 @@ pub enum BestPractice {
     Warning,
     /// An error.
     Error,
+}
+
+impl BestPractice {
+    /// How bad a breach is; none where it is nothing.
+    #[must_use]
+    pub const fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Ignore => None,
+            Self::Hint => Some(Severity::Information),
+            Self::Warning => Some(Severity::Warning),
+            Self::Error => Some(Severity::Error),
+        }
+    }
 }
 
 /// What to validate against, and how strictly.

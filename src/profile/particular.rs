@@ -17,7 +17,8 @@ const PROFILES: &str = "http://hl7.org/fhir/StructureDefinition/";
 
 /// Vital signs by code: FHIR demands the profile of whoever records one
 /// (<https://hl7.org/fhir/R4/observation-vitalsigns.html>). The LOINC codes are the page's, the SNOMED CT ones name the
-/// same measurements.
+/// same measurements. HL7's validator takes 90 further LOINC codes for vital signs and then misses the page's code beside
+/// them; Synthea's and US Core's observations of that kind are right, so they are not asked for it.
 const VITAL_SIGNS: &[(&str, &str, &str)] = &[
     (LOINC, "85353-1", "vitalspanel"),
     (LOINC, "9279-1", "resprate"),
@@ -49,7 +50,12 @@ impl<'a> Walk<'a> {
         }
         match plan.structure.type_name.as_str() {
             "Bundle" => self.bundle(plan, value, place),
-            "Observation" => self.vital_sign(value, place, scope),
+            "Measure" => self.measure(value, place),
+            "MeasureReport" => self.measure_report(value, place, scope),
+            "Observation" => {
+                self.observation(plan, value, place);
+                self.vital_sign(value, place, scope);
+            }
             "Questionnaire" => self.questionnaire(value, place),
             "QuestionnaireResponse" => self.questionnaire_response(value, place, scope),
             "CodeSystem" => self.code_system(plan, value, place),
@@ -114,6 +120,25 @@ impl<'a> Walk<'a> {
             let found = VITAL_SIGNS.iter().find(|sign| sign.0 == system && sign.1 == code);
             if let Some((_, _, profile)) = found {
                 return self.profile(&format!("{PROFILES}{profile}"), scope.resource, place, scope, false);
+            }
+        }
+    }
+
+    /// What every observation should say, as a recommendation.
+    fn observation(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>) {
+        let Some(severity) = self.options.best_practice.severity() else { return };
+        let effective = ["effectiveDateTime", "effectivePeriod", "effectiveTiming", "effectiveInstant"];
+        for (there, text) in [
+            (value.get("subject").is_some(), "an observation should say whom it is about (subject)"),
+            (value.get("performer").is_some(), "an observation should say who made it (performer)"),
+            (
+                effective.iter().any(|name| value.get(*name).is_some()),
+                "an observation should say when it was made (effective[x])",
+            ),
+        ] {
+            if !there {
+                let say = Say { severity, ..Say::warning("business-rule", "best-practice", text) };
+                self.raise(place, Some(&plan.structure), say);
             }
         }
     }

@@ -135,7 +135,8 @@ impl Primitive {
                 _ => wrong("is outside the range of decimals"),
             };
         }
-        if !text.bytes().enumerate().all(|(at, byte)| byte.is_ascii_digit() || (at == 0 && byte == b'-')) {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) || text == "-0" {
             return wrong("must be a whole number");
         }
         let Ok(number) = text.parse::<i32>() else { return wrong("is outside the range of 32-bit integers") };
@@ -159,15 +160,13 @@ impl Primitive {
             Self::Code => check_code(text),
             Self::Id => check_id(text),
             // What a canonical names may live outside of our knowledge: a bad OID there is odd rather than wrong.
-            Self::Canonical => match check_uri(text) {
+            Self::Canonical => match check_uri(text.split('|').next().unwrap_or(text)) {
                 Err(fault) if text.starts_with("urn:oid:") => Err(Fault { warning: true, ..fault }),
                 other => other,
             },
             Self::Uri | Self::Url => check_uri(text),
-            Self::Oid => match text.strip_prefix("urn:oid:") {
-                Some(oid) if is_oid(oid) => Ok(()),
-                _ => wrong("must be urn:oid: and a valid OID"),
-            },
+            Self::Oid if !text.starts_with("urn:oid:") => wrong("must start with urn:oid:"),
+            Self::Oid => check_uri(text),
             Self::Uuid => match text.strip_prefix("urn:uuid:") {
                 Some(uuid) if is_uuid(uuid) => Ok(()),
                 _ => wrong("must be urn:uuid: and a valid UUID in lower case"),
@@ -184,13 +183,20 @@ impl Primitive {
     }
 }
 
+/// A string's greatest length.
+const MOST_CHARACTERS: usize = 1024 * 1024;
+
 fn check_string(text: &str) -> Result<(), Fault> {
     let bytes = text.as_bytes();
-    if bytes.iter().any(|byte| *byte < 0x20 && !matches!(byte, b'\t' | b'\r' | b'\n')) {
-        return wrong("holds a control character");
+    if bytes.len() > MOST_CHARACTERS && text.chars().count() > MOST_CHARACTERS {
+        return wrong("is longer than the 1,048,576 characters that FHIR allows");
     }
-    if bytes.len() > 1024 * 1024 {
-        return wrong("is longer than the 1 MB that FHIR allows");
+    // FHIR's expression for strings takes the others for letters, so that they are odd rather than wrong
+    if bytes.iter().any(|byte| matches!(byte, 0x0b | 0x0c)) {
+        return wrong("holds a vertical tab or form feed");
+    }
+    if bytes.iter().any(|byte| *byte < 0x20 && !matches!(byte, b'\t' | b'\r' | b'\n')) {
+        return doubtful("holds a control character, which XML cannot carry");
     }
     let space = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
     if space(bytes.first()) || space(bytes.last()) {
@@ -228,8 +234,13 @@ fn check_uri(text: &str) -> Result<(), Fault> {
     if text.bytes().any(|byte| byte <= b' ') {
         return wrong("is a URI and must not hold white space");
     }
+    if text.starts_with("oid:") || text.starts_with("uuid:") {
+        return wrong("must start with 'urn:' (urn:oid: or urn:uuid:)");
+    }
     if let Some(oid) = text.strip_prefix("urn:oid:") {
-        if !is_oid(oid) {
+        // Roots shorter than that name no space in which anybody could number things; 1.3 is handed out itself
+        let long = oid.rfind('.').is_some_and(|last| last >= 4) || oid.starts_with("1.3");
+        if !is_oid(oid) || !long {
             return wrong("must be a valid OID after urn:oid:");
         }
     } else if let Some(uuid) = text.strip_prefix("urn:uuid:")
@@ -310,6 +321,9 @@ mod tests {
             ("uri", "\"urn:oid:1.2.840.1\""),
             ("uri", "\"urn:uuid:c757873d-ec9a-4326-a141-556f43239520\""),
             ("oid", "\"urn:oid:2.16.840\""),
+            ("uri", "\"urn:oid:1.3.6\""),
+            ("canonical", "\"urn:oid:2.16.840.1|2\""),
+            ("string", "\"a\\u00a0b\""),
             ("base64Binary", "\"aGk=\""),
         ] {
             assert!(ok(kind, good), "{kind} {good}");
@@ -326,6 +340,11 @@ mod tests {
             ("string", "1"),
             ("string", "\"\""),
             ("string", "\"a\\u0007\""),
+            ("string", "\"a\\u000b\""),
+            ("integer", "-0"),
+            ("uri", "\"oid:1.2.840.1\""),
+            ("url", "\"uuid:c757873d-ec9a-4326-a141-556f43239520\""),
+            ("uri", "\"urn:oid:1.2.3\""),
             ("code", "\" a\""),
             ("code", "\"a  b\""),
             ("id", "\"a_b\""),

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::{
+    bundle::Strict,
     options::ReferencePolicy,
     place::Place,
     say::Say,
@@ -50,7 +51,12 @@ impl<'a> Walk<'a> {
             self.fragments.push((scope.contained_index, fragment));
         }
         let at = place.plain("reference", None);
+        if text.contains(char::is_whitespace) {
+            let text = "a reference is a URI and must not hold white space";
+            return self.raise(&at, None, Say::error("invalid", "reference", text));
+        }
         self.example_url(text, &at);
+        self.ambiguous(text, &at, scope);
         let led = self.follow(text, scope);
         let implied = match (led, Reference::parse(text)) {
             (Some(led), _) => resource_type(led.resource),
@@ -83,6 +89,7 @@ impl<'a> Walk<'a> {
         if led.is_none() && !is_search(text) {
             self.absent(text, &at, scope);
         }
+        self.logical(targets, value, place);
         if let Some(kind) = implied {
             self.stated_type(value, kind, place);
             if led.is_some()
@@ -91,8 +98,38 @@ impl<'a> Walk<'a> {
             {
                 self.target_type(targets, kind, place);
             }
-        } else {
-            self.logical(targets, value, place);
+        }
+    }
+
+    /// A reference in a bundle that FHIR's rules do not lead to one entry, though some seem to be meant.
+    fn ambiguous(&mut self, text: &str, place: &Place<'_>, scope: &Scope<'a>) {
+        if let Some((kind, query)) = text.split_once('?')
+            && self.types.resource(kind).is_some()
+        {
+            let good =
+                |part: &str| part.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.contains('='));
+            if !query.split('&').all(good) {
+                let text = "a conditional reference must be a type, '?' and a search (name=value)";
+                self.raise(place, None, Say::error("invalid", "reference", text));
+            }
+            return;
+        }
+        if scope.entry.is_none() || text.starts_with('#') || self.index.kind.is_empty() {
+            return;
+        }
+        match self.index.strictly(text, scope.entry) {
+            Strict::Several if self.index.kind != "history" => {
+                let text = "several entries of the bundle have this fullUrl; name a version";
+                self.raise(place, None, Say::error("invalid", "reference-several", text));
+            }
+            Strict::Apparent { based } => {
+                let text = "an entry has this type and id, but its fullUrl is not where this reference leads";
+                // In documents all must be there. From an entry without a base URL nothing relative can be
+                // resolved, and yet IPS's own documents refer so: see ARCHITECTURE.md
+                let is_error = based && self.index.kind == "document";
+                self.raise(place, None, Say::error_if(is_error, "not-found", "reference-full-url", text));
+            }
+            _ => {}
         }
     }
 

@@ -7,16 +7,13 @@ use serde_json::Value;
 
 use super::{
     bundle::Index,
-    options::{BestPractice, ContainedPolicy},
+    options::ContainedPolicy,
     place::Place,
     say::Say,
     types::{Element, TypePlan},
     walk::{Scope, Walk},
 };
-use crate::{
-    fhir::{outcome::Severity, resource_type},
-    fhirpath,
-};
+use crate::{fhir::resource_type, fhirpath};
 
 impl<'a> Walk<'a> {
     /// The plan of a resource's type; raises where it has none.
@@ -62,7 +59,9 @@ impl<'a> Walk<'a> {
         let (entry, index) = (place.entry_index().or(outer.entry), place.own_index());
         if contained {
             let scope = Scope { resource: node, root: outer.root, entry, contained_index: index };
+            let ids = std::mem::take(&mut self.ids);
             self.contents(plan, value, place, &scope);
+            self.ids = ids;
             self.claimed_profiles(node, value, place, &scope);
             return;
         }
@@ -72,12 +71,16 @@ impl<'a> Walk<'a> {
 
     /// A resource that is not contained.
     fn whole(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
-        let outer = std::mem::take(&mut self.fragments);
+        let outer = (std::mem::take(&mut self.fragments), std::mem::take(&mut self.anchors));
+        let ids = std::mem::take(&mut self.ids);
         self.contents(plan, value, place, scope);
         if let Some(Value::Array(contained)) = value.get("contained") {
             self.contained(plan, contained, place);
         }
-        self.fragments = outer;
+        self.anchored(value);
+        (self.fragments, self.anchors) = outer;
+        self.ids = ids;
+        self.security_labels(value, place);
         if value.get("text").is_none_or(|text| text.get("div").is_none()) && plan.is_domain {
             self.no_narrative(plan, place);
         }
@@ -94,12 +97,7 @@ impl<'a> Walk<'a> {
     }
 
     fn no_narrative(&mut self, plan: &'a TypePlan, place: &Place<'_>) {
-        let severity = match self.options.best_practice {
-            BestPractice::Ignore => return,
-            BestPractice::Hint => Severity::Information,
-            BestPractice::Warning => Severity::Warning,
-            BestPractice::Error => Severity::Error,
-        };
+        let Some(severity) = self.options.best_practice.severity() else { return };
         let text = "a resource should have narrative for robust management (dom-6)";
         let say = Say { severity, ..Say::warning("invariant", "dom-6", text) };
         self.raise(place, Some(&plan.structure), say);
@@ -110,7 +108,7 @@ impl<'a> Walk<'a> {
         if self.options.contained == ContainedPolicy::Ignore {
             return;
         }
-        let used = self.used_fragments();
+        let reached = self.reached(contained);
         let mut ids = HashSet::new();
         for (index, inner) in contained.iter().enumerate() {
             let at = place.plain("contained", Some(index));
@@ -136,9 +134,7 @@ impl<'a> Walk<'a> {
                 let text = "two contained resources have the same id";
                 self.raise(&at, Some(&plan.structure), Say::error("invalid", "duplicate-id", text));
             }
-            let referred = used.get(id).is_some_and(|from| from.several || from.first != Some(index))
-                || used.get("").is_some_and(|from| from.contained.contains(&index));
-            if !referred {
+            if !reached[index] {
                 let text =
                     "a contained resource must be referred to from the resource that holds it, or refer to it (dom-3)";
                 self.raise(&at, Some(&plan.structure), Say::error("invariant", "dom-3", text));
@@ -146,18 +142,28 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fragments that were referred to, with who refers.
-    fn used_fragments(&self) -> HashMap<&'a str, Users> {
-        let mut used: HashMap<&str, Users> = HashMap::new();
+    /// Which contained resources belong to their container: it refers to them, they refer to it, or another that
+    /// belongs refers to them.
+    fn reached(&self, contained: &'a [Value]) -> Vec<bool> {
+        let by_id: HashMap<&str, usize> =
+            contained.iter().enumerate().filter_map(|(at, it)| Some((it.get("id")?.as_str()?, at))).collect();
+        let mut open = Vec::new();
+        let mut links = vec![Vec::new(); contained.len()];
         for (from, fragment) in &self.fragments {
-            let users =
-                used.entry(fragment).or_insert(Users { first: *from, several: false, contained: HashSet::new() });
-            users.several |= users.first != *from;
-            if fragment.is_empty() {
-                users.contained.extend(from);
+            match (from, by_id.get(fragment)) {
+                (None, Some(to)) => open.push(*to),
+                (Some(from), Some(to)) => links[*from].push(*to),
+                (Some(from), None) if fragment.is_empty() => open.push(*from),
+                _ => {}
             }
         }
-        used
+        let mut reached = vec![false; contained.len()];
+        while let Some(at) = open.pop() {
+            if !std::mem::replace(&mut reached[at], true) {
+                open.extend(&links[at]);
+            }
+        }
+        reached
     }
 
     fn claimed_profiles(&mut self, node: fhirpath::Node<'a>, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
@@ -166,11 +172,4 @@ impl<'a> Walk<'a> {
             self.profile(profile, node, place, scope, false);
         }
     }
-}
-
-/// Who refers to a fragment: contained resources by index, the container as none.
-struct Users {
-    first: Option<usize>,
-    several: bool,
-    contained: HashSet<usize>,
 }

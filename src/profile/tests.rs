@@ -1,5 +1,9 @@
 //! Validation of small resources, each with one thing wrong: the issue must be there, at its place, and alone.
 
+mod bundles;
+mod elements;
+mod measures;
+
 use super::*;
 use crate::fhir::read_str;
 
@@ -13,6 +17,21 @@ fn errors(json: &str) -> Vec<(String, String)> {
     report.errors().map(|issue| (issue.rule.to_string(), issue.expression.clone())).collect()
 }
 
+/// Errors of a resource under switches: rule and place below the resource.
+fn found_with(resource: &crate::fhir::Value, switches: &[&str]) -> Vec<String> {
+    let mut options = Options::default();
+    for switch in switches {
+        options.set(switch).unwrap();
+    }
+    let report = validator().validate(resource, &options);
+    let below = |place: &str| place.split_once('.').map_or(String::new(), |(_, rest)| rest.to_owned());
+    report.errors().map(|issue| format!("{} {}", issue.rule, below(&issue.expression))).collect()
+}
+
+fn found(resource: &crate::fhir::Value) -> Vec<String> {
+    found_with(resource, &[])
+}
+
 fn one(json: &str, rule: &str, expression: &str) {
     assert_eq!(errors(json), [(rule.to_owned(), expression.to_owned())], "{json}");
 }
@@ -21,7 +40,7 @@ fn one(json: &str, rule: &str, expression: &str) {
 fn a_good_patient_has_no_errors() {
     let good = r##"{"resourceType":"Patient","id":"a","meta":{"lastUpdated":"2024-01-01T00:00:00Z"},
         "text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>"},
-        "identifier":[{"system":"urn:oid:1.2.3","value":"x","period":{"start":"2020-01-01"}}],
+        "identifier":[{"system":"urn:oid:1.2.36.1","value":"x","period":{"start":"2020-01-01"}}],
         "active":true,"name":[{"family":"X","given":[null,"B"],"_given":[{"extension":[{"url":"http://x.org/e","valueString":"y"}]},null]}],
         "gender":"female","_birthDate":{"extension":[{"url":"http://x.org/e","valueDateTime":"2020"}]},
         "deceasedBoolean":false,"contact":[{"name":{"text":"x"}}],

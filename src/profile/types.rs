@@ -69,6 +69,8 @@ pub enum Special {
     CodeableConcept,
     /// `Quantity` and its kind.
     Quantity,
+    /// `Identifier`.
+    Identifier,
 }
 
 impl Special {
@@ -79,6 +81,7 @@ impl Special {
             "Reference" => Self::Reference,
             "Narrative" => Self::Narrative,
             "Attachment" => Self::Attachment,
+            "Identifier" => Self::Identifier,
             "Coding" => Self::Coding,
             "CodeableConcept" => Self::CodeableConcept,
             "Quantity" | "Age" | "Duration" | "Count" | "Distance" | "Money" => Self::Quantity,

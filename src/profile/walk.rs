@@ -1,12 +1,16 @@
 //! The one walk over a resource against its base types: unknown elements, cardinality, JSON shapes, choices. Owns what
 //! is raised. Type-specific checks are in the files beside; profiles are laid over afterwards (`overlay`).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
 use super::{
     Validator,
+    anchors::Anchor,
     bundle::Index,
     options::Options,
     place::{Place, What},
@@ -56,6 +60,12 @@ pub struct Walk<'a> {
     pub index: Index<'a>,
     /// References to fragments within the resource that is walked: contained resource they stand in, and fragment.
     pub fragments: Vec<(Option<usize>, &'a str)>,
+    /// Places of the resource that is walked which others of its places point at (`#id`), to be found at its end.
+    pub anchors: Vec<Anchor<'a>>,
+    /// Ids of elements that were met in the resource that is walked.
+    pub ids: HashSet<&'a str>,
+    /// Ids anywhere in the outermost resource, once somebody asked.
+    pub bundled_places: Option<HashSet<&'a str>>,
     /// Profiles that are being checked: address of the value, address of the plan.
     pub active: Vec<(usize, usize)>,
     /// Code systems that were asked for.
@@ -76,6 +86,9 @@ impl<'a> Walk<'a> {
             issues: Vec::new(),
             index: Index::default(),
             fragments: Vec::new(),
+            anchors: Vec::new(),
+            ids: HashSet::new(),
+            bundled_places: None,
             active: Vec::new(),
             met: HashMap::new(),
             systems: HashMap::new(),
@@ -140,6 +153,9 @@ impl<'a> Walk<'a> {
             } else {
                 (Some(value), None)
             };
+            if name == "id" && !is_resource {
+                self.element_id(node, value, place);
+            }
             self.member(plan, element, alternative, value, sibling, place, scope);
         }
         for required in &node.required {
@@ -291,10 +307,12 @@ impl<'a> Walk<'a> {
             Special::None => {}
             Special::Extension => self.extension(element, value, place, scope),
             Special::Reference => self.reference(&alternative.targets, value, place, scope),
-            Special::Narrative => self.narrative(value, place),
+            Special::Narrative => self.narrative(value, place, scope),
+            Special::Identifier => self.identifier(value, place),
             Special::Attachment => self.attachment(value, place),
             Special::Coding => self.coding(value, place),
-            Special::CodeableConcept | Special::Quantity => {}
+            Special::Quantity => self.quantity(value, place),
+            Special::CodeableConcept => {}
         }
     }
 }

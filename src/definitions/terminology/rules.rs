@@ -1,8 +1,10 @@
 //! Code systems without a list of codes: UCUM, BCP 47 language tags, MIME types, ISO 4217 currencies,
-//! IANA time zones. A code is right if it follows the grammar (and for UCUM, currencies and zones: is known).
+//! IANA time zones, ISO 3166 countries. A code is right if it follows the grammar (and for UCUM, currencies and zones: is known).
 //! <https://ucum.org/ucum>, <https://www.rfc-editor.org/rfc/rfc5646>, <https://www.rfc-editor.org/rfc/rfc6838>
 
 use jiff::tz::TimeZoneDatabase;
+
+use super::{Membership, Why};
 
 /// A code system that is decided by rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,12 @@ pub enum Rule {
     Currency,
     /// `https://www.iana.org/time-zones`
     TimeZone,
+    /// `urn:iso:std:iso:3166`: countries
+    Country,
+    /// `urn:iso:std:iso:3166:-2`: their subdivisions
+    Subdivision,
+    /// `http://unstats.un.org/unsd/methods/m49/m49.htm`: regions
+    Region,
 }
 
 impl Rule {
@@ -29,13 +37,43 @@ impl Rule {
             "urn:ietf:bcp:13" | "urn:ietf:rfc:2046" | "http://www.rfc-editor.org/bcp/bcp13.txt" => Some(Self::MimeType),
             "urn:iso:std:iso:4217" => Some(Self::Currency),
             "https://www.iana.org/time-zones" => Some(Self::TimeZone),
+            "urn:iso:std:iso:3166" => Some(Self::Country),
+            "urn:iso:std:iso:3166:-2" => Some(Self::Subdivision),
+            "http://unstats.un.org/unsd/methods/m49/m49.htm" => Some(Self::Region),
             _ => None,
         }
     }
 
-    /// Whether `code` is one of the system's.
+    /// Whether `code` is one of the system's. Of countries and regions only the grammar and the two-letter codes are
+    /// known: what fits otherwise stays undecided.
     #[must_use]
-    pub fn allows(self, code: &str) -> bool {
+    pub fn judges(self, code: &str) -> Membership {
+        let letters = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase());
+        let digits = |text: &str| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = match self {
+            Self::Country if code.len() == 2 => return Membership::known(COUNTRIES.contains(&code)),
+            Self::Country => code.len() == 3 && letters(code) || digits(code),
+            Self::Subdivision => code.split_once('-').is_some_and(|(country, part)| {
+                country.len() == 2
+                    && letters(country)
+                    && (1..=3).contains(&part.len())
+                    && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            }),
+            Self::Region => digits(code),
+            _ => return Membership::known(self.allows(code)),
+        };
+        if fits { Membership::Unknown(Why::System(self.url().to_owned())) } else { Membership::No }
+    }
+
+    const fn url(self) -> &'static str {
+        match self {
+            Self::Country => "urn:iso:std:iso:3166",
+            Self::Subdivision => "urn:iso:std:iso:3166:-2",
+            _ => "http://unstats.un.org/unsd/methods/m49/m49.htm",
+        }
+    }
+
+    fn allows(self, code: &str) -> bool {
         match self {
             Self::Ucum => !code.is_empty() && code.len() <= 1024 && octofhir_ucum::validate(code).is_ok(),
             Self::Language => is_language_tag(code),
@@ -43,6 +81,7 @@ impl Rule {
             Self::Currency => CURRENCIES.contains(&code),
             // The bundled database, so that the answer does not depend on the machine.
             Self::TimeZone => TimeZoneDatabase::bundled().get(code).is_ok_and(|zone| zone.iana_name() == Some(code)),
+            Self::Country | Self::Subdivision | Self::Region => false,
         }
     }
 }
@@ -156,6 +195,24 @@ const CURRENCIES: &[&str] = &[
     "ZWG", "ZWL",
 ];
 
+/// ISO 3166-1 alpha-2, as in FHIR's value set iso3166-1-2.
+const COUNTRIES: &[&str] = &[
+    "AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX", "AZ", "BA", "BB", "BD",
+    "BE", "BF", "BG", "BH", "BI", "BJ", "BL", "BM", "BN", "BO", "BQ", "BR", "BS", "BT", "BV", "BW", "BY", "BZ", "CA",
+    "CC", "CD", "CF", "CG", "CH", "CI", "CK", "CL", "CM", "CN", "CO", "CR", "CU", "CV", "CW", "CX", "CY", "CZ", "DE",
+    "DJ", "DK", "DM", "DO", "DZ", "EC", "EE", "EG", "EH", "ER", "ES", "ET", "FI", "FJ", "FK", "FM", "FO", "FR", "GA",
+    "GB", "GD", "GE", "GF", "GG", "GH", "GI", "GL", "GM", "GN", "GP", "GQ", "GR", "GS", "GT", "GU", "GW", "GY", "HK",
+    "HM", "HN", "HR", "HT", "HU", "ID", "IE", "IL", "IM", "IN", "IO", "IQ", "IR", "IS", "IT", "JE", "JM", "JO", "JP",
+    "KE", "KG", "KH", "KI", "KM", "KN", "KP", "KR", "KW", "KY", "KZ", "LA", "LB", "LC", "LI", "LK", "LR", "LS", "LT",
+    "LU", "LV", "LY", "MA", "MC", "MD", "ME", "MF", "MG", "MH", "MK", "ML", "MM", "MN", "MO", "MP", "MQ", "MR", "MS",
+    "MT", "MU", "MV", "MW", "MX", "MY", "MZ", "NA", "NC", "NE", "NF", "NG", "NI", "NL", "NO", "NP", "NR", "NU", "NZ",
+    "OM", "PA", "PE", "PF", "PG", "PH", "PK", "PL", "PM", "PN", "PR", "PS", "PT", "PW", "PY", "QA", "RE", "RO", "RS",
+    "RU", "RW", "SA", "SB", "SC", "SD", "SE", "SG", "SH", "SI", "SJ", "SK", "SL", "SM", "SN", "SO", "SR", "SS", "ST",
+    "SV", "SX", "SY", "SZ", "TC", "TD", "TF", "TG", "TH", "TJ", "TK", "TL", "TM", "TN", "TO", "TR", "TT", "TV", "TW",
+    "TZ", "UA", "UG", "UM", "US", "UY", "UZ", "VA", "VC", "VE", "VG", "VI", "VN", "VU", "WF", "WS", "YE", "YT", "ZA",
+    "ZM", "ZW",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +242,36 @@ mod tests {
     }
 
     #[test]
+    fn countries_by_form() {
+        for (rule, code) in [(Rule::Country, "AU"), (Rule::Country, "GB")] {
+            assert_eq!(rule.judges(code), Membership::Yes, "{code}");
+        }
+        for (rule, code) in [
+            (Rule::Country, "AUS"),
+            (Rule::Country, "036"),
+            (Rule::Subdivision, "AU-NSW"),
+            (Rule::Subdivision, "US-5"),
+            (Rule::Region, "001"),
+        ] {
+            assert!(matches!(rule.judges(code), Membership::Unknown(_)), "{code}");
+        }
+        for (rule, code) in [
+            (Rule::Country, "Australia"),
+            (Rule::Country, "au"),
+            (Rule::Country, "XQ"),
+            (Rule::Country, ""),
+            (Rule::Country, "A1B"),
+            (Rule::Subdivision, "AU"),
+            (Rule::Subdivision, "AUS-NSW"),
+            (Rule::Subdivision, "AU-"),
+            (Rule::Region, "1"),
+            (Rule::Region, "Oceania"),
+        ] {
+            assert_eq!(rule.judges(code), Membership::No, "{code}");
+        }
+    }
+
+    #[test]
     fn mime_types_units_currencies() {
         for good in ["text/plain", "application/fhir+json; charset=utf-8", "image/svg+xml", "json"] {
             assert!(Rule::MimeType.allows(good), "{good}");
@@ -199,7 +286,7 @@ mod tests {
             assert!(!Rule::Ucum.allows(bad), "{bad}");
         }
         assert!(Rule::Currency.allows("EUR") && !Rule::Currency.allows("eur") && !Rule::Currency.allows("ZZZ"));
-        assert!(CURRENCIES.is_sorted());
+        assert!(CURRENCIES.is_sorted() && COUNTRIES.is_sorted());
         assert!(Rule::TimeZone.allows("America/New_York") && Rule::TimeZone.allows("UTC"));
         assert!(!Rule::TimeZone.allows("America/Springfield") && !Rule::TimeZone.allows(""));
     }

@@ -73,7 +73,8 @@ enum Test {
     /// The concepts that pass the filters.
     Passing(Arc<CodeSystem>, HashSet<usize>),
     /// All codes that follow a rule.
-    Rule(Rule),
+    /// By grammar; with filters what passes it stays undecided.
+    Rule(Rule, Option<Why>),
     Unknown(Why),
 }
 
@@ -218,7 +219,10 @@ impl Clause {
                 Some(at) => Membership::known(passing.contains(&at)),
                 None => known.contains(code),
             },
-            Test::Rule(rule) => Membership::known(rule.allows(code)),
+            Test::Rule(rule, narrowed) => match (rule.judges(code), narrowed) {
+                (Membership::Yes, Some(why)) => Membership::Unknown(why.clone()),
+                (answer, _) => answer,
+            },
             Test::Unknown(why) => Membership::Unknown(why.clone()),
         };
         self.value_sets.iter().fold(own, |answer, set| {
@@ -268,7 +272,7 @@ impl Clause {
                 found.extend(wanted.map(|(_, concept)| member(&concept.code, &concept.display)));
             }
             Test::System(known, _) => return Err(Why::System(known.url.clone())),
-            Test::Rule(_) => return Err(Why::System(system.clone())),
+            Test::Rule(..) => return Err(Why::System(system.clone())),
             Test::Unknown(why) => return Err(why.clone()),
         }
         let mut at = 0;
@@ -371,8 +375,8 @@ fn test(item: &Value, system: &str, source: &dyn Source, actives: Actives) -> Te
     let has_filters = items(item, "filter").next().is_some();
     let Some(known) = known else {
         return match Rule::of(system) {
-            Some(rule) if !has_filters => Test::Rule(rule),
-            Some(_) => Test::Unknown(Why::Filter(item["filter"].to_string())),
+            // A filter can only take away
+            Some(rule) => Test::Rule(rule, has_filters.then(|| Why::Filter(item["filter"].to_string()))),
             None => Test::Unknown(Why::System(pinned.unwrap_or_else(|| system.to_owned()))),
         };
     };

@@ -217,7 +217,7 @@ fn value_sets() {
     );
     one(question, json!({"valueCoding": {"code": "male"}}), &["warning answer-value-set item[0].answer[0]"]);
     let text = json!({"type": "string", "answerValueSet": "http://hl7.org/fhir/ValueSet/administrative-gender"});
-    one(text.clone(), json!({"valueString": "Male"}), &[]);
+    one(text.clone(), json!({"valueString": "male"}), &[]);
     one(text.clone(), json!({"valueString": "female"}), &[]);
     one(text, json!({"valueString": "no"}), &["error answer-value-set item[0].answer[0].value.ofType(string)"]);
     // Nobody can judge a system that is not at hand

@@ -2,6 +2,8 @@
 //! (<https://hl7.org/fhir/R4/narrative.html#xhtml>). Owns FHIRPath's `htmlChecks()`. Refuses scripts, forms, frames,
 //! event handlers and whatever is not well-formed XML; quotes names of elements, never text.
 
+mod names;
+
 /// What is wrong with a narrative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -17,10 +19,16 @@ pub enum Fault {
     Attribute(String, String),
     /// An entity that neither XML nor XHTML defines.
     Entity,
-    /// No text and no image.
+    /// Nothing within the root.
     Empty,
-    /// A link within the narrative leads nowhere: the anchor.
-    Link(String),
+    /// White space and empty elements only.
+    Blank,
+    /// An element where it may not stand: element and what it stands in.
+    Misplaced(String, String),
+    /// Text directly in an element that has only elements.
+    Text(String),
+    /// An address that no browser should follow, and why.
+    Address(&'static str),
 }
 
 impl std::fmt::Display for Fault {
@@ -36,157 +44,55 @@ impl std::fmt::Display for Fault {
                 write!(f, "the attribute '{name}' is not allowed on <{element}> in a narrative")
             }
             Self::Entity => write!(f, "the narrative holds an entity that XHTML does not define"),
-            Self::Empty => write!(f, "the narrative must hold some text or an image"),
-            Self::Link(anchor) => write!(f, "the link to '#{anchor}' leads nowhere in the narrative"),
+            Self::Empty | Self::Blank => write!(f, "the narrative must hold some text or an image"),
+            Self::Misplaced(element, outer) => write!(f, "the element <{element}> may not stand within <{outer}>"),
+            Self::Text(element) => write!(f, "the element <{element}> cannot hold text itself"),
+            Self::Address(why) => write!(f, "a link or image of the narrative {why}"),
         }
     }
 }
 
-const ELEMENTS: &[&str] = &[
-    "a",
-    "abbr",
-    "acronym",
-    "address",
-    "area",
-    "b",
-    "bdo",
-    "big",
-    "blockquote",
-    "br",
-    "caption",
-    "cite",
-    "code",
-    "col",
-    "colgroup",
-    "dd",
-    "del",
-    "dfn",
-    "div",
-    "dl",
-    "dt",
-    "em",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "hr",
-    "i",
-    "img",
-    "ins",
-    "kbd",
-    "li",
-    "map",
-    "ol",
-    "p",
-    "pre",
-    "q",
-    "s",
-    "samp",
-    "small",
-    "span",
-    "strike",
-    "strong",
-    "sub",
-    "sup",
-    "table",
-    "tbody",
-    "td",
-    "tfoot",
-    "th",
-    "thead",
-    "tr",
-    "tt",
-    "u",
-    "ul",
-    "var",
-];
-
-const ATTRIBUTES: &[&str] = &[
-    "abbr",
-    "accesskey",
-    "align",
-    "axis",
-    "char",
-    "charoff",
-    "class",
-    "colspan",
-    "dir",
-    "headers",
-    "id",
-    "lang",
-    "rowspan",
-    "scope",
-    "span",
-    "style",
-    "tabindex",
-    "title",
-    "valign",
-    "width",
-    "xml:lang",
-    "xml:space",
-];
-
-fn attribute_allowed(element: &str, name: &str) -> bool {
-    ATTRIBUTES.contains(&name)
-        || match element {
-            "a" => matches!(
-                name,
-                "href" | "name" | "charset" | "type" | "hreflang" | "rel" | "rev" | "shape" | "coords" | "target"
-            ),
-            "img" => matches!(name, "src" | "alt" | "border" | "longdesc" | "height" | "usemap" | "ismap"),
-            "map" => name == "name",
-            "area" => matches!(name, "shape" | "coords" | "href" | "nohref" | "alt"),
-            "table" => matches!(name, "summary" | "border" | "frame" | "rules" | "cellspacing" | "cellpadding"),
-            "td" | "th" => name == "nowrap",
-            "ol" => matches!(name, "start" | "type"),
-            "ul" => name == "type",
-            "li" => name == "value",
-            "pre" => name == "space",
-            "blockquote" | "q" | "ins" | "del" => matches!(name, "cite" | "datetime"),
-            _ => false,
-        }
+/// What a narrative's `div` says.
+#[derive(Clone, Debug, Default)]
+pub struct Narrative<'a> {
+    /// What is wrong, in order; after a place that is not well-formed nothing is read.
+    pub faults: Vec<Fault>,
+    /// Anchors: ids, and names of links.
+    pub ids: Vec<&'a str>,
+    /// Anchors that links lead to.
+    pub links: Vec<&'a str>,
+    /// Anchors of images (`#id` of what holds the picture).
+    pub images: Vec<&'a str>,
 }
 
-/// Every fault of a narrative's `div`, in order; stops at the first place that is not well-formed.
+/// Reads a narrative's `div`.
 #[must_use]
-pub fn check(text: &str) -> Vec<Fault> {
-    let mut reader = Reader {
-        text,
-        at: 0,
-        faults: Vec::new(),
-        open: Vec::new(),
-        content: false,
-        ids: Vec::new(),
-        links: Vec::new(),
-    };
+pub fn read(text: &str) -> Narrative<'_> {
+    let mut reader =
+        Reader { text, at: 0, open: Vec::new(), content: false, inner: false, found: Narrative::default() };
     if let Err(what) = reader.document() {
-        reader.faults.push(Fault::Malformed(what));
-        return reader.faults;
+        reader.found.faults.push(Fault::Malformed(what));
+    } else if !reader.content {
+        reader.found.faults.push(if reader.inner { Fault::Blank } else { Fault::Empty });
     }
-    if !reader.content {
-        reader.faults.push(Fault::Empty);
-    }
-    let Reader { mut faults, ids, links, .. } = reader;
-    faults.extend(links.into_iter().filter(|link| !ids.contains(link)).map(|link| Fault::Link(link.to_owned())));
-    faults
+    reader.found
 }
 
 /// FHIRPath's `htmlChecks()`: well-formed, allowed elements and attributes only, and not empty.
 #[must_use]
 pub fn is_safe(text: &str) -> bool {
-    check(text).iter().all(|fault| matches!(fault, Fault::Link(_)))
+    read(text).faults.is_empty()
 }
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    faults: Vec<Fault>,
     open: Vec<&'a str>,
+    /// Text or an image was met.
     content: bool,
-    ids: Vec<&'a str>,
-    links: Vec<&'a str>,
+    /// Anything was met within the root.
+    inner: bool,
+    found: Narrative<'a>,
 }
 
 type Step = Result<(), &'static str>;
@@ -253,7 +159,14 @@ impl<'a> Reader<'a> {
         } else {
             let end = rest.find('<').unwrap_or(rest.len());
             let run = &rest[..end];
-            self.content |= !run.trim().is_empty();
+            self.inner |= !run.is_empty();
+            if !run.trim().is_empty() {
+                self.content = true;
+                let outer = self.open.last().copied().unwrap_or_default();
+                if names::is_bare(outer) {
+                    self.found.faults.push(Fault::Text(outer.to_owned()));
+                }
+            }
             self.entities(run)?;
             self.at += end;
         }
@@ -288,10 +201,13 @@ impl<'a> Reader<'a> {
         let name = full.split_once(':').map_or(full, |(_, local)| local);
         let is_root = self.open.is_empty();
         if is_root && name != "div" {
-            self.faults.push(Fault::Root);
-        } else if !ELEMENTS.contains(&name) {
-            self.faults.push(Fault::Element(name.to_owned()));
+            self.found.faults.push(Fault::Root);
+        } else if !names::is_element(name) {
+            self.found.faults.push(Fault::Element(name.to_owned()));
+        } else if let Some(outer) = self.misplaced(name) {
+            self.found.faults.push(Fault::Misplaced(name.to_owned(), outer.to_owned()));
         }
+        self.inner |= !is_root;
         self.content |= name == "img";
         let mut namespace = false;
         loop {
@@ -310,19 +226,55 @@ impl<'a> Reader<'a> {
             let value = self.attribute_value()?;
             if attribute == "xmlns" || attribute.strip_prefix("xmlns:").is_some_and(|prefix| full.starts_with(prefix)) {
                 namespace |= value == "http://www.w3.org/1999/xhtml";
-            } else if !attribute.starts_with("xmlns:") && !attribute_allowed(name, attribute) {
-                self.faults.push(Fault::Attribute(name.to_owned(), attribute.to_owned()));
+                if !is_root && value != "http://www.w3.org/1999/xhtml" {
+                    self.found.faults.push(Fault::Namespace);
+                }
+            } else if !attribute.starts_with("xmlns:") && !names::is_attribute(name, attribute) {
+                self.found.faults.push(Fault::Attribute(name.to_owned(), attribute.to_owned()));
             }
-            match attribute {
-                "id" | "name" => self.ids.push(value),
-                "href" if value.len() > 1 => self.links.extend(value.strip_prefix('#')),
+            match (name, attribute) {
+                (_, "id") | ("a", "name") => self.found.ids.push(value),
+                ("a", "href") | ("img", "src") => self.address(name, value),
                 _ => {}
             }
         }
         if is_root && !namespace {
-            self.faults.push(Fault::Namespace);
+            self.found.faults.push(Fault::Namespace);
         }
         Ok(())
+    }
+
+    /// What an element may not stand in, of those it stands in. Only the innermost are looked at, so that deep nesting
+    /// costs in proportion.
+    fn misplaced(&self, name: &str) -> Option<&'a str> {
+        let local = |full: &'a str| full.split_once(':').map_or(full, |(_, local)| local);
+        let parent = local(self.open.last().copied()?);
+        if !names::may_hold(parent, name) {
+            return Some(parent);
+        }
+        self.open.iter().rev().take(32).map(|full| local(full)).find(|outer| !names::may_enclose(outer, name))
+    }
+
+    /// Where a link or an image leads.
+    fn address(&mut self, element: &str, value: &'a str) {
+        let scheme = value.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
+        let odd = |c: char| !(c.is_alphanumeric() || ";?:@&=+$.,/%-_~#[]!'()*|".contains(c));
+        let fault = match scheme.as_deref() {
+            _ if value.is_empty() => "has an empty address",
+            Some("javascript" | "vbscript") => "holds a script",
+            Some("urn" | "cid") if element == "a" => "has an address that cannot be followed (urn:, cid:)",
+            Some("data") if value.matches(',').count() != 1 => "has data: without exactly one part of data",
+            Some("data") => return,
+            _ if value.contains(odd) => "has an address with characters that no URL has",
+            _ => "",
+        };
+        if !fault.is_empty() {
+            self.found.faults.push(Fault::Address(fault));
+        }
+        if let Some(anchor) = value.strip_prefix('#').filter(|anchor| !anchor.is_empty()) {
+            let list = if element == "a" { &mut self.found.links } else { &mut self.found.images };
+            list.push(anchor);
+        }
     }
 
     fn attribute_value(&mut self) -> Result<&'a str, &'static str> {
@@ -361,10 +313,10 @@ impl<'a> Reader<'a> {
                     Some(hex) => u32::from_str_radix(hex, 16).is_ok_and(|code| char::from_u32(code).is_some()),
                     None => number.parse::<u32>().is_ok_and(|code| char::from_u32(code).is_some()),
                 },
-                None => name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && named_entity(name),
+                None => name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && names::is_entity(name),
             };
             if !known {
-                self.faults.push(Fault::Entity);
+                self.found.faults.push(Fault::Entity);
             }
             rest = &rest[end + 1..];
         }
@@ -372,27 +324,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The entities of XHTML 1.0 (Latin-1, symbols and special characters).
-fn named_entity(name: &str) -> bool {
-    const NAMES: &str = " quot amp apos lt gt nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg \
-        macr deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute \
-        Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute \
-        Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring \
-        aelig ccedil egrave eacute ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide \
-        oslash ugrave uacute ucirc uuml yacute thorn yuml OElig oelig Scaron scaron Yuml fnof circ tilde Alpha Beta Gamma \
-        Delta Epsilon Zeta Eta Theta Iota Kappa Lambda Mu Nu Xi Omicron Pi Rho Sigma Tau Upsilon Phi Chi Psi Omega alpha \
-        beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigmaf sigma tau upsilon phi chi \
-        psi omega thetasym upsih piv ensp emsp thinsp zwnj zwj lrm rlm ndash mdash lsquo rsquo sbquo ldquo rdquo bdquo \
-        dagger Dagger bull hellip permil prime Prime lsaquo rsaquo oline frasl euro image weierp real trade alefsym larr \
-        uarr rarr darr harr crarr lArr uArr rArr dArr hArr forall part exist empty nabla isin notin ni prod sum minus \
-        lowast radic prop infin ang and or cap cup int there4 sim cong asymp ne equiv le ge sub sup nsub sube supe oplus \
-        otimes perp sdot lceil rceil lfloor rfloor lang rang loz spades clubs hearts diams ";
-    NAMES.split_ascii_whitespace().any(|known| known == name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check(text: &str) -> Vec<Fault> {
+        read(text).faults
+    }
 
     fn div(inner: &str) -> Vec<Fault> {
         check(&format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{inner}</div>"))
@@ -406,6 +344,11 @@ mod tests {
             "<img src=\"#a\" alt=\"x\"/>",
             "<a href=\"http://x\">x</a><!-- c -->",
             "<a name=\"k\"/><a href=\"#k\">x</a>",
+            "<a href=\"#k\">x</a>",
+            "<p><b>x <i>y</i></b><br/></p><ul><li><p>x</p><ul><li>y</li></ul></li></ul>",
+            "<dl><dt>x</dt><dd>y</dd></dl><div><div>x</div></div>",
+            "<img src=\"data:image/png;base64,aGk=\" alt=\"x\"/>",
+            "<a href=\"mailto:x@y.z?subject=a%20b\">x</a>",
             "<table border='1'><tr><td colspan=\"2\">1</td></tr></table>",
         ] {
             assert_eq!(div(good), [], "{good}");
@@ -416,8 +359,31 @@ mod tests {
     fn what_is_refused() {
         assert_eq!(div("<script>x</script>"), [Fault::Element("script".into())]);
         assert_eq!(div("<p onclick=\"x\">x</p>"), [Fault::Attribute("p".into(), "onclick".into())]);
-        assert_eq!(div("  <p> </p>"), [Fault::Empty]);
-        assert_eq!(div("<a href=\"#k\">x</a>"), [Fault::Link("k".into())]);
+        assert_eq!(div(""), [Fault::Empty]);
+        assert_eq!(div("  <p> </p>"), [Fault::Blank]);
+        let misplaced = |inner: &str, outer: &str| vec![Fault::Misplaced(inner.into(), outer.into())];
+        assert_eq!(div("<p><table><tr><td>x</td></tr></table></p>"), misplaced("table", "p"));
+        assert_eq!(div("<p>x<b><ul><li>y</li></ul></b></p>"), misplaced("ul", "b"));
+        assert_eq!(div("<p><p>x</p></p>"), misplaced("p", "p"));
+        assert_eq!(div("<b>x<i><b>y</b></i></b>"), misplaced("b", "b"));
+        assert_eq!(div("<table><td>x</td></table>"), misplaced("td", "table"));
+        assert_eq!(div("<tr><td>x</td></tr>"), misplaced("tr", "div"));
+        assert_eq!(div("<ul><p>x</p></ul>"), misplaced("p", "ul"));
+        assert_eq!(div("<ul>x<li>y</li></ul>"), [Fault::Text("ul".into())]);
+        assert_eq!(div("<u>x</u>"), [Fault::Element("u".into())]);
+        for (bad, word) in [
+            ("javascript:x", "script"),
+            ("", "empty"),
+            ("urn:uuid:x", "followed"),
+            ("http://x/{y}", "characters"),
+            ("data:image/png;base64", "data:"),
+        ] {
+            let faults = div(&format!("<a href=\"{bad}\">x</a>"));
+            assert!(matches!(faults.as_slice(), [Fault::Address(why)] if why.contains(word)), "{bad}: {faults:?}");
+        }
+        let read =
+            read("<div xmlns=\"http://www.w3.org/1999/xhtml\" id=\"a\"><a href=\"#b\">x</a><img src=\"#c\"/></div>");
+        assert_eq!((read.ids, read.links, read.images), (vec!["a"], vec!["b"], vec!["c"]));
         assert_eq!(div("&bogus;"), [Fault::Entity]);
         assert_eq!(check("<div>x</div>"), [Fault::Namespace]);
         assert_eq!(check("<p xmlns=\"http://www.w3.org/1999/xhtml\">x</p>"), [Fault::Root]);
