@@ -29,5 +29,6 @@ mod support;
 mod tidy;
 mod validator_bad;
 mod validator_cases;
+mod validator_definitions;
 mod validator_mutants;
 mod validator_sweep;

@@ -13,6 +13,13 @@ pub(super) const FHIR_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/stru
 pub(super) const REGEX: &str = "http://hl7.org/fhir/StructureDefinition/regex";
 pub(super) const MAX_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 pub(super) const BEST_PRACTICE: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice";
+/// HL7's extension for further value sets of a binding, and R5's element as an extension.
+pub(super) const ADDITIONAL_BINDINGS: [&str; 2] = [
+    "http://hl7.org/fhir/tools/StructureDefinition/additional-binding",
+    "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.binding.additional",
+];
+/// Whoever meets the profile must meet this one too.
+pub(super) const IMPOSE_PROFILE: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-imposeProfile";
 const SYSTEM_TYPE: &str = "http://hl7.org/fhirpath/System.";
 
 /// Shares equal constraints (`ele-1` stands in every element) between structures.
@@ -215,7 +222,7 @@ fn binding(value: &Value) -> Option<Binding> {
 /// A further value set of a binding, where it holds without a condition on usage.
 fn additional(value: &Value) -> Option<(Strength, String)> {
     let url = value.get("url")?.as_str()?;
-    if !url.ends_with("/additional-binding") && !url.ends_with("/extension-ElementDefinition.binding.additional") {
+    if !ADDITIONAL_BINDINGS.contains(&url) {
         return None;
     }
     let strength = match extension(value, "purpose")?.as_str()? {

@@ -15,6 +15,8 @@ pub enum Place {
     Type,
     /// The expression of a search parameter, by its URL.
     SearchParameter,
+    /// Where an extension may stand, by its URL; `becomes` may name several places.
+    Context,
 }
 
 /// One error of the specification.
@@ -72,6 +74,11 @@ pub fn apply(errata: &mut [Erratum], resource: &mut Value) {
                     replace(erratum, resource.get_mut("expression"));
                 }
             }
+            Place::Context => {
+                if resource.get("url").and_then(Value::as_str) == Some(&erratum.key) {
+                    contexts(erratum, resource);
+                }
+            }
             Place::Invariant => each_element(resource, |element| {
                 let constraints = element.get_mut("constraint").and_then(Value::as_array_mut);
                 for constraint in constraints.into_iter().flatten() {
@@ -99,6 +106,19 @@ fn each_element(resource: &mut Value, mut work: impl FnMut(&mut Value)) {
     for part in ["snapshot", "differential"] {
         let elements = resource.get_mut(part).and_then(|part| part.get_mut("element")).and_then(Value::as_array_mut);
         elements.into_iter().flatten().for_each(&mut work);
+    }
+}
+
+/// The context that the erratum means, replaced by one or more.
+fn contexts(erratum: &mut Erratum, resource: &mut Value) {
+    let Some(contexts) = resource.get_mut("context").and_then(Value::as_array_mut) else { return };
+    let Some(at) = contexts.iter().position(|it| it.get("expression").is_some_and(|own| *own == *erratum.was)) else {
+        return;
+    };
+    erratum.places += 1;
+    if let Some(becomes) = &erratum.becomes {
+        let place = |expression: &str| serde_json::json!({"type": "element", "expression": expression});
+        contexts.splice(at..=at, becomes.split_whitespace().map(place));
     }
 }
 

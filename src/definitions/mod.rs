@@ -31,6 +31,7 @@ pub use pack::Pack;
 pub use package::{Package, Warnings};
 pub use registry::{Fetch, Registry};
 pub use search::SearchParameter;
+pub use snapshot::{Derived, Laid, Problem, Step};
 pub use store::{Definitions, Found};
 pub use structure::{
     Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element, ExtensionContext, Kind,

@@ -3,11 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::compile::{BEST_PRACTICE, FHIR_TYPE, MAX_VALUE_SET, REGEX};
+use super::compile::{ADDITIONAL_BINDINGS, BEST_PRACTICE, FHIR_TYPE, IMPOSE_PROFILE, MAX_VALUE_SET, REGEX};
 
 const MIN_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-minValueSet";
-const ADDITIONAL_BINDING: &str = "http://hl7.org/fhir/tools/StructureDefinition/additional-binding";
-const IMPOSE_PROFILE: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-imposeProfile";
 
 const HEADER: [&str; 7] = ["resourceType", "url", "version", "name", "title", "status", "experimental"];
 
@@ -174,7 +172,8 @@ fn slim_part(name: &str, value: &Value) -> Value {
             part(item, &["code", "profile", "targetProfile", "aggregation", "versioning"], &[FHIR_TYPE, REGEX])
         }),
         "binding" => {
-            each(&|item| part(item, &["strength", "valueSet"], &[MAX_VALUE_SET, MIN_VALUE_SET, ADDITIONAL_BINDING]))
+            let [tools, r5] = ADDITIONAL_BINDINGS;
+            each(&|item| part(item, &["strength", "valueSet"], &[MAX_VALUE_SET, MIN_VALUE_SET, tools, r5]))
         }
         "slicing" => each(&|item| part(item, &["discriminator", "ordered", "rules"], &[])),
         _ => value.clone(),

@@ -4,7 +4,7 @@
 use std::{cell::Cell, sync::Arc};
 
 use super::{
-    Definitions, snapshot,
+    Definitions, Structure, compile, snapshot,
     store::{At, TYPES, lock},
     terminology::{CodeSystem, Source, ValueSet, Why},
 };
@@ -41,7 +41,7 @@ const MOST_ELEMENTS: usize = 4_000;
 /// What a profile of the pack `layer` derives from; `open` are those whose snapshots are being generated around it.
 pub(super) struct Bases<'a> {
     pub(super) definitions: &'a Definitions,
-    pub(super) layer: usize,
+    pub(super) layer: Option<usize>,
     pub(super) open: Vec<At>,
     /// How many more snapshots may be generated for the one that was asked for.
     pub(super) left: &'a Cell<u32>,
@@ -52,14 +52,18 @@ pub(super) struct Bases<'a> {
 impl snapshot::Bases for Bases<'_> {
     fn snapshot(&mut self, canonical: &str) -> Option<Vec<Value>> {
         let canonical = if canonical.contains('/') { canonical.to_owned() } else { format!("{TYPES}{canonical}") };
-        let at = self.definitions.find(&canonical, "StructureDefinition", Some(self.layer))?;
+        let at = self.definitions.find(&canonical, "StructureDefinition", self.layer)?;
         if let Some(known) = lock(&self.definitions.generated).get(&at) {
-            return Some(known.as_ref().clone());
+            let mut elements = known.as_ref().clone();
+            self.pin(at, &mut elements);
+            return Some(elements);
         }
         let mut resource = self.definitions.value(at)?;
         if let Some(Value::Array(elements)) = resource.pointer_mut("/snapshot/element").map(Value::take)
             && !elements.is_empty()
         {
+            let mut elements = elements;
+            self.pin(at, &mut elements);
             return Some(elements);
         }
         if self.open.contains(&at) || self.left.get() == 0 {
@@ -69,8 +73,8 @@ impl snapshot::Bases for Bases<'_> {
         self.left.set(self.left.get() - 1);
         let open = [self.open.as_slice(), &[at]].concat();
         let (definitions, left) = (self.definitions, self.left);
-        let mut bases = Bases { definitions, layer: at.0, open, left, cut: false };
-        let elements = snapshot::generate(&resource, &mut bases).elements;
+        let mut bases = Bases { definitions, layer: Some(at.0), open, left, cut: false };
+        let mut elements = snapshot::generate(&resource, &mut bases, false).elements;
         if elements.len() > MOST_ELEMENTS {
             self.cut = true;
             return None;
@@ -80,6 +84,59 @@ impl snapshot::Bases for Bases<'_> {
         } else {
             lock(&self.definitions.generated).insert(at, Arc::new(elements.clone()));
         }
+        self.pin(at, &mut elements);
         Some(elements)
+    }
+}
+
+impl Bases<'_> {
+    /// Whoever inherits a binding from another package inherits the version that *that* package means.
+    fn pin(&self, from: At, elements: &mut [Value]) {
+        if self.layer == Some(from.0) || from.0 == 0 {
+            return;
+        }
+        for element in elements {
+            let Some(Value::String(canonical)) = element.pointer_mut("/binding/valueSet") else { continue };
+            if let Some(pinned) = self.definitions.pinned(canonical, "ValueSet", from.0) {
+                *canonical = pinned;
+            }
+        }
+    }
+}
+
+impl Definitions {
+    /// `url|version` of what the pack `from` means by a canonical without a version, where there are several versions.
+    fn pinned(&self, canonical: &str, kind: &str, from: usize) -> Option<String> {
+        if canonical.contains('|') || self.versions(canonical, kind) < 2 {
+            return None;
+        }
+        let at = self.find(canonical, kind, Some(from))?;
+        let version = &self.entry(at).version;
+        (!version.is_empty()).then(|| format!("{canonical}|{version}"))
+    }
+
+    /// What the differential of a profile makes of its base, whatever its own snapshot says, as the package that it
+    /// belongs to (if it is one of those at hand) means its base.
+    #[must_use]
+    pub fn derive(&self, resource: &Value) -> snapshot::Derived {
+        let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default();
+        let own = self.find(text("url"), "StructureDefinition", None);
+        let left = Cell::new(MOST_GENERATED);
+        let open = own.into_iter().collect();
+        let mut bases = Bases { definitions: self, layer: own.map(|own| own.0), open, left: &left, cut: false };
+        snapshot::generate(resource, &mut bases, true)
+    }
+
+    /// The structure that `elements` (a snapshot's) give to a StructureDefinition which need not be at hand.
+    #[must_use]
+    pub fn structure_of(&self, resource: &Value, elements: &[Value]) -> Option<Structure> {
+        let mut structure = compile::structure(resource)?;
+        let own = self.find(&structure.url, "StructureDefinition", None);
+        structure.layer = own.map_or(0, |own| own.0);
+        let mut problems = Vec::new();
+        structure.elements = compile::elements(elements.iter(), &mut lock(&self.constraints), &mut problems);
+        structure.problems = problems;
+        structure.index();
+        Some(structure)
     }
 }

@@ -178,6 +178,12 @@ impl Definitions {
         })
     }
 
+    /// How many versions of what has this URL are at hand.
+    pub(super) fn versions(&self, url: &str, resource_type: &str) -> usize {
+        let all = self.by_url.get(url).into_iter().flatten();
+        all.filter(|at| self.entry(**at).resource_type == resource_type).count()
+    }
+
     /// The structure with this canonical, compiled, with a snapshot.
     #[must_use]
     pub fn structure(&self, canonical: &str) -> Option<Arc<Structure>> {
@@ -205,9 +211,9 @@ impl Definitions {
             None
         } else {
             let left = Cell::new(MOST_GENERATED);
-            let mut bases = Bases { definitions: self, layer: at.0, open: vec![at], left: &left, cut: false };
-            let made = snapshot::generate(&resource, &mut bases);
-            problems = made.problems;
+            let mut bases = Bases { definitions: self, layer: Some(at.0), open: vec![at], left: &left, cut: false };
+            let made = snapshot::generate(&resource, &mut bases, false);
+            problems = made.problems.into_iter().map(|problem| problem.text).collect();
             structure.generated = true;
             Some(made.elements)
         };

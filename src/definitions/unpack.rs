@@ -129,13 +129,15 @@ fn pax(bytes: &[u8], ahead: &mut Ahead) -> Result<(), String> {
         let length: usize =
             std::str::from_utf8(&rest[..space]).ok().and_then(|text| text.parse().ok()).ok_or_else(bad)?;
         let record = rest.get(space + 1..length.saturating_sub(1)).ok_or_else(bad)?;
-        let record = std::str::from_utf8(record).map_err(|_| bad())?;
-        match record.split_once('=') {
-            Some(("path", path)) => ahead.path = Some(path.to_owned()),
-            Some(("size", size)) => ahead.size = Some(size.parse().map_err(|_| bad())?),
-            Some(("linkpath", _)) => return Err("it holds a link".to_owned()),
-            Some(_) => {}
-            None => return Err(bad()),
+        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(bad)?;
+        let (key, value) = (&record[..equals], &record[equals + 1..]);
+        // Others' values may be bytes of any kind (macOS writes its file attributes as they are).
+        let text = || std::str::from_utf8(value).map_err(|_| bad());
+        match key {
+            b"path" => ahead.path = Some(text()?.to_owned()),
+            b"size" => ahead.size = Some(text()?.parse().map_err(|_| bad())?),
+            b"linkpath" => return Err("it holds a link".to_owned()),
+            _ => {}
         }
         rest = &rest[length..];
     }

@@ -20,6 +20,7 @@ mod functions;
 mod item;
 mod lexer;
 mod model;
+mod names;
 mod navigate;
 mod parser;
 mod quantity;
@@ -38,6 +39,7 @@ pub use context::{Budget, Coding, Conformance, Context, Resolved, Resolver, Term
 pub use error::Error;
 pub use item::{Collection, Item, Node, Quantity};
 pub use model::{Child, Choice, Inferred, Model};
+pub use names::children;
 pub use temporal::{Precision, Temporal, TemporalKind};
 pub use types::{Kind, Type};
 

@@ -20,6 +20,7 @@ use crate::{
 /// Extensions that need no definition: HL7's own for its tools, and those that stand for elements of other versions.
 const ALWAYS: &[&str] = &[
     "http://hl7.org/fhir/tools/StructureDefinition/",
+    "http://hl7.org/fhir/build/StructureDefinition/",
     "http://hl7.org/fhir/1.0/StructureDefinition/extension-",
     "http://hl7.org/fhir/3.0/StructureDefinition/extension-",
     "http://hl7.org/fhir/4.0/StructureDefinition/extension-",
@@ -116,7 +117,10 @@ impl<'a> Walk<'a> {
         }
         let fits = definition.contexts.iter().any(|context| match context.kind {
             ContextKind::Element => self.stands_at(owner, &context.expression),
+            // On the extension, or on its value.
+            // On the extension, or on its value.
             ContextKind::Extension => {
+                let owner = if is_value(owner.key()) { owner.parent().unwrap_or(owner) } else { owner };
                 owner.key() == "extension" && self.extension_url(owner) == Some(context.expression.as_str())
             }
             // Decided by an evaluation on the whole resource; not cheap, and rare.

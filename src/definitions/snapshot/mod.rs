@@ -3,8 +3,11 @@
 //! What has no place is a problem that is reported, never skipped silently.
 //! <https://hl7.org/fhir/R4/profiling.html#snapshot>, <https://hl7.org/fhir/R4/elementdefinition.html#id>
 
+mod laid;
 mod merge;
 mod tree;
+
+pub use laid::{Derived, Laid, Problem, Step};
 
 use std::collections::HashMap;
 
@@ -23,12 +26,6 @@ pub(super) trait Bases {
     fn snapshot(&mut self, canonical: &str) -> Option<Vec<Value>>;
 }
 
-/// A generated snapshot.
-pub(super) struct Generated {
-    pub(super) elements: Vec<Value>,
-    pub(super) problems: Vec<String>,
-}
-
 /// One part of an element's id: a name, and the slice (`outer/inner` for re-slices).
 #[derive(Clone, Debug)]
 struct Part {
@@ -36,8 +33,8 @@ struct Part {
     slice: Option<String>,
 }
 
-/// Generates the snapshot of `resource` (a StructureDefinition with a differential).
-pub(super) fn generate(resource: &Value, bases: &mut dyn Bases) -> Generated {
+/// Generates the snapshot of `resource` (a StructureDefinition with a differential). `laid` is kept only if `watch`.
+pub(super) fn generate(resource: &Value, bases: &mut dyn Bases, watch: bool) -> Derived {
     let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default();
     let type_name = text("type").rsplit('/').next().unwrap_or_default().to_owned();
     let differential = resource.pointer("/differential/element").and_then(Value::as_array);
@@ -47,33 +44,28 @@ pub(super) fn generate(resource: &Value, bases: &mut dyn Bases) -> Generated {
     let base = text("baseDefinition");
     let mut elements = if base.is_empty() { None } else { bases.snapshot(base) };
     if elements.is_none() && !base.is_empty() {
-        problems.push(format!("its base {base} is not at hand, so that what that demands is not checked"));
+        let text = format!("its base {base} is not at hand, so that what that demands is not checked");
+        problems.push(Problem { at: None, text });
         elements = bases.snapshot(&type_name);
     }
     let mut root = elements.as_deref().and_then(Node::of).unwrap_or_default();
     root.name = type_name;
     let base = root.clone();
     let specializes = text("derivation") != "constraint" || elements.is_none();
-    let mut work = Work { bases, base, specializes, profile: text("url"), problems };
+    let mut work =
+        Work { bases, base, specializes, profile: text("url"), problems, at: None, now: Laid::default(), watch };
+    let mut laid = Vec::new();
     let mut last: HashMap<String, Vec<Part>> = HashMap::new();
-    for element in differential {
-        let Some(path) = element.get("path").and_then(Value::as_str) else {
-            work.problems.push("an element of its differential has no path".to_owned());
-            continue;
-        };
-        let Some(parts) = parts(element, path, &last) else {
-            work.problems.push(format!("{path}: nothing in its differential leads there"));
-            continue;
-        };
-        last.retain(|known, _| !known.starts_with(&format!("{path}.")));
-        last.insert(path.to_owned(), parts.clone());
-        match work.locate(&mut root, &parts) {
-            Ok(node) => work.lay(node, element),
-            Err(problem) => work.problems.push(problem),
+    for (at, element) in differential.into_iter().enumerate() {
+        work.at = Some(at);
+        work.now = Laid::default();
+        work.place(&mut root, element, &mut last);
+        if watch {
+            laid.push(std::mem::take(&mut work.now));
         }
     }
     settle(&mut root);
-    Generated { elements: root.flatten(), problems: work.problems }
+    Derived { elements: root.flatten(), problems: work.problems, laid }
 }
 
 /// Where an element belongs: by its id if that agrees with the path, else by the elements before it.
@@ -117,15 +109,46 @@ struct Work<'a> {
     /// New elements may be added.
     specializes: bool,
     profile: &'a str,
-    problems: Vec<String>,
+    problems: Vec<Problem>,
+    /// The differential's element that is being laid.
+    at: Option<usize>,
+    /// What happens to it.
+    now: Laid,
+    watch: bool,
 }
 
 impl Work<'_> {
+    fn problem(&mut self, text: String) {
+        self.problems.push(Problem { at: self.at, text });
+    }
+
+    /// Lays one element of the differential where it belongs. `last` is where the paths before it led.
+    fn place(&mut self, root: &mut Node, element: &Map<String, Value>, last: &mut HashMap<String, Vec<Part>>) {
+        let Some(path) = element.get("path").and_then(Value::as_str) else {
+            return self.problem("an element of its differential has no path".to_owned());
+        };
+        let Some(parts) = parts(element, path, last) else {
+            return self.problem(format!("{path}: nothing in its differential leads there"));
+        };
+        last.retain(|known, _| !known.starts_with(&format!("{path}.")));
+        last.insert(path.to_owned(), parts.clone());
+        match self.locate(root, &parts) {
+            Ok(node) => {
+                if self.watch {
+                    self.now.inherited = Some(node.element.clone());
+                }
+                self.lay(node, element);
+            }
+            Err(problem) => self.problem(problem),
+        }
+    }
+
     /// Goes to the place, unfolding types and making slices on the way.
     fn locate<'n>(&mut self, root: &'n mut Node, parts: &[Part]) -> Result<&'n mut Node, String> {
         let mut node = root;
         let mut in_slice = false;
         let mut shown = node.name.clone();
+        self.now.id.clone_from(&shown);
         for part in parts.iter().skip(1) {
             if node.children.is_empty() {
                 self.unfold(node);
@@ -139,9 +162,11 @@ impl Work<'_> {
                 }
                 None => return Err(format!("{shown}: there is no such element in what it derives from")),
             };
+            self.now.route.push(Step::Child(at));
             node = &mut node.children[at];
             shown.truncate(shown.len() - part.name.len());
             shown.push_str(&node.name);
+            self.now.id = format!("{}.{}", self.now.id, node.name);
             let mut slice = part.slice.clone();
             if let Some(code) = renamed {
                 let has_slice = node.slices.iter().any(|slice| slice.slice_name() == Some(&part.name));
@@ -152,6 +177,7 @@ impl Work<'_> {
                 }
             }
             if let Some(slice) = slice {
+                self.now.id = format!("{}:{slice}", self.now.id);
                 node = self.slice(node, &shown, &slice);
                 in_slice = true;
             }
@@ -163,6 +189,7 @@ impl Work<'_> {
     /// slices), since what the differential says of the list as a whole is said of all its items there.
     fn slice<'n>(&mut self, node: &'n mut Node, id: &str, name: &str) -> &'n mut Node {
         if let Some(at) = node.slices.iter().position(|slice| slice.slice_name() == Some(name)) {
+            self.now.route.push(Step::Slice(at));
             return &mut node.slices[at];
         }
         if let Some(at) = name.rsplit_once('/').and_then(|(outer, _)| {
@@ -170,9 +197,14 @@ impl Work<'_> {
                 slice.slice_name().is_some_and(|known| outer == known || outer.starts_with(&format!("{known}/")))
             })
         }) {
+            self.now.route.push(Step::Slice(at));
             return self.slice(&mut node.slices[at], id, name);
         }
         let original = if node.slice_name().is_none() { self.base.find(id) } else { None };
+        let implied = node.name.ends_with("[x]") || matches!(node.name.as_str(), "extension" | "modifierExtension");
+        self.now.is_unsliced |= !implied && node.slice_name().is_none() && !node.element.contains_key("slicing");
+        self.now.is_closed |=
+            original.and_then(|base| base.element.get("slicing")?.get("rules")).is_some_and(|rules| rules == "closed");
         let (element, children) =
             original.map_or((&node.element, &node.children), |base| (&base.element, &base.children));
         let mut made = Node {
@@ -198,6 +230,7 @@ impl Work<'_> {
         }
         node.slices.push(made);
         let at = node.slices.len() - 1;
+        self.now.route.push(Step::Slice(at));
         &mut node.slices[at]
     }
 
@@ -250,7 +283,7 @@ impl Work<'_> {
         let min: u64 = number("min").and_then(|min| min.parse().ok()).unwrap_or(0);
         let max: Option<u64> = number("max").and_then(|max| max.parse().ok());
         if max.is_some_and(|max| max < min) && node.slices.is_empty() {
-            self.problems.push(format!("{}: its min is more than its max", node.name));
+            self.problem(format!("{}: its min is more than its max", node.name));
         }
     }
 

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::{list, text};
+use super::{list, number, text};
 use crate::{
-    definitions::Membership,
+    definitions::{CodeSystem, Membership},
     profile::{place::Place, say::Say, types::TypePlan, walk::Walk},
 };
 
@@ -34,15 +34,87 @@ impl<'a> Walk<'a> {
     pub fn code_system(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>) {
         let mut types = HashMap::new();
         self.declared(plan, value, place, &mut types);
-        if let Some(supplemented) = text(value, "supplements") {
-            if text(value, "content") != Some("supplement") {
-                let sentence = "a code system that supplements another must have the content 'supplement'";
-                let say = Say::error("business-rule", "supplement", sentence);
-                self.raise(&place.plain("content", None), Some(&plan.structure), say);
-            }
-            self.supplement(plan, supplemented, value, place);
+        let supplemented = text(value, "supplements");
+        self.content(plan, value, supplemented.is_some(), place);
+        if let Some(supplemented) = supplemented
+            && let Some(base) = self.types.definitions.code_system(supplemented)
+        {
+            self.supplement(plan, &base, list(value, "concept"), place);
         }
-        self.concepts(plan, list(value, "concept"), place, &types, &mut HashSet::new());
+        let mut codes = HashSet::new();
+        self.concepts(plan, list(value, "concept"), place, &types, &mut codes);
+        if supplemented.is_none() && text(value, "content") == Some("complete") {
+            self.internal(plan, list(value, "concept"), place, &codes);
+            let stated = number(value.get("count"));
+            let counted = u64::try_from(count(list(value, "concept"))).unwrap_or(u64::MAX);
+            if let Some(stated) = stated.filter(|stated| *stated != counted) {
+                let sentence = format!("'count' says {stated}, and {counted} concepts are here");
+                let say = Say::error("invalid", "code-system-count", sentence);
+                self.raise(&place.plain("count", None), Some(&plan.structure), say);
+            }
+        }
+        self.whole_value_set(plan, value, place);
+    }
+
+    /// `content` against what is there.
+    fn content(&mut self, plan: &'a TypePlan, value: &'a Value, supplements: bool, place: &Place<'_>) {
+        let mut wrong = |name: &str, rule: &'static str, sentence: &str| {
+            let at = place.plain(name, None);
+            self.raise(&at, Some(&plan.structure), Say::error("business-rule", rule, sentence));
+        };
+        let content = text(value, "content");
+        if supplements {
+            if content != Some("supplement") {
+                let sentence = "a code system that supplements another must have the content 'supplement'";
+                wrong("content", "supplement", sentence);
+            }
+            for name in ["caseSensitive", "hierarchyMeaning"] {
+                if value.get(name).is_some() {
+                    wrong(name, "supplement", "this is for the supplemented code system to say, not for a supplement");
+                }
+            }
+        } else if content == Some("supplement") {
+            wrong("content", "supplement", "a supplement must say in 'supplements' what it supplements");
+        } else if content == Some("not-present") && !list(value, "concept").is_empty() {
+            wrong("concept", "code-system-content", "the content is 'not-present', so that there can be no concepts");
+        }
+    }
+
+    /// The value set of all codes: of this system, and nothing but the whole of it.
+    fn whole_value_set(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>) {
+        let (Some(canonical), Some(url)) = (text(value, "valueSet"), text(value, "url")) else { return };
+        let definitions = &self.types.definitions;
+        let Some(set) = definitions.has(canonical, "ValueSet").then(|| definitions.resource(canonical)).flatten()
+        else {
+            return;
+        };
+        let includes = set.get("compose").map_or(&[] as &[Value], |compose| list(compose, "include"));
+        let [include] = includes else { return };
+        let sentence = match text(include, "system") {
+            Some(system) if system != url => "the value set of all codes is one of another code system",
+            _ if ["concept", "filter", "valueSet"].iter().any(|name| include.get(*name).is_some()) => {
+                "the value set of all codes has only a part of them"
+            }
+            _ => return,
+        };
+        let say = Say::error("business-rule", "code-system-value-set", sentence);
+        self.raise(&place.plain("valueSet", None), Some(&plan.structure), say);
+    }
+
+    /// Properties that name other concepts of this code system.
+    fn internal(&mut self, plan: &'a TypePlan, concepts: &'a [Value], place: &Place<'_>, codes: &HashSet<&str>) {
+        for (index, concept) in concepts.iter().enumerate() {
+            let at = place.plain("concept", Some(index));
+            for (number, property) in list(concept, "property").iter().enumerate() {
+                let (Some(name), Some(code)) = (text(property, "code"), text(property, "valueCode")) else { continue };
+                if matches!(name, "parent" | "child" | "partOf") && !codes.contains(code) {
+                    let sentence = format!("'{name}' names a code that this code system does not have");
+                    let place = at.plain("property", Some(number));
+                    self.raise(&place, Some(&plan.structure), Say::error("code-invalid", "concept-property", sentence));
+                }
+            }
+            self.internal(plan, list(concept, "concept"), &at, codes);
+        }
     }
 
     fn declared(
@@ -130,16 +202,20 @@ impl<'a> Walk<'a> {
     }
 
     /// Codes of a supplement must exist in what it supplements.
-    fn supplement(&mut self, plan: &'a TypePlan, supplemented: &str, value: &'a Value, place: &Place<'_>) {
-        let Some(base) = self.types.definitions.code_system(supplemented) else { return };
-        for (index, concept) in list(value, "concept").iter().enumerate() {
+    fn supplement(&mut self, plan: &'a TypePlan, base: &CodeSystem, concepts: &'a [Value], place: &Place<'_>) {
+        for (index, concept) in concepts.iter().enumerate() {
+            let at = place.plain("concept", Some(index));
             if text(concept, "code").is_some_and(|code| base.contains(code) == Membership::No) {
                 let sentence = "this code does not exist in the code system that is supplemented";
-                let at = place.plain("concept", Some(index));
                 self.raise(&at, Some(&plan.structure), Say::error("code-invalid", "supplement", sentence));
             }
+            self.supplement(plan, base, list(concept, "concept"), &at);
         }
     }
+}
+
+fn count(concepts: &[Value]) -> usize {
+    concepts.iter().map(|concept| 1 + count(list(concept, "concept"))).sum()
 }
 
 /// Properties that need no declaration.

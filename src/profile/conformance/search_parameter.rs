@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{list, text};
 use crate::{
-    fhirpath::{Expression, Model},
+    fhirpath::{Expression, Model, Type},
     profile::{place::Place, say::Say, types::TypePlan, walk::Walk},
 };
 
@@ -30,17 +30,21 @@ impl<'a> Walk<'a> {
 
     fn search_expression(&mut self, plan: &'a TypePlan, expression: &str, bases: &[&str], place: &Place<'_>) {
         let structure = Some(&*plan.structure);
-        if let Err(error) = Expression::parse(expression) {
-            let sentence = format!("the expression cannot be read as FHIRPath: {error}");
-            return self.raise(place, structure, Say::error("invalid", "search-expression", sentence));
-        }
-        for name in leading_types(expression) {
-            let Some(ty) = self.types.named(name).filter(|_| self.types.resource(name).is_some()) else { continue };
-            let fits = bases.iter().any(|base| *base == name || self.types.is_a(ty, self.types.root(base)));
-            if !fits && !bases.is_empty() {
-                let sentence = format!("the expression starts from {name}, which is none of the parameter's bases");
+        let parsed = match Expression::parse(expression) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let sentence = format!("the expression cannot be read as FHIRPath: {error}");
                 return self.raise(place, structure, Say::error("invalid", "search-expression", sentence));
             }
+        };
+        let roots: Vec<Type> = bases.iter().map(|base| self.types.root(base)).collect();
+        if let Some(name) = parsed.unknown_name(self.types, &roots, Type::UNKNOWN) {
+            let sentence = format!(
+                "the expression asks for '{}', which the parameter's bases ({}) do not have",
+                crate::profile::suggest::name(&name),
+                bases.join(", ")
+            );
+            self.raise(place, structure, Say::error("invalid", "search-expression", sentence));
         }
     }
 
@@ -70,13 +74,4 @@ impl<'a> Walk<'a> {
             }
         }
     }
-}
-
-/// The resource types that the parts of a union start from.
-fn leading_types(expression: &str) -> impl Iterator<Item = &str> {
-    expression.split('|').map(|part| {
-        let part = part.trim().trim_start_matches(['(', ' ']);
-        let end = part.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(part.len());
-        &part[..end]
-    })
 }

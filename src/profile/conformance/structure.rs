@@ -1,190 +1,192 @@
-//! StructureDefinition: whether a differential fits what it constrains
-//! (<https://hl7.org/fhir/R4/structuredefinition.html>).
+//! StructureDefinition: whether a definition is coherent with what it derives from, and its differential and snapshot
+//! with both. Where the base is not at hand, nothing can be said. <https://hl7.org/fhir/R4/structuredefinition.html>
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{list, text};
+use super::{extension_text, extensions, text};
 use crate::{
-    definitions::{Element, Structure},
+    definitions::{Kind, Structure},
     profile::{place::Place, say::Say, types::TypePlan, walk::Walk},
 };
 
-/// Types whose values codes can be bound to.
-const BINDABLE: &[&str] = &[
-    "code",
-    "Coding",
-    "CodeableConcept",
-    "Quantity",
-    "string",
-    "uri",
-    "Duration",
-    "Age",
-    "Count",
-    "Distance",
-    "Money",
-    "SimpleQuantity",
-    "MoneyQuantity",
-    "canonical",
-    "url",
-    "markdown",
-    "Extension",
-    "Reference",
-    "CodeableReference",
-];
+/// A profile that claims to meet all that another demands.
+const COMPLIES_WITH: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-compliesWithProfile";
+
+/// The definition that is looked at.
+pub struct Subject<'a> {
+    /// The definition of StructureDefinition, as the source of rules.
+    pub rules: Arc<Structure>,
+    /// The resource.
+    pub value: &'a Value,
+    /// Canonical.
+    pub url: &'a str,
+    /// `url|version`.
+    pub versioned: String,
+    /// `type`, without the URL before a logical model's.
+    pub type_name: &'a str,
+    /// What it derives from.
+    pub base: Arc<Structure>,
+    /// Derivation is constraint.
+    pub is_profile: bool,
+}
 
 impl<'a> Walk<'a> {
     /// A `StructureDefinition`.
     pub fn structure_definition(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>) {
-        let base = text(value, "baseDefinition").and_then(|url| self.types.definitions.structure(url));
-        let is_profile = text(value, "derivation") == Some("constraint");
-        let Some(differential) = value.get("differential") else { return };
-        let at = place.plain("differential", None);
-        let kind = text(value, "type").unwrap_or_default();
-        if let Some(base) = base.as_ref().filter(|_| is_profile)
-            && base.type_name != kind
-            && !kind.is_empty()
-        {
-            let sentence =
-                format!("a profile of a {} must have the type {}, not {kind}", base.type_name, base.type_name);
-            self.raise(place, Some(&plan.structure), Say::error("business-rule", "profile-type", sentence));
-        }
-        for (index, element) in list(differential, "element").iter().enumerate() {
-            let at = at.plain("element", Some(index));
-            let path = text(element, "path").unwrap_or_default();
-            if path.split('.').next() != Some(kind) && !kind.contains('/') {
-                let sentence = format!("the element's path must start with {kind}");
-                self.raise(&at, Some(&plan.structure), Say::error("invalid", "element-path", sentence));
-                continue;
-            }
-            let Some(base) = base.as_ref().filter(|_| is_profile) else { continue };
-            let Some(found) = self.defined(base, path) else {
-                let sentence = format!("there is no element {path} in what this profile constrains");
-                self.raise(&at, Some(&plan.structure), Say::error("business-rule", "element-path", sentence));
-                continue;
-            };
-            self.element_definition(plan, element, &found, &at);
-        }
-    }
-
-    /// The element that a path leads to, through data types where the base has no such element itself.
-    fn defined(&self, base: &Arc<Structure>, path: &str) -> Option<Found> {
-        let mut parts = path.split('.');
-        parts.next()?;
-        let mut found = Found { structure: Arc::clone(base), at: 0 };
-        for part in parts {
-            found = self.child_of(&found, part)?;
-        }
-        Some(found)
-    }
-
-    fn child_of(&self, parent: &Found, name: &str) -> Option<Found> {
-        let named = |structure: &Arc<Structure>, at: usize| {
-            let fits = |child: &&usize| {
-                let element = &structure.elements[**child];
-                let chosen = element.choice().is_some_and(|choice| {
-                    name.strip_prefix(choice).is_some_and(|rest| {
-                        element.types.iter().any(|ty| ty.code.eq_ignore_ascii_case(rest))
-                            || rest == "[x]"
-                            || rest.is_empty()
-                    })
-                });
-                element.name() == name || chosen
-            };
-            structure.children(at).iter().find(fits).map(|at| Found { structure: Arc::clone(structure), at: *at })
+        let rules = Arc::clone(&plan.structure);
+        self.extension_definition(&rules, value, place);
+        let Some(canonical) = text(value, "baseDefinition") else { return };
+        let Some(base) = self.types.definitions.structure(canonical) else {
+            let sentence = "what this derives from is not at hand, so that its elements were not checked";
+            let say = Say::warning("not-found", "base-definition", sentence);
+            return self.raise(&place.plain("baseDefinition", None), Some(&rules), say);
         };
-        if let Some(found) = named(&parent.structure, parent.at) {
-            return Some(found);
+        let url = text(value, "url").unwrap_or_default();
+        let subject = Subject {
+            rules,
+            value,
+            url,
+            versioned: format!("{url}|{}", text(value, "version").unwrap_or_default()),
+            type_name: text(value, "type").and_then(|of| of.rsplit('/').next()).unwrap_or_default(),
+            base,
+            is_profile: text(value, "derivation") == Some("constraint"),
+        };
+        self.coherence(&subject, place);
+        if let Some(differential) = value.get("differential") {
+            self.differential(&subject, differential, &place.plain("differential", None));
         }
-        let element = parent.element();
-        if let Some(reference) = &element.content_reference {
-            let at = parent.structure.index_of(reference.rsplit('#').next()?)?;
-            return named(&parent.structure, at);
+        if let Some(snapshot) = value.get("snapshot") {
+            self.snapshot(&subject, snapshot, &place.plain("snapshot", None));
         }
-        element.types.iter().find_map(|ty| {
-            let profile = ty.profiles.first().and_then(|url| self.types.definitions.structure(url));
-            let inner = profile.or_else(|| self.types.definitions.base_type(&ty.code))?;
-            named(&inner, 0)
-        })
+        self.complies(&subject, place);
     }
 
-    fn element_definition(&mut self, plan: &'a TypePlan, element: &'a Value, base: &Found, place: &Place<'_>) {
-        let structure = Some(&*plan.structure);
-        let own: Vec<&str> = list(element, "type").iter().filter_map(|ty| text(ty, "code")).collect();
-        let known = base.element();
-        let codes: Vec<&str> =
-            if own.is_empty() { known.types.iter().map(|ty| ty.code.as_str()).collect() } else { own.clone() };
-        if element.get("binding").is_some() && !codes.is_empty() && !codes.iter().any(|code| BINDABLE.contains(code)) {
-            let sentence = format!("an element of type {} cannot have a binding", codes.join(" or "));
-            self.raise(place, structure, Say::error("business-rule", "element-binding", sentence));
-        }
-        let fixed = element.as_object().into_iter().flatten().find(|(key, _)| key.starts_with("fixed"));
-        if let (Some((_, fixed)), Some(other)) = (fixed, &known.fixed)
-            && !crate::fhir::canonically_equal(fixed, &other.value)
-        {
-            let sentence = "the base fixes another value here, so that nothing could meet both";
-            self.raise(place, structure, Say::error("business-rule", "element-fixed", sentence));
-        }
-        let any = known.types.is_empty()
-            || known.types.iter().any(|ty| matches!(ty.code.as_str(), "*" | "Element" | "Resource" | "DomainResource"));
-        for code in
-            own.iter().filter(|code| !any && !known.types.iter().any(|ty| ty.code == **code) && !code.contains('/'))
-        {
-            let sentence = format!("the type {code} is not one that the base allows here");
-            self.raise(place, structure, Say::error("business-rule", "element-type", sentence));
-        }
-        for (index, discriminator) in
-            list(element.get("slicing").unwrap_or(&Value::Null), "discriminator").iter().enumerate()
-        {
-            let Some(path) = text(discriminator, "path") else { continue };
-            if !self.leads_somewhere(base, path) {
-                let slicing = place.plain("slicing", None);
-                let at = slicing.plain("discriminator", Some(index));
-                let sentence = format!(
-                    "the discriminator path '{}' leads nowhere from {}",
-                    crate::profile::suggest::name(path),
-                    known.path
-                );
-                self.raise(&at, structure, Say::error("invalid", "discriminator", sentence));
+    /// Type, kind and derivation against the base's.
+    fn coherence(&mut self, subject: &Subject<'a>, place: &Place<'_>) {
+        let (base, kind) = (&subject.base, text(subject.value, "kind").unwrap_or_default());
+        let own = text(subject.value, "type").unwrap_or_default();
+        let wrong = |walk: &mut Self, name: &str, sentence: String| {
+            let say = Say::error("business-rule", "profile-type", sentence);
+            walk.raise(&place.plain(name, None), Some(&subject.rules), say);
+        };
+        let base_kind = match base.kind {
+            Kind::Primitive => "primitive-type",
+            Kind::Complex => "complex-type",
+            Kind::Resource => "resource",
+            Kind::Logical => "logical",
+        };
+        match text(subject.value, "derivation") {
+            None => wrong(self, "derivation", "what derives from another must say how: 'derivation' is missing".into()),
+            Some("constraint") => {
+                if own != base.type_name && !own.is_empty() {
+                    let sentence =
+                        format!("a profile of a {} must have the type {}, not {own}", base.type_name, base.type_name);
+                    wrong(self, "type", sentence);
+                }
+                if kind != base_kind {
+                    wrong(
+                        self,
+                        "kind",
+                        format!("a profile of a {base_kind} must have the kind {base_kind}, not {kind}"),
+                    );
+                }
             }
-        }
-    }
-
-    /// Whether a discriminator's path, as far as plain names go, exists below an element.
-    fn leads_somewhere(&self, from: &Found, path: &str) -> bool {
-        let mut found = from.clone();
-        for part in path.split('.') {
-            if part == "$this" {
-                continue;
-            }
-            if part.contains('(') {
-                return true;
-            }
-            match self.child_of(&found, part) {
-                Some(next) => found = next,
-                None => {
-                    return found
-                        .element()
-                        .types
-                        .iter()
-                        .any(|ty| matches!(ty.code.as_str(), "Resource" | "DomainResource"));
+            Some(_) => {
+                if own == base.type_name {
+                    wrong(self, "type", format!("a new type cannot have the type of its base, {own}"));
+                }
+                if !base.is_abstract && kind != base_kind {
+                    wrong(self, "kind", format!("its base is a {base_kind}, so that it cannot be a {kind}"));
                 }
             }
         }
-        true
+    }
+
+    /// Profiles that this one claims to comply with must be for the same type and must not demand what this contradicts.
+    fn complies(&mut self, subject: &Subject<'a>, place: &Place<'_>) {
+        for claim in extensions(subject.value, COMPLIES_WITH) {
+            let Some(canonical) = claim
+                .as_object()
+                .into_iter()
+                .flatten()
+                .find_map(|(name, value)| name.starts_with("value").then(|| value.as_str())?)
+            else {
+                continue;
+            };
+            let say = match self.types.definitions.structure(canonical) {
+                None => {
+                    let sentence = format!("the profile {canonical} that this claims to comply with is not at hand");
+                    Say::error("not-found", "complies-with", sentence)
+                }
+                Some(other) => match self.contradiction(subject, &other) {
+                    Some(sentence) => Say::error("business-rule", "complies-with", sentence),
+                    None => continue,
+                },
+            };
+            self.raise(place, Some(&subject.rules), say);
+        }
+    }
+
+    /// The first demand of `other` that the subject's elements plainly do not make.
+    fn contradiction(&self, subject: &Subject<'a>, other: &Structure) -> Option<String> {
+        if other.type_name != subject.type_name {
+            return Some(format!("it claims to comply with {}, which is for {}", other.url, other.type_name));
+        }
+        let derived = self.types.definitions.derive(subject.value);
+        let own = self.types.definitions.structure_of(subject.value, &derived.elements)?;
+        let differs = |demand: &crate::definitions::Element| {
+            let own = own.element(&demand.id)?;
+            let too_many = match (own.max, demand.max) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(own), Some(max)) => own > max,
+            };
+            let fixed = |one: &crate::definitions::Element| one.fixed.clone().or_else(|| one.pattern.clone());
+            let types = !demand.types.is_empty()
+                && own.types.iter().any(|ty| !demand.types.iter().any(|other| other.code == ty.code));
+            let what = if own.min < demand.min || too_many {
+                "its cardinality is wider"
+            } else if types {
+                "it allows more types"
+            } else if fixed(demand).is_some() && fixed(own).is_none() && own.slicing.is_none() {
+                "it leaves out a fixed value"
+            } else {
+                return None;
+            };
+            Some(format!("it claims to comply with {}, but at {} {what}", other.url, demand.id))
+        };
+        other.elements.iter().find_map(differs)
+    }
+
+    /// What a definition of an extension needs, and what none but extensions may have.
+    fn extension_definition(&mut self, rules: &Arc<Structure>, value: &'a Value, place: &Place<'_>) {
+        self.contexts(rules, value, place);
+        if text(value, "type") != Some("Extension")
+            || text(value, "baseDefinition") != Some("http://hl7.org/fhir/StructureDefinition/Extension")
+        {
+            return;
+        }
+        let Some(url) = text(value, "url") else { return };
+        let elements = value.pointer("/differential/element").and_then(Value::as_array).into_iter().flatten();
+        let stated =
+            elements.filter(|it| text(it, "path") == Some("Extension.url")).find_map(|it| text(it, "fixedUri"));
+        let sentence = match stated {
+            Some(stated) if stated == url => return,
+            Some(_) => "the URL that the extension fixes at Extension.url is not its own",
+            None => "an extension must fix its own URL at Extension.url in the differential",
+        };
+        self.raise(place, Some(rules), Say::error("invalid", "extension-definition-url", sentence));
     }
 }
 
-/// An element of a structure.
-#[derive(Clone)]
-struct Found {
-    structure: Arc<Structure>,
-    at: usize,
-}
-
-impl Found {
-    fn element(&self) -> &Element {
-        &self.structure.elements[self.at]
-    }
+/// Whether a definition is a logical model that stands in JSON under a name of its own.
+pub fn has_json_name(value: &Value) -> bool {
+    const NAMES: [&str; 2] = [
+        "http://hl7.org/fhir/tools/StructureDefinition/json-name",
+        "http://hl7.org/fhir/tools/StructureDefinition/elementdefinition-json-name",
+    ];
+    let root = value.pointer("/snapshot/element/0").or_else(|| value.pointer("/differential/element/0"));
+    root.is_some_and(|root| NAMES.iter().any(|name| extension_text(root, name).is_some()))
 }

@@ -1,5 +1,6 @@
 //! ValueSet: systems, codes and filters of `compose` (<https://hl7.org/fhir/R4/valueset.html>).
 
+use regex::RegexBuilder;
 use serde_json::Value;
 
 use super::{list, text};
@@ -8,6 +9,15 @@ use crate::{
     profile::{elements::is_absolute, place::Place, say::Say, types::TypePlan, walk::Walk},
 };
 
+/// Code systems that FHIR knows by a URL, with the OIDs that others call them by
+/// (<https://hl7.org/fhir/R4/terminologies-systems.html>).
+const OIDS: &[(&str, &str)] = &[
+    ("urn:oid:2.16.840.1.113883.6.1", "http://loinc.org"),
+    ("urn:oid:2.16.840.1.113883.6.96", "http://snomed.info/sct"),
+    ("urn:oid:2.16.840.1.113883.6.8", "http://unitsofmeasure.org"),
+    ("urn:oid:2.16.840.1.113883.6.88", "http://www.nlm.nih.gov/research/umls/rxnorm"),
+];
+
 impl<'a> Walk<'a> {
     /// A `ValueSet`.
     pub fn value_set(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>) {
@@ -15,20 +25,41 @@ impl<'a> Walk<'a> {
         let at = place.plain("compose", None);
         for name in ["include", "exclude"] {
             for (index, include) in list(compose, name).iter().enumerate() {
-                self.include(plan, include, &at.plain(name, Some(index)));
+                self.include(plan, include, text(value, "status") == Some("retired"), &at.plain(name, Some(index)));
             }
         }
     }
 
-    fn include(&mut self, plan: &'a TypePlan, include: &'a Value, place: &Place<'_>) {
+    fn include(&mut self, plan: &'a TypePlan, include: &'a Value, retired: bool, place: &Place<'_>) {
         let Some(system) = text(include, "system") else { return };
         let structure = Some(&*plan.structure);
+        let (system, version) = match system.split_once('|') {
+            Some((system, version)) => (system, Some(version).filter(|version| !version.is_empty())),
+            None => (system, None),
+        };
+        if version.is_some() {
+            let sentence = "a version does not belong into the system; give it in 'version'";
+            let at = place.plain("system", None);
+            self.raise(&at, structure, Say::error("business-rule", "value-set-system", sentence));
+        }
         let definitions = &self.types.definitions;
         if !is_absolute(system) {
             let sentence = "the system must be an absolute URI; a contained code system is meant by its own URL";
             return self.raise(place, structure, Say::error("invalid", "value-set-system", sentence));
         }
-        let Some(known) = definitions.code_system(system) else {
+        let own_version = text(include, "version").map(|version| format!("{system}|{version}"));
+        let Some(known) = definitions.code_system(own_version.as_deref().unwrap_or(system)) else {
+            let meant = definitions.has(system, "CodeSystem").then(|| definitions.resource(system)).flatten();
+            if meant.is_some_and(|meant| text(&meant, "content") == Some("supplement")) {
+                let sentence = "the system is a supplement; name the code system that it supplements";
+                let at = place.plain("system", None);
+                return self.raise(&at, structure, Say::error("invalid", "value-set-system", sentence));
+            }
+            if let Some(url) = OIDS.iter().find(|known| system == known.0).map(|known| known.1) {
+                let sentence = format!("the codes of this system are {url} in FHIR; its OID is not to be used");
+                let at = place.plain("system", None);
+                return self.raise(&at, structure, Say::error("invalid", "value-set-system", sentence));
+            }
             if definitions.has(system, "ValueSet") {
                 let sentence = "the system is the URL of a value set; import that with 'valueSet' instead";
                 self.raise(
@@ -45,7 +76,17 @@ impl<'a> Walk<'a> {
                 self.raise(
                     &place.plain("concept", Some(index)),
                     structure,
-                    Say::warning("code-invalid", "value-set-code", sentence),
+                    Say::error_if(!retired, "code-invalid", "value-set-code", sentence),
+                );
+            } else if let (Some(code), Some(display)) = (text(concept, "code"), text(concept, "display"))
+                && known.concept(code).is_some_and(|known| !known.is_called(display))
+            {
+                let sentence = format!("the code system {system} calls this code otherwise");
+                let at = place.plain("concept", Some(index));
+                self.raise(
+                    &at.plain("display", None),
+                    structure,
+                    Say::information("informational", "display", sentence),
                 );
             }
         }
@@ -63,6 +104,14 @@ impl<'a> Walk<'a> {
         let definitions = &self.types.definitions;
         let Some(resource) = definitions.resource(system) else { return };
         let structure = Some(&*plan.structure);
+        if op == "regex" && (property == "concept" || RegexBuilder::new(wanted).size_limit(1 << 20).build().is_err()) {
+            let sentence = if property == "concept" {
+                "the hierarchy of concepts cannot be filtered by a regular expression"
+            } else {
+                "the value of the filter is no regular expression"
+            };
+            return self.raise(place, structure, Say::error("invalid", "value-set-filter", sentence));
+        }
         if matches!(op, "is-a" | "descendent-of" | "is-not-a" | "generalizes") && property == "concept" {
             if definitions.is_code(system, wanted) == Membership::No {
                 let sentence = format!("the filter's value is not a code of {system}");
