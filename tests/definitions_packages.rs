@@ -118,6 +118,19 @@ fn what_is_not_safe_is_refused_and_nothing_is_written() {
     }
 }
 
+/// As macOS's tar writes it: attributes of files as bytes that are no text, a size that is the file's.
+#[test]
+fn genuine_pax_headers_are_read() {
+    let records =
+        [b"30 mtime=1717757556.820386604\n".as_slice(), b"19 SCHILY.x=\xe6bf\x00\xff\xfe\n", b"10 size=2\n"].concat();
+    let records = [records.as_slice(), b"23 path=package/z.json\n"].concat();
+    let header = member("PaxHeaders/x", b'x', records.len(), &records);
+    let whole =
+        tgz(&[manifest("t", "1.0.0", json!({})), definition("http://x", "1"), header, file("package/a.json", "{}")]);
+    let package = Package::tgz("genuine", &whole).expect("is read");
+    assert!(package.files.keys().any(|path| path == "package/z.json"), "{:?}", package.files.keys());
+}
+
 #[test]
 fn what_is_cut_short_or_no_package_is_refused() {
     let whole = good("t", "1.0.0", json!({}));

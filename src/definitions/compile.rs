@@ -3,9 +3,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::structure::{
-    Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element, ExtensionContext, Kind,
-    Rules, Slicing, Strength, Structure, TypeRef, TypedValue,
+use super::{
+    errata,
+    structure::{
+        Additional, Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element,
+        ExtensionContext, Kind, Rules, Slicing, Strength, Structure, TypeRef, TypedValue, Usage,
+    },
 };
 use crate::fhir::Value;
 
@@ -60,6 +63,8 @@ pub(super) fn structure(resource: &Value) -> Option<Structure> {
     let type_name = text(resource, "type")?;
     let profile = resource.get("derivation").and_then(Value::as_str) == Some("constraint");
     let name = text(resource, "name").unwrap_or_else(|| type_name.clone());
+    let mut contexts = items(resource, "context").filter_map(context).collect();
+    errata::widen(resource.get("url")?.as_str()?, &mut contexts);
     Some(Structure {
         url: text(resource, "url")?,
         version: text(resource, "version"),
@@ -70,7 +75,8 @@ pub(super) fn structure(resource: &Value) -> Option<Structure> {
         type_name,
         base: text(resource, "baseDefinition"),
         derivation: if profile { Derivation::Constraint } else { Derivation::Specialization },
-        contexts: items(resource, "context").filter_map(context).collect(),
+        imposed: values_of(resource, IMPOSE_PROFILE),
+        contexts,
         context_invariants: texts(resource, "contextInvariant"),
         status: text(resource, "status").unwrap_or_default(),
         experimental: flag(resource, "experimental"),
@@ -219,20 +225,40 @@ fn binding(value: &Value) -> Option<Binding> {
     Some(Binding { strength, value_set: text(value, "valueSet"), max_value_set, description, additional })
 }
 
-/// A further value set of a binding, where it holds without a condition on usage.
-fn additional(value: &Value) -> Option<(Strength, String)> {
-    let url = value.get("url")?.as_str()?;
-    if !ADDITIONAL_BINDINGS.contains(&url) {
+/// A further value set of a binding.
+fn additional(value: &Value) -> Option<Additional> {
+    if !ADDITIONAL_BINDINGS.contains(&value.get("url")?.as_str()?) {
         return None;
     }
     let strength = match extension(value, "purpose")?.as_str()? {
         "required" | "maximum" => Strength::Required,
         "extensible" => Strength::Extensible,
+        "preferred" => Strength::Preferred,
         _ => return None,
     };
-    let conditional = extension(value, "usage").is_some();
-    let value_set = extension(value, "valueSet")?.as_str()?.to_owned();
-    (!conditional).then_some((strength, value_set))
+    let cases = items(value, "extension").filter(|part| part.get("url").is_some_and(|url| url == "usage"));
+    Some(Additional {
+        strength,
+        value_set: extension(value, "valueSet")?.as_str()?.to_owned(),
+        usage: cases.filter_map(|case| case.get("valueUsageContext").map(usage)).collect(),
+    })
+}
+
+fn usage(context: &Value) -> Usage {
+    let pair = |coding: &Value| (text(coding, "system").unwrap_or_default(), text(coding, "code").unwrap_or_default());
+    let (profile, path) = context.get("code").map(pair).unwrap_or_default();
+    let concept = context.get("valueCodeableConcept").unwrap_or(&Value::Null);
+    Usage { profile, path, codings: items(concept, "coding").map(pair).collect() }
+}
+
+/// The values of the extensions with this URL, as texts.
+fn values_of(value: &Value, url: &str) -> Vec<String> {
+    let of_url = items(value, "extension").filter(|it| it.get("url").is_some_and(|own| own == url));
+    let text = |it: &Value| {
+        let mut members = it.as_object()?.iter();
+        members.find_map(|(name, value)| name.starts_with("value").then(|| value.as_str().map(str::to_owned))?)
+    };
+    of_url.filter_map(text).collect()
 }
 
 fn constraint(value: &Value, interned: &mut Interned) -> Option<Arc<Constraint>> {

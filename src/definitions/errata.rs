@@ -1,8 +1,14 @@
 //! Errors of the specification itself: a checked-in list, applied when the core pack is made, and reported.
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 
-use super::{Error, compile::FHIR_TYPE};
+use super::{
+    Error,
+    compile::FHIR_TYPE,
+    structure::{ContextKind, ExtensionContext},
+};
 use crate::fhir::Value;
 
 /// What kind of place an erratum mends.
@@ -15,7 +21,7 @@ pub enum Place {
     Type,
     /// The expression of a search parameter, by its URL.
     SearchParameter,
-    /// Where an extension may stand, by its URL; `becomes` may name several places.
+    /// Where an extension may stand, by its URL; `becomes` may name several places. Mended when it is read.
     Context,
 }
 
@@ -75,9 +81,12 @@ pub fn apply(errata: &mut [Erratum], resource: &mut Value) {
                 }
             }
             Place::Context => {
-                if resource.get("url").and_then(Value::as_str) == Some(&erratum.key) {
-                    contexts(erratum, resource);
-                }
+                let contexts = resource.get("context").and_then(Value::as_array);
+                let says = |it: &Value| it.get("expression").and_then(Value::as_str) == Some(&erratum.was);
+                let found = contexts.into_iter().flatten().any(says);
+                // Only counted: `widen` mends it.
+                erratum.places +=
+                    usize::from(found && resource.get("url").and_then(Value::as_str) == Some(&erratum.key));
             }
             Place::Invariant => each_element(resource, |element| {
                 let constraints = element.get_mut("constraint").and_then(Value::as_array_mut);
@@ -109,15 +118,22 @@ fn each_element(resource: &mut Value, mut work: impl FnMut(&mut Value)) {
     }
 }
 
-/// The context that the erratum means, replaced by one or more.
-fn contexts(erratum: &mut Erratum, resource: &mut Value) {
-    let Some(contexts) = resource.get_mut("context").and_then(Value::as_array_mut) else { return };
-    let Some(at) = contexts.iter().position(|it| it.get("expression").is_some_and(|own| *own == *erratum.was)) else {
-        return;
-    };
-    erratum.places += 1;
-    if let Some(becomes) = &erratum.becomes {
-        let place = |expression: &str| serde_json::json!({"type": "element", "expression": expression});
+/// Where extensions may stand, mended when a definition is read: packages bring definitions of the same extensions, and
+/// which of them is meant is decided late.
+pub(super) fn widen(url: &str, contexts: &mut Vec<ExtensionContext>) {
+    static LIST: LazyLock<Vec<Erratum>> = LazyLock::new(|| {
+        let mut list = embedded().unwrap_or_default();
+        list.retain(|erratum| erratum.kind == Place::Context);
+        list
+    });
+    for erratum in LIST.iter().filter(|erratum| erratum.key == url) {
+        let (Some(becomes), Some(at)) =
+            (&erratum.becomes, contexts.iter().position(|context| context.expression == erratum.was))
+        else {
+            continue;
+        };
+        let place =
+            |expression: &str| ExtensionContext { kind: ContextKind::Element, expression: expression.to_owned() };
         contexts.splice(at..=at, becomes.split_whitespace().map(place));
     }
 }

@@ -34,7 +34,7 @@ pub use search::SearchParameter;
 pub use snapshot::{Derived, Laid, Problem, Step};
 pub use store::{Definitions, Found};
 pub use structure::{
-    Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element, ExtensionContext, Kind,
-    Rules, Slicing, Strength, Structure, TypeRef, TypedValue,
+    Additional, Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element,
+    ExtensionContext, Kind, Rules, Slicing, Strength, Structure, TypeRef, TypedValue, Usage,
 };
 pub use terminology::{CodeSystem, Concept, Member, Membership, TerminologyServer, ValueSet, Why};

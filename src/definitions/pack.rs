@@ -17,7 +17,7 @@ use super::Error;
 use crate::fhir::{self, Value};
 
 /// Changes when the layout or what is kept changes; cached packs of another version are made anew.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 const MAGIC: &[u8; 8] = b"LIAPACK\x01";
 const BLOCK_BYTES: usize = 96 * 1024;
 /// No block or index of ours is larger once inflated (one resource makes a block of its own if it must).

@@ -68,6 +68,8 @@ pub struct Structure {
     pub base: Option<String>,
     /// Type of its own, or profile.
     pub derivation: Derivation,
+    /// Canonicals of the profiles that whoever meets this one must meet as well.
+    pub imposed: Vec<String>,
     /// For extensions: where they may stand.
     pub contexts: Vec<ExtensionContext>,
     /// For extensions: FHIRPath invariants that must hold where they stand.
@@ -277,10 +279,32 @@ pub struct Binding {
     pub value_set: Option<String>,
     /// `maxValueSet`: whatever the strength, the code must be of this one.
     pub max_value_set: Option<String>,
-    /// Further value sets that hold as well (HL7's additional bindings), each with its strength.
-    pub additional: Vec<(Strength, String)>,
+    /// Further value sets that hold as well (HL7's additional bindings).
+    pub additional: Vec<Additional>,
     /// Words for people on the kind of codes meant.
     pub description: Option<String>,
+}
+
+/// A further value set of a binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Additional {
+    /// How strictly.
+    pub strength: Strength,
+    /// Canonical of the value set.
+    pub value_set: String,
+    /// Where there are some, it holds only in these cases.
+    pub usage: Vec<Usage>,
+}
+
+/// A case: an element of the same resource has one of these codes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The profile whose element it is; other systems name cases that nobody can tell from a resource.
+    pub profile: String,
+    /// Path of the element.
+    pub path: String,
+    /// System and code.
+    pub codings: Vec<(String, String)>,
 }
 
 /// An invariant.

@@ -12,7 +12,7 @@ use super::{
     walk::Walk,
 };
 use crate::{
-    definitions::{Binding, Definitions, Membership, Strength, Structure, ValueSet},
+    definitions::{Binding, Definitions, Membership, Strength, Structure, Usage, ValueSet},
     fhir::outcome::Severity,
 };
 
@@ -25,6 +25,8 @@ pub struct Bound {
     pub canonical: Box<str>,
     /// `maxValueSet` and additional bindings.
     pub further: Vec<Self>,
+    /// Where there are some, it holds only in these cases.
+    usage: Vec<Usage>,
     from: Option<Arc<Structure>>,
     set: OnceLock<Option<Arc<ValueSet>>>,
 }
@@ -33,10 +35,12 @@ impl Bound {
     /// Bindings that demand nothing (example, or without a value set) are none. `from` is the structure that states it,
     /// which decides on versions.
     pub fn new(binding: &Binding, from: Option<&Arc<Structure>>) -> Option<Self> {
-        let max = binding.max_value_set.iter().map(|canonical| (Strength::Required, canonical));
-        let additional = binding.additional.iter().map(|(strength, canonical)| (*strength, canonical));
-        let further: Vec<Self> =
-            max.chain(additional).map(|(strength, canonical)| Self::to(strength, canonical, from)).collect();
+        let max = binding.max_value_set.iter().map(|canonical| Self::to(Strength::Required, canonical, from));
+        let additional = binding.additional.iter().map(|one| {
+            let usage = one.usage.clone();
+            Self { usage, ..Self::to(one.strength, &one.value_set, from) }
+        });
+        let further: Vec<Self> = max.chain(additional).collect();
         let strength = if binding.value_set.is_some() { binding.strength } else { Strength::Example };
         if strength == Strength::Example && further.is_empty() {
             return None;
@@ -46,7 +50,14 @@ impl Bound {
     }
 
     fn to(strength: Strength, canonical: &str, from: Option<&Arc<Structure>>) -> Self {
-        Self { strength, canonical: canonical.into(), further: Vec::new(), from: from.cloned(), set: OnceLock::new() }
+        Self {
+            strength,
+            canonical: canonical.into(),
+            further: Vec::new(),
+            usage: Vec::new(),
+            from: from.cloned(),
+            set: OnceLock::new(),
+        }
     }
 
     /// The value set, if it is at hand.
@@ -63,6 +74,41 @@ impl Bound {
         self.strength = self.strength.min(Strength::Extensible);
         self
     }
+
+    /// Whether the resource is one of the cases in which this holds. Cases that no resource can tell never hold.
+    fn applies(&self, definitions: &Definitions, resource: Option<&Value>) -> bool {
+        let holds = |case: &Usage| {
+            let mut path = case.path.split('.');
+            let of_type = path.next() == resource.and_then(crate::fhir::resource_type);
+            of_type
+                && definitions.has(&case.profile, "StructureDefinition")
+                && resource.is_some_and(|resource| has_coding(resource, &path.collect::<Vec<_>>(), &case.codings))
+        };
+        self.usage.is_empty() || self.usage.iter().any(holds)
+    }
+}
+
+/// Whether an element of the value at this path has one of the codings.
+fn has_coding(value: &Value, path: &[&str], codings: &[(String, String)]) -> bool {
+    if let Value::Array(items) = value {
+        return items.iter().any(|item| has_coding(item, path, codings));
+    }
+    if let [name, rest @ ..] = path {
+        let chosen = name.strip_suffix("[x]");
+        let mut members = value.as_object().into_iter().flatten();
+        return members.any(|(key, inner)| {
+            let fits = key == name || chosen.is_some_and(|stem| key.starts_with(stem));
+            fits && has_coding(inner, rest, codings)
+        });
+    }
+    if let Some(inner) = value.get("coding") {
+        return has_coding(inner, &[], codings);
+    }
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    codings.iter().any(|(system, code)| match value {
+        Value::String(own) => own == code,
+        _ => text("code") == Some(code) && text("system").unwrap_or_default() == system,
+    })
 }
 
 /// What a value's codes are with regard to a value set.
@@ -119,12 +165,13 @@ impl<'a> Walk<'a> {
         bound: &Bound,
         special: Special,
         value: &Value,
+        resource: Option<&Value>,
         place: &Place<'_>,
     ) {
         if bound.strength != Strength::Example {
             self.bound(structure, bound, special, value, place);
         }
-        for further in &bound.further {
+        for further in bound.further.iter().filter(|one| one.applies(&self.types.definitions, resource)) {
             // A maximum says which codes are allowed; whether there must be one, the binding itself says.
             let coded = || {
                 further

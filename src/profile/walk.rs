@@ -285,7 +285,7 @@ impl<'a> Walk<'a> {
         if let Some(bound) = &element.binding
             && let Some(value) = value
         {
-            self.binding(&plan.structure, bound, alternative.special, value, place);
+            self.binding(&plan.structure, bound, alternative.special, value, scope.resource.value(), place);
         }
         if !element.invariants.is_empty() {
             self.invariants(&plan.structure, &element.invariants, focus, place, scope);

@@ -61,6 +61,9 @@ impl<'a> Walk<'a> {
         }
         self.invariants(&plan.structure, &plan.root.invariants, focus, place, scope);
         self.node_demand(&plan.structure, &plan.root, focus, place, scope);
+        for imposed in &plan.imposed {
+            self.profile(imposed, focus, place, scope, false);
+        }
         self.active.pop();
     }
 
@@ -101,7 +104,7 @@ impl<'a> Walk<'a> {
         scope: &Scope<'a>,
     ) {
         if let Some(value) = focus.value() {
-            self.values(structure, demand, focus, value, place);
+            self.values(structure, demand, focus, value, place, scope);
         }
         for child in &demand.children {
             let found = items::children(self.types, focus, &child.name);
@@ -116,6 +119,7 @@ impl<'a> Walk<'a> {
         focus: Node<'a>,
         value: &'a serde_json::Value,
         place: &Place<'_>,
+        scope: &Scope<'a>,
     ) {
         if let Some(fixed) = &demand.fixed
             && !value::is_fixed(fixed, value)
@@ -132,7 +136,7 @@ impl<'a> Walk<'a> {
         self.bounds(structure, demand, value, place);
         if let Some(bound) = &demand.binding {
             let special = Special::of(self.types.name(focus.ty()));
-            self.binding(structure, bound, special, value, place);
+            self.binding(structure, bound, special, value, scope.resource.value(), place);
         }
     }
 
@@ -231,6 +235,9 @@ impl<'a> Walk<'a> {
             if &**of == code || is_resource {
                 self.any_profile(profiles, item.node, &place, &inner);
             }
+        }
+        if &*item.alternative.code == "Reference" {
+            self.aggregation(structure, demand, item.node, &place, scope);
         }
         if !demand.targets.is_empty() && &*item.alternative.code == "Reference" {
             self.target_profiles(structure, &demand.targets, item.node, &place, scope);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Demand, ProfilePlan, Slice, Slicing, discriminator};
 use crate::{
-    definitions::{Constraint, Element, Rules, Structure, TypeRef},
+    definitions::{Constraint, Derivation, Element, Rules, Structure, TypeRef},
     profile::{binding::Bound, invariant::Invariant, types::Types},
 };
 
@@ -74,7 +74,21 @@ pub fn profile(types: &Types, structure: Arc<Structure>) -> ProfilePlan {
     } else {
         maker.demand(0, base.as_ref())
     };
-    ProfilePlan { structure, root, problems: maker.problems }
+    let imposed = imposed(types, &structure);
+    ProfilePlan { structure, root, imposed, problems: maker.problems }
+}
+
+/// What the profile and those that it derives from impose.
+fn imposed(types: &Types, structure: &Arc<Structure>) -> Vec<String> {
+    let mut found = structure.imposed.clone();
+    let mut now = Arc::clone(structure);
+    for _ in 0..16 {
+        let base = now.base.as_deref().filter(|_| now.derivation == Derivation::Constraint);
+        let Some(base) = base.and_then(|base| types.definitions.structure_from(base, &now)) else { break };
+        found.extend(base.imposed.iter().cloned());
+        now = base;
+    }
+    found
 }
 
 impl Maker<'_> {
@@ -201,6 +215,13 @@ fn types_of(demand: &mut Demand, element: &Element, plain: Option<&Element>) {
         let abstracted = codes.iter().all(|code| matches!(&**code, "Resource" | "Element" | "BackboneElement"));
         demand.types = (!abstracted).then_some(codes);
     }
+    let references: Vec<&TypeRef> = element.types.iter().filter(|own| own.code == "Reference").collect();
+    if references.iter().all(|own| !own.aggregation.is_empty()) {
+        demand.aggregation = references.iter().flat_map(|own| own.aggregation.iter().cloned()).collect();
+    }
+    if let [only] = references.as_slice() {
+        demand.versioning = only.versioning.clone().filter(|versioning| versioning != "either");
+    }
     for own in &element.types {
         let same = base.iter().find(|base| base.code == own.code);
         if !own.profiles.is_empty() && same.is_none_or(|base| base.profiles != own.profiles) {
@@ -220,6 +241,8 @@ impl Demand {
             || self.types.is_some()
             || !self.profiles.is_empty()
             || !self.targets.is_empty()
+            || !self.aggregation.is_empty()
+            || self.versioning.is_some()
             || self.fixed.is_some()
             || self.pattern.is_some()
             || self.min_value.is_some()

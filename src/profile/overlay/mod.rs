@@ -2,6 +2,7 @@
 //! resource. An element of which a profile demands nothing more is not visited. Owns slicing, fixed values and
 //! patterns. <https://hl7.org/fhir/R4/profiling.html>
 
+mod aggregation;
 mod apply;
 mod compile;
 mod discriminator;
@@ -23,6 +24,8 @@ pub struct ProfilePlan {
     pub structure: Arc<Structure>,
     /// What the root must keep.
     pub root: Demand,
+    /// Profiles that must be met as well.
+    pub imposed: Vec<String>,
     /// What could not be compiled; reported.
     pub problems: Vec<String>,
 }
@@ -51,6 +54,10 @@ pub struct Demand {
     pub profiles: Vec<(Box<str>, Vec<String>)>,
     /// Profiles of which a reference's target must meet one.
     pub targets: Vec<String>,
+    /// Where a reference's target may be: `contained`, `referenced`, `bundled`; none: anywhere.
+    pub aggregation: Vec<String>,
+    /// Whether a reference must name a version (`specific`), or must not (`independent`).
+    pub versioning: Option<String>,
     /// Exactly this.
     pub fixed: Option<Value>,
     /// At least this.
@@ -94,3 +101,6 @@ pub struct Slice {
     /// What it demands.
     pub demand: Demand,
 }
+
+#[cfg(test)]
+mod tests;
