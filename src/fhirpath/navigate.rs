@@ -11,6 +11,7 @@ use super::{
     model::Child,
     types::{Kind, Type},
 };
+use crate::fhir::{inner, member};
 
 type Pair<'a> = (Option<&'a Value>, Option<&'a Value>);
 
@@ -42,7 +43,7 @@ impl<'a> Run<'_, 'a> {
     fn refined(&self, value: &Value, declared: Type) -> Type {
         if matches!(declared.kind, Kind::Resource | Kind::Unknown)
             && let Value::Object(map) = value
-            && let Some(name) = map.get("resourceType").and_then(Value::as_str)
+            && let Some(name) = member(map, "resourceType").and_then(Value::as_str)
         {
             return self.context.model.named(name).unwrap_or(declared);
         }
@@ -240,7 +241,9 @@ impl<'a> Run<'_, 'a> {
     /// The target of a Reference, or of a text that is one.
     pub(super) fn resolve(&self, item: &Item<'a>, sink: Sink<'_, 'a>) -> Flow {
         let text = match item {
-            Item::Node(Node { value: Some(Value::Object(map)), .. }) => map.get("reference").and_then(Value::as_str),
+            Item::Node(Node { value: Some(Value::Object(map)), .. }) => {
+                member(map, "reference").and_then(Value::as_str)
+            }
             other => other.text(),
         };
         let Some(text) = text else { return Ok(ControlFlow::Continue(())) };
@@ -250,11 +253,14 @@ impl<'a> Run<'_, 'a> {
             if id.is_empty() {
                 return sink(Item::Node(self.resource_node(root)));
             }
-            let contained = root.get("contained").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            return match contained.iter().find(|one| one.get("id").and_then(Value::as_str) == Some(id)) {
-                Some(found) => sink(Item::Node(self.resource_node(found))),
-                None => Ok(ControlFlow::Continue(())),
-            };
+            let contained = inner(root, "contained").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            for one in contained {
+                self.step()?;
+                if inner(one, "id").and_then(Value::as_str) == Some(id) {
+                    return sink(Item::Node(self.resource_node(one)));
+                }
+            }
+            return Ok(ControlFlow::Continue(()));
         }
         match self.context.resolver.and_then(|resolver| resolver.resolve(text, root)) {
             Some(super::Resolved::Resource(found)) => sink(Item::Node(self.resource_node(found))),

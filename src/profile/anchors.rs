@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::{place::Place, report::Issue, say::Say, types::Node, walk::Walk};
-use crate::fhir::{outcome::Severity, xhtml};
+use crate::fhir::{inner, outcome::Severity, xhtml};
 
 /// Something that points at a place of its own resource.
 pub struct Anchor<'a> {
@@ -57,9 +57,12 @@ impl<'a> Walk<'a> {
                 places(self.root, &mut all);
                 self.bundled_places = Some(all);
             }
-            known.extend(self.bundled_places.iter().flatten());
         }
-        for anchor in missing.into_iter().filter(|anchor| !known.contains(anchor.id)) {
+        let elsewhere = |id: &str| {
+            !std::ptr::eq(self.root, resource) && self.bundled_places.as_ref().is_some_and(|all| all.contains(id))
+        };
+        let missing: Vec<Anchor<'a>> = missing.into_iter().filter(|anchor| !elsewhere(anchor.id)).collect();
+        for anchor in missing {
             self.issues.push(Issue {
                 severity: anchor.severity,
                 code: "invalid",
@@ -75,7 +78,9 @@ impl<'a> Walk<'a> {
 
     /// Security labels are a set.
     pub fn security_labels(&mut self, resource: &'a Value, place: &Place<'_>) {
-        let Some(Value::Array(labels)) = resource.get("meta").and_then(|meta| meta.get("security")) else { return };
+        let Some(Value::Array(labels)) = inner(resource, "meta").and_then(|meta| inner(meta, "security")) else {
+            return;
+        };
         let text = |label: &'a Value, name: &str| label.get(name).and_then(Value::as_str).unwrap_or_default();
         let mut seen = HashSet::new();
         for (index, label) in labels.iter().enumerate() {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     definitions::{Binding, Definitions, Membership, Strength, Structure, Usage, ValueSet},
-    fhir::outcome::Severity,
+    fhir::{inner, outcome::Severity},
 };
 
 /// A binding, its value set fetched when first needed.
@@ -136,8 +136,8 @@ pub fn belongs(definitions: &Definitions, set: &ValueSet, special: Special, valu
     };
     match (special, value) {
         (Special::CodeableConcept, _) => {
-            let codings = value.get("coding").and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
-            codings.iter().map(|coding| pair(coding.get("system"), coding.get("code"))).fold(
+            let codings = inner(value, "coding").and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
+            codings.iter().map(|coding| pair(inner(coding, "system"), inner(coding, "code"))).fold(
                 Belongs::NoCode,
                 |sum, one| match (sum, one) {
                     (Belongs::Yes, _) | (_, Belongs::Yes) => Belongs::Yes,
@@ -147,7 +147,7 @@ pub fn belongs(definitions: &Definitions, set: &ValueSet, special: Special, valu
                 },
             )
         }
-        (Special::Coding | Special::Quantity, _) => pair(value.get("system"), value.get("code")),
+        (Special::Coding | Special::Quantity, _) => pair(inner(value, "system"), inner(value, "code")),
         (_, Value::String(code)) => match definitions.contains(set, None, code) {
             Membership::Yes => Belongs::Yes,
             Membership::No => Belongs::No,

@@ -5,13 +5,27 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::fhir::{Reference, resource_type};
+use super::types::Types;
+use crate::fhir::{Reference, inner, resource_type};
+
+/// What is looked up of an entry; gathered once, since entries lie far apart in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Full URL.
+    pub url: Option<&'a str>,
+    /// Its resource.
+    pub resource: Option<&'a Value>,
+    /// The resource's type.
+    pub kind: Option<&'a str>,
+}
 
 /// Entries of the outermost bundle by identity.
 #[derive(Debug, Default)]
 pub struct Index<'a> {
-    /// Full URL and resource of each entry.
-    pub entries: Vec<(Option<&'a str>, Option<&'a Value>)>,
+    /// In their order.
+    pub entries: Vec<Entry<'a>>,
+    /// Some full URL stands more than once.
+    pub repeats: bool,
     /// `Bundle.type`; empty for other resources.
     pub kind: &'a str,
     /// First entry with a full URL, and whether there are several.
@@ -26,6 +40,8 @@ pub struct Target<'a> {
     pub entry: usize,
     /// Its resource.
     pub resource: &'a Value,
+    /// The resource's type.
+    pub kind: Option<&'a str>,
 }
 
 /// Where a reference leads by the rules alone.
@@ -47,8 +63,9 @@ pub enum Strict {
 }
 
 impl<'a> Index<'a> {
-    /// The index of a bundle; empty for other resources.
-    pub fn of(root: &'a Value) -> Self {
+    /// The index of a bundle; empty for other resources. `each` sees every entry in the same pass, because a second visit
+    /// of ten thousand costs as much as the first.
+    pub fn gather(root: &'a Value, types: &'a Types, mut each: impl FnMut(usize, &'a Value)) -> Self {
         let mut made = Self::default();
         let name = match resource_type(root) {
             Some("Bundle") => "entry",
@@ -56,25 +73,34 @@ impl<'a> Index<'a> {
             Some("Parameters") => "parameter",
             _ => return made,
         };
-        let Some(Value::Array(entries)) = root.get(name) else { return made };
-        made.kind = root.get("type").and_then(Value::as_str).unwrap_or_default();
+        let Some(Value::Array(entries)) = inner(root, name) else { return made };
+        made.kind = inner(root, "type").and_then(Value::as_str).unwrap_or_default();
+        made.entries.reserve(entries.len());
+        made.by_url.reserve(entries.len());
+        made.by_type.reserve(entries.len());
         for (at, entry) in entries.iter().enumerate() {
-            let url = entry.get("fullUrl").and_then(Value::as_str);
-            let resource = entry.get("resource");
-            made.entries.push((url, resource));
+            let url = inner(entry, "fullUrl").and_then(Value::as_str);
+            let resource = inner(entry, "resource");
+            // The types' own text of the name is near when the resource's is far away.
+            let kind = resource.and_then(resource_type).map(|name| types.known(name).unwrap_or(name));
+            made.entries.push(Entry { url, resource, kind });
             if let Some(url) = url {
-                made.by_url.entry(url).and_modify(|(_, several)| *several = true).or_insert((at, false));
+                let (first, several) = made.by_url.entry(url).or_insert((at, false));
+                *several |= *first != at;
+                made.repeats |= *several;
             }
-            let id = resource.and_then(|resource| Some((resource_type(resource)?, resource.get("id")?.as_str()?)));
-            if let Some(key) = id {
+            let id = resource.and_then(|resource| inner(resource, "id")?.as_str());
+            if let Some(key) = kind.zip(id) {
                 made.by_type.entry(key).or_insert(at);
             }
+            each(at, entry);
         }
         made
     }
 
     fn target(&self, entry: usize) -> Option<Target<'a>> {
-        Some(Target { entry, resource: self.entries.get(entry)?.1? })
+        let found = self.entries.get(entry)?;
+        Some(Target { entry, resource: found.resource?, kind: found.kind })
     }
 
     /// What the rules of FHIR make of a reference in entry `from`, without guessing: the absolute URL must be a full URL.
@@ -86,7 +112,7 @@ impl<'a> Index<'a> {
         };
         let absolute = match Reference::parse(plain) {
             Reference::Literal { base: "", kind, id, .. } => {
-                let own = from.and_then(|from| self.entries.get(from)?.0);
+                let own = from.and_then(|from| self.entries.get(from)?.url);
                 match own.map(Reference::parse) {
                     Some(Reference::Literal { base, .. }) if !base.is_empty() => format!("{base}/{kind}/{id}"),
                     _ => String::new(),
@@ -121,7 +147,7 @@ impl<'a> Index<'a> {
         if !base.is_empty() {
             return None;
         }
-        let own = from.and_then(|from| self.entries.get(from)?.0);
+        let own = from.and_then(|from| self.entries.get(from)?.url);
         if let Some(Reference::Literal { base, .. }) = own.map(Reference::parse)
             && !base.is_empty()
             && let Some((entry, _)) = self.by_url.get(format!("{base}/{kind}/{id}").as_str())

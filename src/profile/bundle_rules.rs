@@ -5,8 +5,15 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::{bundle::Strict, elements::is_absolute, place::Place, say::Say, types::TypePlan, walk::Walk};
-use crate::fhir::{reference::is_id, resource_type};
+use super::{
+    bundle::{Index, Strict},
+    elements::is_absolute,
+    place::Place,
+    say::Say,
+    types::TypePlan,
+    walk::Walk,
+};
+use crate::fhir::{inner, reference::is_id, resource_type};
 
 /// References of a Composition that must lead to entries of its document.
 const OF_DOCUMENT: &[&[&str]] =
@@ -15,7 +22,7 @@ const OF_DOCUMENT: &[&[&str]] =
 const OF_SECTION: &[&[&str]] = &[&["author"], &["focus"], &["entry"]];
 
 fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
-    value.get(name).and_then(Value::as_str)
+    inner(value, name).and_then(Value::as_str)
 }
 
 impl<'a> Walk<'a> {
@@ -30,21 +37,15 @@ impl<'a> Walk<'a> {
             }
             return;
         };
-        let mut urls: HashMap<(&str, &str), usize> = HashMap::new();
-        for (index, entry) in entries.iter().enumerate() {
-            let at = place.plain("entry", Some(index));
-            let (url, resource) = (text(entry, "fullUrl"), entry.get("resource"));
-            self.entry(plan, kind, entry, &at);
-            if let Some(url) = url
-                && matches!(kind, "document" | "message" | "collection" | "searchset")
-            {
-                let version = resource.and_then(|resource| text(resource.get("meta")?, "versionId"));
-                if let Some(first) = urls.insert((url, version.unwrap_or_default()), index) {
-                    let text =
-                        format!("two entries have the same fullUrl (and version); the first is entry {first} (bdl-7)");
-                    self.raise(&at.plain("fullUrl", None), Some(&plan.structure), Say::error("invalid", "bdl-7", text));
-                }
+        // The outermost bundle's entries were seen when they were indexed
+        let outermost = place.parent().is_none();
+        if !outermost {
+            for (index, entry) in entries.iter().enumerate() {
+                self.entry(plan, kind, entry, &place.plain("entry", Some(index)));
             }
+        }
+        if (!outermost || self.index.repeats) && matches!(kind, "document" | "message" | "collection" | "searchset") {
+            self.repeated_urls(plan, entries, place);
         }
         let wanted = match kind {
             "document" => "Composition",
@@ -69,6 +70,31 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The index of what is validated, if it is a bundle; in the same pass the rules of each entry's identity.
+    pub fn indexed(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>) -> Index<'a> {
+        let is_bundle = plan.structure.type_name == "Bundle";
+        let kind = text(value, "type").unwrap_or_default();
+        Index::gather(value, self.types, |index, entry| {
+            if is_bundle {
+                self.entry(plan, kind, entry, &place.plain("entry", Some(index)));
+            }
+        })
+    }
+
+    fn repeated_urls(&mut self, plan: &'a TypePlan, entries: &'a [Value], place: &Place<'_>) {
+        let mut urls: HashMap<(&str, &str), usize> = HashMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let Some(url) = text(entry, "fullUrl") else { continue };
+            let version = inner(entry, "resource").and_then(|resource| text(inner(resource, "meta")?, "versionId"));
+            if let Some(first) = urls.insert((url, version.unwrap_or_default()), index) {
+                let text =
+                    format!("two entries have the same fullUrl (and version); the first is entry {first} (bdl-7)");
+                let at = place.plain("entry", Some(index));
+                self.raise(&at.plain("fullUrl", None), Some(&plan.structure), Say::error("invalid", "bdl-7", text));
+            }
+        }
+    }
+
     fn links(&mut self, kind: &str, bundle: &'a Value, place: &Place<'_>) {
         let Some(Value::Array(links)) = bundle.get("link") else { return };
         let paged = matches!(kind, "searchset" | "history" | "");
@@ -89,7 +115,7 @@ impl<'a> Walk<'a> {
 
     /// An entry's identity: its full URL, and the id of its resource.
     fn entry(&mut self, plan: &'a TypePlan, kind: &str, entry: &'a Value, place: &Place<'_>) {
-        let Some(resource) = entry.get("resource") else { return };
+        let Some(resource) = inner(entry, "resource") else { return };
         let url = text(entry, "fullUrl");
         let id = text(resource, "id");
         let exchanged = matches!(kind, "transaction" | "transaction-response" | "batch" | "batch-response");

@@ -12,7 +12,10 @@ use super::{
     say::Say,
     walk::Walk,
 };
-use crate::definitions::{CodeSystem, Membership};
+use crate::{
+    definitions::{CodeSystem, Membership},
+    fhir::inner,
+};
 
 /// Systems whose names are often mistaken for something longer.
 const WELL_KNOWN: &[&str] = &[
@@ -33,17 +36,17 @@ fn names_system(text: &str) -> bool {
 impl<'a> Walk<'a> {
     /// A `Coding`.
     pub fn coding(&mut self, value: &'a Value, place: &Place<'_>) {
-        let Some(system) = value.get("system").and_then(Value::as_str) else { return };
+        let Some(system) = inner(value, "system").and_then(Value::as_str) else { return };
         let at = place.plain("system", None);
         if !names_system(system) {
             let text = "Coding.system must be an absolute URI";
             return self.raise(&at, None, Say::error("invalid", "coding-system", text));
         }
         self.example_url(system, &at);
-        let code = value.get("code").and_then(Value::as_str);
+        let code = inner(value, "code").and_then(Value::as_str);
         if let Some(known) = self.code_system_of(system) {
             if let Some(code) = code {
-                self.code_of(&known, code, value.get("display").and_then(Value::as_str), place);
+                self.code_of(&known, code, inner(value, "display").and_then(Value::as_str), place);
             }
             return;
         }

@@ -10,7 +10,7 @@ use super::{
     types::TypePlan,
     walk::{Scope, Walk},
 };
-use crate::fhir::{Reference, xhtml};
+use crate::fhir::{Reference, inner, xhtml};
 
 impl<'a> Walk<'a> {
     /// A primitive with its extensions; false if it has no value to look at further.
@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
 
     /// `Narrative`: the XHTML. Where its links lead is looked up when the resource is known (`anchors`).
     pub fn narrative(&mut self, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
-        let Some(Value::String(div)) = value.get("div") else { return };
+        let Some(Value::String(div)) = inner(value, "div") else { return };
         let at = place.plain("div", None);
         let read = xhtml::read(div);
         for fault in read.faults {
@@ -129,8 +129,8 @@ impl<'a> Walk<'a> {
 
     /// `Attachment`: stated size and hash against the data.
     pub fn attachment(&mut self, value: &'a Value, place: &Place<'_>) {
-        let data = value.get("data").and_then(Value::as_str);
-        let size = value.get("size").and_then(Value::as_number).and_then(|size| size.as_str().parse::<usize>().ok());
+        let data = inner(value, "data").and_then(Value::as_str);
+        let size = inner(value, "size").and_then(Value::as_number).and_then(|size| size.as_str().parse::<usize>().ok());
         if let Some(length) = data.and_then(primitive::base64_length) {
             if size.is_some_and(|size| size != length) {
                 let text = format!("the stated size is not that of the data, which has {length} bytes");
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
     fn attachment_hash(&mut self, value: &'a Value, data: &str, place: &Place<'_>) {
         use base64::Engine as _;
         use sha1::Digest as _;
-        let Some(stated) = value.get("hash").and_then(Value::as_str) else { return };
+        let Some(stated) = inner(value, "hash").and_then(Value::as_str) else { return };
         let compact: String = data.split_ascii_whitespace().collect();
         let engine = &base64::engine::general_purpose::STANDARD;
         let Ok(bytes) = engine.decode(compact) else { return };

@@ -1,7 +1,7 @@
 //! Extensions: whether their definition is known, whether they may stand where they stand, modifier or not (ext-1), and
 //! what their definition says of their content. <https://hl7.org/fhir/R4/extensibility.html>
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     definitions::{ContextKind, Structure},
+    fhir::inner,
     fhirpath::{Expression, Item, Model, Node},
 };
 
@@ -39,13 +40,13 @@ impl<'a> Walk<'a> {
     /// One item of `extension` or `modifierExtension`. `owner` describes the element that carries it.
     pub fn extension(&mut self, element: &'a Element, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
         let valued = value.as_object().is_some_and(|members| members.keys().any(|key| is_value(key)));
-        let nested = value.get("extension").is_some();
+        let nested = inner(value, "extension").is_some();
         if valued == nested {
             let text =
                 "an extension must have either a value or extensions of its own, not both and not neither (ext-1)";
             self.raise(place, None, Say::error("invariant", "ext-1", text));
         }
-        let Some(url) = value.get("url").and_then(Value::as_str) else { return };
+        let Some(url) = inner(value, "url").and_then(Value::as_str) else { return };
         let at = place.plain("url", None);
         if !is_absolute(url) {
             if !place.parent().is_some_and(|parent| matches!(parent.key(), "extension" | "modifierExtension")) {
@@ -137,19 +138,23 @@ impl<'a> Walk<'a> {
     /// Whether `owner` is what an element context names.
     fn stands_at(&self, owner: &Place<'_>, expression: &str) -> bool {
         let expression = expression.rsplit('#').next().unwrap_or(expression);
-        let plain: String =
-            expression.split('.').map(|part| part.split(':').next().unwrap_or(part)).collect::<Vec<_>>().join(".");
+        let plain: Cow<'_, str> = if expression.contains(':') {
+            expression
+                .split('.')
+                .map(|part| part.split(':').next().unwrap_or(part))
+                .collect::<Vec<_>>()
+                .join(".")
+                .into()
+        } else {
+            expression.into()
+        };
         let what = owner.what();
         let known = |name: &str| self.types.root(name);
-        if matches!(plain.as_str(), "Element" | "*")
-            || plain == what.path
-            || plain == what.code
-            || plain == owner.names()
-        {
+        if matches!(&*plain, "Element" | "*") || plain == what.path || plain == what.code {
             return true;
         }
         match plain.split_once('.') {
-            None => match plain.as_str() {
+            None => match &*plain {
                 "CanonicalResource" | "MetadataResource" => {
                     self.types.by_name(what.code).is_some_and(|plan| plan.nodes[0].keys.contains_key("url"))
                 }
@@ -157,10 +162,11 @@ impl<'a> Walk<'a> {
                 name => self.types.is_a(known(what.code), known(name)),
             },
             Some((root, rest)) => [what.path, &owner.names()].iter().any(|path| {
-                path.split_once('.').is_some_and(|(own, own_rest)| {
-                    (own_rest == rest || own_rest.replace("[x]", "") == rest)
-                        && self.types.is_a(known(own), known(root))
-                })
+                plain == *path
+                    || path.split_once('.').is_some_and(|(own, own_rest)| {
+                        (own_rest == rest || own_rest.replace("[x]", "") == rest)
+                            && self.types.is_a(known(own), known(root))
+                    })
             }),
         }
     }

@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use crate::fhir::{inner, member};
+
 /// An invariant decided by hand.
 #[derive(Debug)]
 pub enum Native {
@@ -81,8 +83,8 @@ impl Simple {
     fn holds(&self, value: &Value) -> Option<bool> {
         let members = value.as_object()?;
         let mut terms = self.terms.iter().map(|term| {
-            let there = members.get(&*term.name).is_some_and(|child| !is_nothing(child))
-                || members.contains_key(&*term.underscore);
+            let there = member(members, &term.name).is_some_and(|child| !is_nothing(child))
+                || member(members, &term.underscore).is_some();
             there == term.exists
         });
         Some(match self.join {
@@ -114,7 +116,7 @@ impl Term {
 
 /// Two dates of the same form compare as their text does.
 fn period(value: &Value) -> Option<bool> {
-    let (start, end) = (value.get("start"), value.get("end"));
+    let (start, end) = (inner(value, "start"), inner(value, "end"));
     let (Some(start), Some(end)) = (start, end) else { return Some(true) };
     let (start, end) = (start.as_str()?, end.as_str()?);
     let date = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');

@@ -110,9 +110,9 @@ impl<'p> Place<'p> {
         entry.parent.is_some_and(|root| root.parent.is_none()).then_some(entry.index)?
     }
 
-    /// FHIRPath with indexes: `Observation.component[1].value.ofType(Quantity).code`.
+    /// FHIRPath with indexes: `Observation.component[10203].value.ofType(Quantity).code`.
     pub fn expression(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(64);
         self.write_expression(&mut out);
         out
     }
@@ -129,13 +129,15 @@ impl<'p> Place<'p> {
             out.push(')');
         }
         if let Some(index) = self.index {
-            out.push_str(&format!("[{index}]"));
+            out.push('[');
+            push_number(out, index);
+            out.push(']');
         }
     }
 
     /// RFC 6901.
     pub fn pointer(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(64);
         self.write_pointer(&mut out);
         out
     }
@@ -144,9 +146,14 @@ impl<'p> Place<'p> {
         let Some(parent) = self.parent else { return };
         parent.write_pointer(out);
         out.push('/');
-        out.push_str(&self.key.replace('~', "~0").replace('/', "~1"));
+        if self.key.contains(['~', '/']) {
+            out.push_str(&self.key.replace('~', "~0").replace('/', "~1"));
+        } else {
+            out.push_str(self.key);
+        }
         if let Some(index) = self.index {
-            out.push_str(&format!("/{index}"));
+            out.push('/');
+            push_number(out, index);
         }
     }
 
@@ -156,6 +163,14 @@ impl<'p> Place<'p> {
     }
 }
 
+/// A number in decimal; the formatting machinery costs several times as much.
+fn push_number(out: &mut String, number: usize) {
+    if number >= 10 {
+        push_number(out, number / 10);
+    }
+    out.push(char::from(b'0' + u8::try_from(number % 10).unwrap_or_default()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::Place;
@@ -163,10 +178,10 @@ mod tests {
     #[test]
     fn both_notations() {
         let root = Place::root("Observation");
-        let component = root.plain("component", Some(1));
+        let component = root.plain("component", Some(10_203));
         let value = component.member("valueQuantity", "value", Some("Quantity"), None, super::What::default());
         let code = value.plain("a/b", None);
-        assert_eq!(code.expression(), "Observation.component[1].value.ofType(Quantity).a/b");
-        assert_eq!(code.pointer(), "/component/1/valueQuantity/a~1b");
+        assert_eq!(code.expression(), "Observation.component[10203].value.ofType(Quantity).a/b");
+        assert_eq!(code.pointer(), "/component/10203/valueQuantity/a~1b");
     }
 }

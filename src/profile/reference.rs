@@ -11,7 +11,7 @@ use super::{
     walk::{Scope, Walk},
 };
 use crate::{
-    fhir::{Reference, resource_type},
+    fhir::{Reference, inner, resource_type},
     fhirpath::{Model, Node},
 };
 
@@ -20,6 +20,8 @@ use crate::{
 pub struct Led<'a> {
     /// The resource.
     pub resource: &'a Value,
+    /// Its type.
+    pub kind: Option<&'a str>,
     /// Its entry in the outermost bundle.
     pub entry: Option<usize>,
     /// Index in `contained`.
@@ -32,19 +34,47 @@ impl<'a> Walk<'a> {
         if let Some(fragment) = reference.strip_prefix('#') {
             let container = scope.container()?;
             if fragment.is_empty() {
-                return Some(Led { resource: container, entry: scope.entry, contained_index: None });
+                return Some(Led {
+                    resource: container,
+                    kind: resource_type(container),
+                    entry: scope.entry,
+                    contained_index: None,
+                });
             }
-            let contained = container.get("contained")?.as_array()?;
-            let index = contained.iter().position(|it| it.get("id").and_then(Value::as_str) == Some(fragment))?;
-            return Some(Led { resource: &contained[index], entry: scope.entry, contained_index: Some(index) });
+            let contained = inner(container, "contained")?.as_array()?;
+            let index = self.contained_at(contained, fragment)?;
+            let resource = &contained[index];
+            let kind = resource_type(resource);
+            return Some(Led { resource, kind, entry: scope.entry, contained_index: Some(index) });
         }
         let found = self.index.resolve(reference, scope.entry)?;
-        Some(Led { resource: found.resource, entry: Some(found.entry), contained_index: None })
+        Some(Led { resource: found.resource, kind: found.kind, entry: Some(found.entry), contained_index: None })
+    }
+
+    /// The first contained resource with this id; by an index where there are many, so that a resource full of
+    /// references to them costs by its size and not by its square.
+    fn contained_at(&self, contained: &'a [Value], id: &str) -> Option<usize> {
+        const FEW: usize = 16;
+        let own = |it: &'a Value| inner(it, "id").and_then(Value::as_str);
+        if contained.len() <= FEW {
+            return contained.iter().position(|it| own(it) == Some(id));
+        }
+        let mut known = self.contained_ids.borrow_mut();
+        let (of, ids) = known.get_or_insert_default();
+        let address = contained.as_ptr() as usize;
+        if *of != address {
+            *of = address;
+            ids.clear();
+            for (at, id) in contained.iter().enumerate().filter_map(|(at, it)| Some((at, own(it)?))) {
+                ids.entry(id).or_insert(at);
+            }
+        }
+        ids.get(id).copied()
     }
 
     /// A `Reference`.
     pub fn reference(&mut self, targets: &'a [String], value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
-        let Some(text) = value.get("reference").and_then(Value::as_str) else {
+        let Some(text) = inner(value, "reference").and_then(Value::as_str) else {
             return self.logical(targets, value, place);
         };
         if let Some(fragment) = text.strip_prefix('#') {
@@ -59,7 +89,7 @@ impl<'a> Walk<'a> {
         self.ambiguous(text, &at, scope);
         let led = self.follow(text, scope);
         let implied = match (led, Reference::parse(text)) {
-            (Some(led), _) => resource_type(led.resource),
+            (Some(led), _) => led.kind,
             (None, Reference::Contained(_)) => {
                 let text = "no contained resource has this id (ref-1)";
                 return self.raise(&at, None, Say::error("invariant", "ref-1", text));
@@ -163,7 +193,7 @@ impl<'a> Walk<'a> {
 
     /// `Reference.type` against the target's type.
     fn stated_type(&mut self, value: &'a Value, kind: &str, place: &Place<'_>) {
-        let Some(stated) = value.get("type").and_then(Value::as_str) else { return };
+        let Some(stated) = inner(value, "type").and_then(Value::as_str) else { return };
         let stated = stated.rsplit('/').next().unwrap_or(stated);
         if stated != kind && !self.is_kind(kind, stated) {
             let text = format!("the reference's type says {} but it leads to a {kind}", super::suggest::name(stated));
@@ -173,7 +203,7 @@ impl<'a> Walk<'a> {
 
     /// A reference by identifier or display only: its stated type must fit.
     fn logical(&mut self, targets: &'a [String], value: &'a Value, place: &Place<'_>) {
-        if let Some(stated) = value.get("type").and_then(Value::as_str) {
+        if let Some(stated) = inner(value, "type").and_then(Value::as_str) {
             let stated = stated.rsplit('/').next().unwrap_or(stated);
             if self.types.resource(stated).is_some() {
                 self.target_type(targets, stated, place);
@@ -222,7 +252,7 @@ impl<'a> Walk<'a> {
 
     /// The scope of a target, for validating it where it stands.
     pub fn led_scope(&self, led: Led<'a>, scope: &Scope<'a>) -> Option<Scope<'a>> {
-        let ty = self.types.resource(resource_type(led.resource)?)?.nodes.first()?.ty;
+        let ty = self.types.resource(led.kind?)?.nodes.first()?.ty;
         let node = Node::new(Some(led.resource), None, ty);
         let root = if led.contained_index.is_some() { scope.root } else { node };
         Some(Scope { resource: node, root, entry: led.entry, contained_index: led.contained_index })

@@ -6,20 +6,22 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::{
-    bundle::Index,
     options::ContainedPolicy,
     place::Place,
     say::Say,
     types::{Element, TypePlan},
     walk::{Scope, Walk},
 };
-use crate::{fhir::resource_type, fhirpath};
+use crate::{
+    fhir::{inner, resource_type},
+    fhirpath,
+};
 
 impl<'a> Walk<'a> {
     /// The plan of a resource's type; raises where it has none.
     pub fn resource_plan(&mut self, value: &'a Value, place: &Place<'_>) -> Option<&'a TypePlan> {
         let say = match value {
-            Value::Object(_) => match value.get("resourceType") {
+            Value::Object(_) => match inner(value, "resourceType") {
                 None => Say::error("structure", "resource-type", "a resource must say its 'resourceType'"),
                 Some(Value::String(name)) => match self.types.resource(name) {
                     Some(plan) => return Some(plan),
@@ -40,7 +42,7 @@ impl<'a> Walk<'a> {
         let Some(plan) = self.resource_plan(value, &place) else { return };
         let node = fhirpath::Node::new(Some(value), None, plan.nodes[0].ty);
         let scope = Scope { resource: node, root: node, entry: None, contained_index: None };
-        self.index = Index::of(value);
+        self.index = self.indexed(plan, value, &place);
         self.whole(plan, value, &place, &scope);
         for profile in &self.options.profiles {
             self.profile(profile, node, &place, &scope, true);
@@ -74,14 +76,14 @@ impl<'a> Walk<'a> {
         let outer = (std::mem::take(&mut self.fragments), std::mem::take(&mut self.anchors));
         let ids = std::mem::take(&mut self.ids);
         self.contents(plan, value, place, scope);
-        if let Some(Value::Array(contained)) = value.get("contained") {
+        if let Some(Value::Array(contained)) = inner(value, "contained") {
             self.contained(plan, contained, place);
         }
         self.anchored(value);
         (self.fragments, self.anchors) = outer;
         self.ids = ids;
         self.security_labels(value, place);
-        if value.get("text").is_none_or(|text| text.get("div").is_none()) && plan.is_domain {
+        if inner(value, "text").is_none_or(|text| inner(text, "div").is_none()) && plan.is_domain {
             self.no_narrative(plan, place);
         }
         self.claimed_profiles(scope.resource, value, place, scope);
@@ -167,7 +169,7 @@ impl<'a> Walk<'a> {
     }
 
     fn claimed_profiles(&mut self, node: fhirpath::Node<'a>, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
-        let Some(Value::Array(claimed)) = value.get("meta").and_then(|meta| meta.get("profile")) else { return };
+        let Some(Value::Array(claimed)) = inner(value, "meta").and_then(|meta| inner(meta, "profile")) else { return };
         for profile in claimed.iter().filter_map(Value::as_str) {
             self.profile(profile, node, place, scope, false);
         }

@@ -213,6 +213,11 @@ impl Types {
         self.by_name.get(name).copied()
     }
 
+    /// A type's name as kept here.
+    pub fn known(&self, name: &str) -> Option<&str> {
+        Some(&self.slots.get(usize::try_from(self.slot(name)?).ok()?)?.name)
+    }
+
     /// The plan in a slot; none if it is no type of its own or cannot be read.
     pub fn plan(&self, slot: u32) -> Option<&TypePlan> {
         let slot = self.slots.get(usize::try_from(slot).ok()?)?;

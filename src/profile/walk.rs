@@ -2,6 +2,7 @@
 //! is raised. Type-specific checks are in the files beside; profiles are laid over afterwards (`overlay`).
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -66,6 +67,8 @@ pub struct Walk<'a> {
     pub ids: HashSet<&'a str>,
     /// Ids anywhere in the outermost resource, once somebody asked.
     pub bundled_places: Option<HashSet<&'a str>>,
+    /// Contained resources by id, of the list at this address.
+    pub contained_ids: RefCell<Option<(usize, HashMap<&'a str, usize>)>>,
     /// Profiles that are being checked: address of the value, address of the plan.
     pub active: Vec<(usize, usize)>,
     /// Code systems that were asked for.
@@ -89,6 +92,7 @@ impl<'a> Walk<'a> {
             anchors: Vec::new(),
             ids: HashSet::new(),
             bundled_places: None,
+            contained_ids: RefCell::default(),
             active: Vec::new(),
             met: HashMap::new(),
             systems: HashMap::new(),
@@ -97,9 +101,12 @@ impl<'a> Walk<'a> {
 
     /// What was found, each issue once.
     pub fn finish(self) -> Report {
-        let mut seen = std::collections::HashSet::new();
         let mut issues = self.issues;
-        issues.retain(|issue| seen.insert((issue.severity.code(), issue.pointer.clone(), issue.text.clone())));
+        let mut seen = HashSet::with_capacity(issues.len());
+        let fresh: Vec<bool> =
+            issues.iter().map(|issue| seen.insert((issue.severity.code(), &*issue.pointer, &*issue.text))).collect();
+        let mut fresh = fresh.into_iter();
+        issues.retain(|_| fresh.next().unwrap_or(true));
         Report { issues }
     }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     definitions::Structure,
+    fhir::inner,
     fhirpath::{Model, Node},
     profile::{
         place::Place,
@@ -267,7 +268,7 @@ impl<'a> Walk<'a> {
         scope: &Scope<'a>,
     ) {
         let Some(value) = node.value() else { return };
-        let text = value.get("reference").and_then(serde_json::Value::as_str);
+        let text = inner(value, "reference").and_then(serde_json::Value::as_str);
         let led = text.and_then(|text| self.follow(text, scope));
         let Some((led, inner)) = led.and_then(|led| Some((led, self.led_scope(led, scope)?))) else {
             let kind = text.map(crate::fhir::Reference::parse);

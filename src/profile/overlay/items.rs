@@ -4,7 +4,7 @@ use serde_json::Value;
 use smallvec::SmallVec;
 
 use crate::{
-    fhir::resource_type,
+    fhir::{member, resource_type},
     fhirpath::{Kind, Node},
     profile::{
         place::{Place, What},
@@ -59,31 +59,52 @@ pub fn children<'a>(types: &'a Types, parent: Node<'a>, name: &str) -> Items<'a>
     // The members of a primitive (its extensions) stand in its sibling.
     let members = parent.value().and_then(Value::as_object).or_else(|| parent.sibling().and_then(Value::as_object));
     let Some(members) = members else { return found };
-    for alternative in &element.types {
-        let value = members.get(&*alternative.key);
-        let sibling = alternative.primitive.and_then(|_| members.get(&*alternative.underscore));
+    let [only] = element.types.as_slice() else {
+        // A choice has up to fifty names: it is cheaper to ask of the few members what they are.
+        let at = node.by_name.get(name).copied().unwrap_or(u16::MAX);
+        for (key, value) in members {
+            let Some(key) = node.keys.get(key.as_str()).filter(|key| key.element == at) else { continue };
+            let alternative = &element.types[usize::from(key.alternative)];
+            if !key.underscore {
+                let sibling = alternative.primitive.and_then(|_| member(members, &alternative.underscore));
+                push(types, &mut found, element, alternative, Some(value), sibling);
+            } else if member(members, &alternative.key).is_none() {
+                push(types, &mut found, element, alternative, None, Some(value));
+            }
+        }
+        return found;
+    };
+    let sibling = only.primitive.and_then(|_| member(members, &only.underscore));
+    push(types, &mut found, element, only, member(members, &only.key), sibling);
+    found
+}
+
+/// Adds the items of one JSON property and its sibling.
+fn push<'a>(
+    types: &'a Types,
+    found: &mut Items<'a>,
+    element: &'a Element,
+    alternative: &'a Alternative,
+    value: Option<&'a Value>,
+    sibling: Option<&'a Value>,
+) {
+    let (values, siblings) = (list(value), list(sibling));
+    let is_list = matches!(value, Some(Value::Array(_))) || matches!(sibling, Some(Value::Array(_)));
+    for index in 0..values.len().max(siblings.len()) {
+        let value = values.get(index).filter(|value| !value.is_null());
+        let sibling = siblings.get(index).filter(|sibling| !sibling.is_null());
         if value.is_none() && sibling.is_none() {
             continue;
         }
-        let (values, siblings) = (list(value), list(sibling));
-        let is_list = matches!(value, Some(Value::Array(_))) || matches!(sibling, Some(Value::Array(_)));
-        for index in 0..values.len().max(siblings.len()) {
-            let value = values.get(index).filter(|value| !value.is_null());
-            let sibling = siblings.get(index).filter(|sibling| !sibling.is_null());
-            if value.is_none() && sibling.is_none() {
-                continue;
+        let ty = match value {
+            Some(value) if alternative.ty.kind == Kind::Resource => {
+                resource_type(value).map_or(alternative.ty, |name| types.root(name))
             }
-            let ty = match value {
-                Some(value) if alternative.ty.kind == Kind::Resource => {
-                    resource_type(value).map_or(alternative.ty, |name| types.root(name))
-                }
-                _ => alternative.ty,
-            };
-            let node = Node::new(value, sibling, ty);
-            found.push(Item { node, element, alternative, index: is_list.then_some(index) });
-        }
+            _ => alternative.ty,
+        };
+        let node = Node::new(value, sibling, ty);
+        found.push(Item { node, element, alternative, index: is_list.then_some(index) });
     }
-    found
 }
 
 fn list(value: Option<&Value>) -> &[Value] {

@@ -1,5 +1,7 @@
 //! Which slice an item belongs to, and what slices demand of the list.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{
     Demand, Slice, Slicing,
     discriminator::{Step, Test, Wanted},
@@ -8,6 +10,7 @@ use super::{
 };
 use crate::{
     definitions::{Rules, Structure},
+    fhir::inner,
     fhirpath::{Model, Node},
     profile::{
         binding::{Belongs, belongs},
@@ -17,6 +20,9 @@ use crate::{
         walk::{Scope, Walk},
     },
 };
+
+/// Where a test's path has led: mostly to one place.
+type Reached<'a> = SmallVec<[(Node<'a>, Scope<'a>); 1]>;
 
 impl<'a> Walk<'a> {
     /// Sorts the items of a list into slices, and checks each slice.
@@ -100,10 +106,10 @@ impl<'a> Walk<'a> {
 
     /// Whether a value at the test's path is what is wanted.
     fn passes(&mut self, test: &Test, from: Node<'a>, parent: &Place<'_>, scope: &Scope<'a>) -> bool {
-        let mut found = vec![(from, *scope)];
+        let mut found: Reached<'a> = smallvec![(from, *scope)];
         let mut only_types = Vec::new();
         for step in &test.path {
-            let mut next = Vec::new();
+            let mut next = Reached::new();
             for (node, scope) in found {
                 self.step(step, node, scope, &mut next, &mut only_types);
             }
@@ -142,7 +148,7 @@ impl<'a> Walk<'a> {
         step: &Step,
         node: Node<'a>,
         scope: Scope<'a>,
-        next: &mut Vec<(Node<'a>, Scope<'a>)>,
+        next: &mut Reached<'a>,
         only_types: &mut Vec<crate::fhirpath::Type>,
     ) {
         match step {
@@ -156,13 +162,13 @@ impl<'a> Walk<'a> {
             }
             Step::Extension(url) => {
                 let of_url = |item: &items::Item<'a>| {
-                    item.node.value().and_then(|value| value.get("url")).is_some_and(|own| own == url.as_str())
+                    item.node.value().and_then(|value| inner(value, "url")).is_some_and(|own| own == url.as_str())
                 };
                 let found = items::children(self.types, node, "extension");
                 next.extend(found.into_iter().filter(of_url).map(|item| (item.node, scope)));
             }
             Step::Resolve => {
-                let text = node.value().and_then(|value| value.get("reference").unwrap_or(value).as_str());
+                let text = node.value().and_then(|value| inner(value, "reference").unwrap_or(value).as_str());
                 let Some(text) = text else { return };
                 if let Some(led) = self.follow(text, &scope).and_then(|led| self.led_scope(led, &scope)) {
                     next.push((led.resource, led));

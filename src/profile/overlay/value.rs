@@ -6,7 +6,10 @@ use jiff::{Span, Timestamp, tz::TimeZone};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde_json::Value;
 
-use crate::{definitions::TypedValue, fhir::canonically_equal};
+use crate::{
+    definitions::TypedValue,
+    fhir::{canonically_equal, member},
+};
 
 /// Whether `value` is exactly `fixed`.
 pub fn is_fixed(fixed: &Value, value: &Value) -> bool {
@@ -17,7 +20,7 @@ pub fn is_fixed(fixed: &Value, value: &Value) -> bool {
 pub fn fits(pattern: &Value, value: &Value) -> bool {
     match (pattern, value) {
         (Value::Object(pattern), Value::Object(value)) => {
-            pattern.iter().all(|(key, part)| value.get(key).is_some_and(|value| fits(part, value)))
+            pattern.iter().all(|(key, part)| member(value, key).is_some_and(|value| fits(part, value)))
         }
         (Value::Array(pattern), Value::Array(value)) => {
             pattern.iter().all(|part| value.iter().any(|value| fits(part, value)))
@@ -35,7 +38,8 @@ pub fn compare(bound: &TypedValue, value: &Value) -> Option<Ordering> {
         (Value::Object(bound), Value::Object(value)) => {
             let same = |name: &str| bound.get(name) == value.get(name);
             let unit = if bound.contains_key("code") { same("code") && same("system") } else { same("unit") };
-            let (Some(Value::Number(bound)), Some(Value::Number(value))) = (bound.get("value"), value.get("value"))
+            let (Some(Value::Number(bound)), Some(Value::Number(value))) =
+                (member(bound, "value"), member(value, "value"))
             else {
                 return None;
             };
@@ -52,10 +56,10 @@ pub fn compare(bound: &TypedValue, value: &Value) -> Option<Ordering> {
 /// None where this is no such bound, or it cannot be reckoned.
 pub fn relative(bound: &TypedValue, value: &Value, least: bool, now: Option<Timestamp>) -> Option<TypedValue> {
     let (Value::Object(duration), Value::String(value)) = (&bound.value, value) else { return None };
-    let amount = decimal(duration.get("value")?.as_number()?.as_str())?.to_i64()?;
+    let amount = decimal(member(duration, "value")?.as_number()?.as_str())?.to_i64()?;
     let amount = if least { amount.checked_neg()? } else { amount };
     let span = Span::new();
-    let span = match duration.get("code").or_else(|| duration.get("unit"))?.as_str()? {
+    let span = match member(duration, "code").or_else(|| member(duration, "unit"))?.as_str()? {
         "a" => span.try_years(amount),
         "mo" => span.try_months(amount),
         "wk" => span.try_weeks(amount),
