@@ -28,6 +28,7 @@ mod slots;
 mod support;
 mod tidy;
 mod validator_bad;
+mod validator_bad_profiles;
 mod validator_cases;
 mod validator_definitions;
 mod validator_mutants;

@@ -83,6 +83,7 @@ pub(super) fn structure(resource: &Value) -> Option<Structure> {
         package: String::new(),
         elements: Vec::new(),
         generated: false,
+        is_partial: false,
         problems: Vec::new(),
         layer: 0,
         by_id: HashMap::new(),

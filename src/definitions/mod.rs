@@ -9,6 +9,7 @@ mod core_pack;
 pub mod errata;
 mod error;
 mod install;
+mod invariants;
 mod load;
 pub mod pack;
 mod package;

@@ -48,6 +48,7 @@ pub struct Definitions {
     value_sets: Cache<At, ValueSet>,
     code_systems: Cache<At, CodeSystem>,
     resources: Cache<At, Value>,
+    pub(super) rules: OnceLock<HashMap<String, Vec<String>>>,
     search_parameters: OnceLock<HashMap<String, Vec<Arc<SearchParameter>>>>,
     supplements: HashMap<String, Vec<At>>,
     systems_by_value_set: HashMap<String, At>,
@@ -121,6 +122,7 @@ impl Definitions {
             value_sets: Mutex::default(),
             code_systems: Mutex::default(),
             resources: Mutex::default(),
+            rules: OnceLock::new(),
             search_parameters: OnceLock::new(),
             supplements,
             systems_by_value_set,
@@ -215,6 +217,10 @@ impl Definitions {
             let made = snapshot::generate(&resource, &mut bases, false);
             problems = made.problems.into_iter().map(|problem| problem.text).collect();
             structure.generated = true;
+            structure.is_partial = structure
+                .base
+                .as_deref()
+                .is_some_and(|base| self.find(base, "StructureDefinition", Some(at.0)).is_none());
             Some(made.elements)
         };
         let list = given.or(generated.as_ref()).into_iter().flatten();

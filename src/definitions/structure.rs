@@ -84,6 +84,8 @@ pub struct Structure {
     pub elements: Vec<Element>,
     /// True if the snapshot was generated here because the definition had none.
     pub generated: bool,
+    /// Its snapshot had to be generated and its base is not at hand, so that it says only a part of what it demands.
+    pub is_partial: bool,
     /// What could not be understood or generated; a validator reports these and never skips silently.
     pub problems: Vec<String>,
     pub(super) layer: usize,

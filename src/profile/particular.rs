@@ -60,6 +60,7 @@ impl<'a> Walk<'a> {
             "QuestionnaireResponse" => self.questionnaire_response(value, place, scope),
             "CodeSystem" => self.code_system(plan, value, place),
             "ValueSet" => self.value_set(plan, value, place),
+            "CapabilityStatement" => self.capability_statement(plan, value, place),
             "ConceptMap" => self.concept_map(plan, value, place),
             "OperationDefinition" => self.operation_definition(plan, value, place),
             "SearchParameter" => self.search_parameter(plan, value, place),

@@ -79,11 +79,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether the base has a rule with this key that says something else.
+    /// Whether the base, or FHIR itself, has a rule with this key that says something else.
     fn is_taken(&self, subject: &Subject<'a>, key: &str, expression: &str) -> bool {
-        let mut known = subject.base.elements.iter().flat_map(|element| &element.constraints);
-        let found = known.find(|it| it.key == key);
-        found.is_some_and(|it| it.expression.as_deref() != Some(expression)) && subject.is_profile
+        let mut known =
+            subject.base.elements.iter().flat_map(|element| &element.constraints).filter(|it| it.key == key);
+        if let Some(found) = known.next() {
+            return found.expression.as_deref() != Some(expression);
+        }
+        let of_fhir = self.types.definitions.rules().get(key);
+        of_fhir.is_some_and(|known| !known.iter().any(|known| known == expression)) && subject.is_profile
     }
 
     fn expression(

@@ -1,6 +1,7 @@
 //! Conformance resources: what HL7's validator checks of definitions (structure definitions, code systems, value sets,
 //! concept maps, search parameters, operations) beyond structure and invariants.
 
+mod capability;
 mod characteristics;
 mod code_system;
 mod concept_map;

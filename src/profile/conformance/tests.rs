@@ -494,7 +494,26 @@ mod terminology {
         let wrong = ("operation-profile".to_owned(), "OperationDefinition.parameter[0]".to_owned());
         assert_eq!(rules(&operation("*", profile)), [wrong]);
         let wrong = ("operation-profile".to_owned(), "OperationDefinition.inputProfile".to_owned());
-        assert_eq!(rules(&operation("1", "http://t.org/unknown")), [wrong.clone()]);
+        assert_eq!(rules(&operation("1", "http://t.org/unknown")), std::slice::from_ref(&wrong));
         assert!(rules(&operation("1", "http://hl7.org/fhir/StructureDefinition/Patient")).contains(&wrong));
     }
+}
+
+#[test]
+fn keys_of_fhirs_own_rules_are_taken() {
+    let rule = |key: &str, expression: &str| json!({"constraint": [{"key": key, "severity": "error", "human": "x", "expression": expression}]});
+    let place = "differential.element[0].constraint[0]";
+    one(&profile(json!([element("Observation", rule("pat-1", "code.exists()"))])), "constraint-key", place);
+    none(&profile(json!([element("Observation", rule("pat-99", "code.exists()"))])));
+}
+
+#[test]
+fn capability_statements_know_the_types_of_search_parameters() {
+    let statement = |kind: &str| {
+        json!({"resourceType": "CapabilityStatement", "url": "http://t.org/c", "status": "draft", "date": "2024", "kind": "requirements",
+            "fhirVersion": "4.0.1", "format": ["json"], "description": "x", "rest": [{"mode": "server", "resource": [{"type": "Patient",
+            "searchParam": [{"name": "family", "type": kind, "definition": "http://hl7.org/fhir/SearchParameter/individual-family"}]}]}]})
+    };
+    none(&statement("string"));
+    one(&statement("token"), "search-parameter-type", "rest[0].resource[0].searchParam[0]");
 }

@@ -56,6 +56,10 @@ impl<'a> Walk<'a> {
             return self.raise(place, Some(&plan.structure), Say::warning("too-costly", "depth", text));
         }
         self.active.push(key);
+        if plan.structure.is_partial {
+            let text = format!("{} derives from a profile that is not at hand", plan.structure.canonical());
+            self.raise(place, Some(&plan.structure), Say::error("not-found", "profile-base", text));
+        }
         for problem in &plan.problems {
             let text = format!("not everything of {} can be checked: {problem}", plan.structure.canonical());
             self.raise(place, Some(&plan.structure), Say::information("not-supported", "not-checked", text));

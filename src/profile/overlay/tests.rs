@@ -114,3 +114,10 @@ fn references_lead_where_the_profile_allows() {
     assert_eq!(errors(&in_bundle("http://t/a")), 0);
     assert_eq!(rules(&bundled, "http://t/a", &outside), ["aggregation Observation.subject"]);
 }
+
+#[test]
+fn a_profile_whose_base_is_not_at_hand_cannot_be_met() {
+    let orphan = profile("http://t/a", "http://t/nowhere", json!([{"path": "Observation.subject", "min": 0}]));
+    let validator = validator(&[orphan]);
+    assert_eq!(rules(&validator, "http://t/a", &observation(json!({}))), ["profile-base Observation"]);
+}
