@@ -208,7 +208,9 @@ impl Table {
         let (mut large, mut small) = (Vec::new(), Vec::new());
         for _ in 0..11 {
             let start = spent();
-            (0..10).for_each(|round| drop(black_box(work(1_000, round))));
+            for round in 0..10 {
+                black_box(work(1_000, round));
+            }
             let between = spent();
             black_box(work(10_000, 0));
             small.push((between - start) / 10.0);

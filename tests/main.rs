@@ -6,6 +6,7 @@ mod definitions;
 mod definitions_packages;
 mod definitions_snapshots;
 mod demo;
+mod documents;
 mod faults;
 mod fhir;
 mod fhirpath_fuzz;

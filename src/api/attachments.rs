@@ -12,7 +12,7 @@ use super::{
     ask::media_type,
     reply::{self, Answered},
 };
-use crate::ledger::{Draft, Fact, Hash, LedgerError, Proposal};
+use crate::ledger::{Hash, LedgerError, Proposal};
 
 /// `POST /api/v1/attachments`
 pub(super) async fn store(ask: Ask) -> Answered {
@@ -27,13 +27,9 @@ pub(super) async fn store(ask: Ask) -> Answered {
     let mut receiving = ledger.receive()?;
     ask.pieces(|piece| Ok(receiving.write(piece)?)).await?;
     let received = tokio::task::spawn_blocking(move || receiving.finish()).await.map_err(|_| ApiError::Defect)??;
-    let fact = Fact::AttachmentStored { size: received.size, content_type: content_type.clone() };
-    let draft = Draft::new(fact, by, "An attachment was received.").body(received.hash);
-    let mut proposal = Proposal::of(draft);
-    proposal.bodies.extend(received.inline);
-    ledger.commit(proposal).await?;
-    let id = received.hash.to_string();
-    let body = json!({"id": id, "size": received.size, "content_type": content_type});
+    let (id, size) = (received.hash.to_string(), received.size);
+    ledger.commit(Proposal::attachment(received, &content_type, by, "An attachment was received.")).await?;
+    let body = json!({"id": id, "size": size, "content_type": content_type});
     let response = reply::json(StatusCode::CREATED, &body);
     Ok(reply::with(response, header::LOCATION, &format!("/api/v1/attachments/{id}")))
 }

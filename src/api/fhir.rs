@@ -16,10 +16,13 @@ use axum::{
 use super::fhir_store::LedgerStore;
 use crate::{
     clock::SharedClock,
+    ehr,
+    fhir::stored,
     ledger::Ledger,
     mapping::{Context, Mappings},
     profile::{Validator, check::Checked, search::Search},
-    rest::{Method, Request, Response, Server},
+    rest::{Method, Request, Response, Server, wants_bytes},
+    sync::content,
 };
 
 /// The gateway's FHIR endpoint.
@@ -101,14 +104,39 @@ async fn answer(State(endpoint): State<Endpoint>, request: HttpRequest<Body>) ->
         headers: headers.collect(),
         body: body.to_vec(),
     };
-    let Ok(response) = tokio::task::spawn_blocking(move || fhir.handle(&request)).await else {
-        return status(StatusCode::INTERNAL_SERVER_ERROR);
+    let ledger = fhir.store.ledger().clone();
+    let handled = tokio::task::spawn_blocking(move || {
+        let response = fhir.handle(&request);
+        let streamed = response.status == 200 && request.path.starts_with("Binary/");
+        let document = if streamed { document(&ledger, &request, &response.body) } else { None };
+        (response, document)
+    });
+    let Ok((mut response, document)) = handled.await else { return status(StatusCode::INTERNAL_SERVER_ERROR) };
+    let body = match document {
+        Some((kind, body)) => {
+            response.headers.retain(|(name, _)| kind.is_none() || !name.eq_ignore_ascii_case("content-type"));
+            response.headers.extend(kind.map(|kind| ("content-type", kind)));
+            Body::new(body.stream())
+        }
+        None => Body::from(response.body),
     };
     let mut built = HttpResponse::builder().status(response.status);
     for (name, value) in response.headers {
         built = built.header(name, value);
     }
-    built.body(Body::from(response.body)).unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR))
+    built.body(body).unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+/// A large document, to be read from its file while it is sent: as JSON, or (with their content type) the bytes alone.
+fn document(ledger: &Ledger, request: &Request, json: &[u8]) -> Option<(Option<String>, ehr::Body)> {
+    let cut = stored::cut(json);
+    let name = std::str::from_utf8(cut.get(1)?).ok()?;
+    let binary = crate::fhir::read(json).ok()?;
+    if wants_bytes(request) {
+        let kind = binary.get("contentType")?.as_str()?.to_owned();
+        return Some((Some(kind), ehr::Body::raw(content(ledger, name).ok()?)));
+    }
+    Some((None, ehr::Body::json(&binary, |name| content(ledger, name)).ok()?))
 }
 
 fn status(status: StatusCode) -> HttpResponse<Body> {

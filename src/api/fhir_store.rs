@@ -32,6 +32,11 @@ pub(super) struct LedgerStore {
 }
 
 impl LedgerStore {
+    /// Whose objects these are.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     pub fn new(ledger: Ledger, mappings: Arc<Mappings>, context: Context, server: Arc<Server>) -> Self {
         let mut plans: BTreeMap<String, Vec<(ObjectName, Arc<Plan>)>> = BTreeMap::new();
         for object in mappings.objects() {
@@ -108,9 +113,14 @@ impl LedgerStore {
     fn binary(&self, id: &str) -> Result<Option<Arc<Version>>, StoreError> {
         let Some(hash) = Hash::parse(id) else { return Ok(None) };
         let Some(stored) = self.ledger.attachment(&hash).map_err(failed)? else { return Ok(None) };
-        let Some(bytes) = self.ledger.body(&hash).map_err(failed)? else { return Ok(None) };
+        // The bytes of a large one are put in while it is sent (`fhir::stored`).
+        let data = if self.ledger.body_file(&hash).is_some() {
+            hash.to_string()
+        } else {
+            let Some(bytes) = self.ledger.body(&hash).map_err(failed)? else { return Ok(None) };
+            base64::engine::general_purpose::STANDARD.encode(&bytes)
+        };
         let Some(entry) = self.ledger.entry(stored.seq).map_err(failed)? else { return Ok(None) };
-        let data = base64::engine::general_purpose::STANDARD.encode(&bytes);
         let resource = json!({
             "resourceType": "Binary", "id": id, "contentType": stored.content_type, "data": data,
         });

@@ -4,7 +4,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{
     Method, Url,
@@ -123,7 +122,7 @@ impl Auth {
         let url = Url::parse(&discovery).map_err(|_| unusable("base_url is not an address"))?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let request = Request { method: Method::GET, url, headers, body: Bytes::new() };
+        let request = Request { method: Method::GET, url, headers, body: super::Body::default(), binary: None };
         let response =
             self.transport.send(request).await.map_err(|error| answer::unanswered(error, answer::Intent::Read))?;
         let missing = || unusable("the EHR names no token endpoint; configure token_url");
@@ -154,7 +153,7 @@ impl Auth {
             headers.insert(AUTHORIZATION, sensitive(login)?);
         }
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = Request { method: Method::POST, url, headers, body: body.into() };
+        let request = Request { method: Method::POST, url, headers, body: body.into(), binary: None };
         // Asking twice for a token does no harm, so a lost answer is as good as none.
         let response = self
             .transport

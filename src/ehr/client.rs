@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{
     answer::{self, Intent, Seen},
     auth::Auth,
+    body::Body,
     capability::Capability,
     config::SystemConfig,
     failure::{Failure, Kind},
@@ -87,7 +88,7 @@ impl Client {
     ///
     /// # Errors
     /// The failure by the outcome table.
-    pub async fn create(&self, kind: &str, body: Bytes, if_none_exist: Option<&str>) -> Result<Seen, Failure> {
+    pub async fn create(&self, kind: &str, body: Body, if_none_exist: Option<&str>) -> Result<Seen, Failure> {
         let intent = if if_none_exist.is_some() { Intent::ConditionalCreate } else { Intent::Create };
         let mut headers = vec![(HeaderName::from_static("prefer"), "return=representation".to_owned())];
         if let Some(query) = if_none_exist {
@@ -101,7 +102,7 @@ impl Client {
     ///
     /// # Errors
     /// The failure by the outcome table.
-    pub async fn update(&self, kind: &str, id: &str, body: Bytes, if_match: Option<&str>) -> Result<Seen, Failure> {
+    pub async fn update(&self, kind: &str, id: &str, body: Body, if_match: Option<&str>) -> Result<Seen, Failure> {
         let mut headers = vec![(HeaderName::from_static("prefer"), "return=representation".to_owned())];
         if let Some(version) = if_match {
             headers.push((IF_MATCH, format!("W/\"{version}\"")));
@@ -109,6 +110,26 @@ impl Client {
         let url = self.url(&[kind, id])?;
         let response = self.exchange(Method::PUT, url, &headers, Some(body), Intent::Update).await?;
         answer::one(&response, Intent::Update, kind, Some(id), self.clock.now())
+    }
+
+    /// Writes a Binary: at an id of ours (`PUT`), else as a new one. `content_type`: of the bytes themselves, where they are
+    /// not in JSON. The answer need not repeat them.
+    ///
+    /// # Errors
+    /// The failure by the outcome table.
+    pub async fn store(&self, id: Option<&str>, body: Body, content_type: Option<&str>) -> Result<Seen, Failure> {
+        let mut headers = vec![(HeaderName::from_static("prefer"), "return=minimal".to_owned())];
+        headers.extend(content_type.map(|kind| (CONTENT_TYPE, kind.to_owned())));
+        let (method, intent) =
+            if id.is_some() { (Method::PUT, Intent::Update) } else { (Method::POST, Intent::Create) };
+        let url = self.url(&[&["Binary"][..], id.as_slice()].concat())?;
+        let mut response = self.exchange(method, url, &headers, Some(body), intent).await?;
+        let is_json = response.header("content-type").is_none_or(|kind| kind.contains("json"));
+        if (200..300).contains(&response.status) && !is_json {
+            // The bytes come back: what counts stands in the headers.
+            response.body = Bytes::new();
+        }
+        answer::one(&response, intent, "Binary", id, self.clock.now())
     }
 
     /// Reads `Type/id`.
@@ -196,7 +217,7 @@ impl Client {
         method: Method,
         url: Url,
         extra: &[(HeaderName, String)],
-        body: Option<Bytes>,
+        body: Option<Body>,
         intent: Intent,
     ) -> Result<Response, Failure> {
         let mut headers = HeaderMap::with_capacity(6);
@@ -219,7 +240,8 @@ impl Client {
             if let Some(credentials) = &credentials {
                 headers.insert(AUTHORIZATION, credentials.clone());
             }
-            let request = Request { method: method.clone(), url: url.clone(), headers, body: body.clone() };
+            let binary = Some(&method).filter(|method| **method == Method::GET).and_then(|_| binary_of(&url));
+            let request = Request { method: method.clone(), url: url.clone(), headers, body: body.clone(), binary };
             let response = self.transport.send(request).await.map_err(|error| answer::unanswered(error, intent))?;
             match credentials {
                 Some(refused) if response.status == 401 && !fresh && self.auth.renewable() => {
@@ -230,6 +252,13 @@ impl Client {
             }
         }
     }
+}
+
+/// The id of the Binary that an address reads.
+fn binary_of(url: &Url) -> Option<String> {
+    let mut segments = url.path_segments()?.rev();
+    let (id, kind) = (segments.next()?, segments.next()?);
+    (kind == "Binary" && fhir::reference::is_id(id)).then(|| id.to_owned())
 }
 
 /// FHIR's escaping within a search value (<https://hl7.org/fhir/R4/search.html#escaping>).

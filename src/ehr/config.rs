@@ -31,6 +31,9 @@ pub struct SystemConfig {
     /// Profiles that an object's resource must keep there, beside those that its mapping demands.
     #[serde(default)]
     pub profiles: BTreeMap<ObjectName, Vec<String>>,
+    /// How it takes documents that travel as a Binary.
+    #[serde(default)]
+    pub binary: BinaryForm,
     /// How it knows us.
     #[serde(default)]
     pub auth: AuthConfig,
@@ -55,6 +58,17 @@ pub struct SystemConfig {
     /// How long an unknown outcome is read back before a person is asked (stale search indexes).
     #[serde(default = "thirty_seconds")]
     pub settle_within: Period,
+}
+
+/// How a Binary is sent (<https://hl7.org/fhir/R4/binary.html#rest>).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BinaryForm {
+    /// As FHIR JSON with the bytes in base64: every server takes that.
+    #[default]
+    Json,
+    /// The bytes themselves under their own content type.
+    Raw,
 }
 
 /// `[systems.auth]`. Each secret is named by a file or by an environment variable.
@@ -226,6 +240,7 @@ impl SystemConfig {
             push: Vec::new(),
             max_concurrency: eight(),
             profiles: BTreeMap::new(),
+            binary: BinaryForm::Json,
             auth: AuthConfig::None,
             pull: None,
             timeout: thirty_seconds(),

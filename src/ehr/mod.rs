@@ -4,6 +4,7 @@
 
 mod answer;
 mod auth;
+mod body;
 mod capability;
 mod client;
 mod config;
@@ -12,15 +13,18 @@ mod http;
 mod jwt;
 mod outcome;
 mod search;
+mod skim;
 #[cfg(test)]
 mod tests;
 mod transport;
 
 pub use answer::{Intent, Seen, version_id};
+pub use body::{Body, Content, Stream};
 pub use capability::{Capability, Offer};
 pub use client::{Client, carries, escaped};
-pub use config::{AuthConfig, Period, PullConfig, SweepConfig, SystemConfig};
+pub use config::{AuthConfig, BinaryForm, Period, PullConfig, SweepConfig, SystemConfig};
 pub use failure::{Failure, Kind};
 pub use http::Http;
 pub use search::Search;
+pub use skim::{Keep, Keeping, Kept};
 pub use transport::{Request, Response, Sending, Transport, TransportError};

@@ -6,6 +6,8 @@ use std::{fmt, future::Future, pin::Pin};
 use bytes::Bytes;
 use reqwest::{Method, Url, header::HeaderMap};
 
+use super::body::Body;
+
 /// One request. `Debug` shows neither headers nor body: they hold credentials and patient data.
 #[derive(Clone)]
 pub struct Request {
@@ -16,12 +18,14 @@ pub struct Request {
     /// Headers, credentials among them.
     pub headers: HeaderMap,
     /// Body; empty for none.
-    pub body: Bytes,
+    pub body: Body,
+    /// Id of a Binary that is read: the answer may be its bytes instead of JSON, and becomes that JSON.
+    pub binary: Option<String>,
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Request({} {} bytes)", self.method, self.body.len())
+        write!(f, "Request({} {} bytes)", self.method, self.body.length())
     }
 }
 

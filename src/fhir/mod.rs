@@ -4,6 +4,7 @@
 pub mod json;
 pub mod outcome;
 pub mod reference;
+pub mod stored;
 pub mod xhtml;
 
 pub use json::{JsonError, Limits, Positions, read, read_str};

@@ -260,7 +260,8 @@ fn walk(
     Ok(Walk { bad: None, torn: 0, end: whole })
 }
 
-fn digest(path: &Path) -> Result<Hash, LedgerError> {
+/// The hash of a file, never whole in memory.
+pub(super) fn digest(path: &Path) -> Result<Hash, LedgerError> {
     let failed = |source| io_error("read", path, source);
     let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
     let mut hasher = Sha256::new();

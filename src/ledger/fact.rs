@@ -196,6 +196,9 @@ pub enum Fact {
         size: u64,
         /// As sent.
         content_type: String,
+        /// SHA-1 of the bytes in base64 (FHIR's `Attachment.hash`); older entries have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha1: Option<String>,
     },
     /// An item got an owner.
     Assigned {

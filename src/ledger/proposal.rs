@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Draft, Hash, SyncId, SyncRow};
+use super::{Draft, Fact, Hash, Received, SyncId, SyncRow};
 use crate::domain::{ObjectId, ObjectName};
 
 /// A caller's `Idempotency-Key` in its scope. Kept only as hashes.
@@ -69,6 +69,15 @@ impl Proposal {
     #[must_use]
     pub fn of(draft: Draft) -> Self {
         Self { drafts: vec![draft], ..Self::default() }
+    }
+    /// Bytes that were received.
+    #[must_use]
+    pub fn attachment(received: Received, content_type: &str, by: &str, sentence: &str) -> Self {
+        let Received { hash, size, sha1, inline } = received;
+        let fact = Fact::AttachmentStored { size, content_type: content_type.to_owned(), sha1: Some(sha1) };
+        let mut proposal = Self::of(Draft::new(fact, by, sentence).body(hash));
+        proposal.bodies.extend(inline);
+        proposal
     }
     /// One more draft.
     #[must_use]

@@ -79,6 +79,17 @@ impl Ledger {
         self.core().bodies.large(hash)
     }
 
+    /// Whether a body is there as it was written. Reads all of it, never whole in memory.
+    ///
+    /// # Errors
+    /// [`LedgerError::Io`].
+    pub fn is_intact(&self, hash: &Hash) -> Read<bool> {
+        match self.body_file(hash) {
+            Some(path) => Ok(super::audit::digest(&path)? == *hash),
+            None => Ok(self.body(hash)?.is_some()),
+        }
+    }
+
     /// An object at its newest version.
     ///
     /// # Errors

@@ -7,7 +7,9 @@ use std::{
     path::PathBuf,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::{Hash, INLINE_LIMIT, Ledger, LedgerError, bodies::create, media::io_error};
@@ -18,6 +20,7 @@ pub struct Receiving {
     path: PathBuf,
     file: File,
     hasher: Sha256,
+    sha1: Sha1,
     size: u64,
 }
 
@@ -28,6 +31,8 @@ pub struct Received {
     pub hash: Hash,
     /// How many.
     pub size: u64,
+    /// Their SHA-1 in base64, as FHIR's `Attachment.hash` has it.
+    pub sha1: String,
     /// The bytes, where they are few: to be given to the proposal that names them. Many are durable already.
     pub inline: Option<Bytes>,
 }
@@ -41,7 +46,7 @@ impl Ledger {
         self.is_ready()?;
         let path = self.core().bodies.temporary(&self.core().options.clock.new_id().to_string());
         let file = create(&path).map_err(|source| io_error("make", &path, source))?;
-        Ok(Receiving { ledger: self.clone(), path, file, hasher: Sha256::new(), size: 0 })
+        Ok(Receiving { ledger: self.clone(), path, file, hasher: Sha256::new(), sha1: Sha1::new(), size: 0 })
     }
 }
 
@@ -54,6 +59,7 @@ impl Receiving {
         let core = self.ledger.core();
         core.room_for(bytes.len() as u64)?;
         self.hasher.update(bytes);
+        self.sha1.update(bytes);
         self.size += bytes.len() as u64;
         let written = self.file.write_all(bytes);
         written.map_err(|source| core.as_disk_full(io_error("write", &self.path, source)))
@@ -65,21 +71,28 @@ impl Receiving {
         self.size
     }
 
+    /// The name of the bytes that came so far.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash::from_bytes(self.hasher.clone().finalize().into())
+    }
+
     /// All are there. Blocks until many are on disk.
     ///
     /// # Errors
     /// [`LedgerError::Io`].
     pub fn finish(mut self) -> Result<Received, LedgerError> {
         let hash = Hash::from_bytes(std::mem::take(&mut self.hasher).finalize().into());
+        let sha1 = STANDARD.encode(std::mem::take(&mut self.sha1).finalize());
         let failed = |source| io_error("keep", &self.path, source);
         if self.size <= INLINE_LIMIT as u64 {
             let mut bytes = Vec::new();
             self.file.rewind().and_then(|()| self.file.read_to_end(&mut bytes)).map_err(failed)?;
-            return Ok(Received { hash, size: self.size, inline: Some(bytes.into()) });
+            return Ok(Received { hash, size: self.size, sha1, inline: Some(bytes.into()) });
         }
         self.file.sync_all().map_err(failed)?;
         self.ledger.core().bodies.keep(&self.path, &hash)?;
-        Ok(Received { hash, size: self.size, inline: None })
+        Ok(Received { hash, size: self.size, sha1, inline: None })
     }
 }
 

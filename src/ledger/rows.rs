@@ -284,6 +284,9 @@ pub struct Attachment {
     pub size: u64,
     /// As sent.
     pub content_type: String,
+    /// SHA-1 of the bytes in base64; older ones have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha1: Option<String>,
     /// The entry.
     pub seq: u64,
 }

@@ -113,7 +113,7 @@ impl Plan {
             None => {
                 let said = internal.as_object().map_or(0, Object::len);
                 let mut members = Object::with_capacity(plan.scope.template.len() + said + 4);
-                members.insert("resourceType".to_owned(), Value::String(plan.resource.to_string()));
+                members.insert("resourceType".to_owned(), Value::String(String::from(&*plan.resource)));
                 members.extend(plan.scope.template.iter().map(|(name, value)| (name.clone(), value.clone())));
                 members
             }

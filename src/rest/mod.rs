@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use error::Error;
 pub use message::{Method, Request, Response, pairs};
 pub use model::{Bare, Check, Parameter, ParameterKind, SearchModel};
+pub use negotiate::wants_bytes;
 pub use store::{Held, HistoryQuery, Narrow, Store, StoreError, Version, Write};
 
 use crate::clock::SharedClock;

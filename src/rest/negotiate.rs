@@ -39,7 +39,8 @@ pub(super) fn accept(request: &Request) -> Result<(), Error> {
 }
 
 /// Whether the client asks for the bytes of a Binary instead of the resource.
-pub(super) fn wants_bytes(request: &Request) -> bool {
+#[must_use]
+pub fn wants_bytes(request: &Request) -> bool {
     let json = |accept: &str| accept.split(',').any(|range| is_json(&essence(range)) || essence(range) == "*/*");
     request.header("accept").is_some_and(|accept| !json(accept))
 }

@@ -4,12 +4,13 @@
 use serde_json::Value;
 
 use super::{
-    Error, identity,
+    Error, documents, identity,
     setup::{Inner, System},
 };
 use crate::{
     domain::ObjectName,
     error::Finding,
+    fhir::stored,
     ledger::Hash,
     mapping::{ObjectType, Part},
     profile::Options,
@@ -60,13 +61,15 @@ impl Inner {
 
     /// Errors of one part against FHIR R4 and, for the main part, the system's profiles.
     fn break_rules(&self, object: &ObjectName, part: &Part, system: &System) -> Vec<Finding> {
-        // The bytes of a stored attachment are filled in when it is sent.
+        // The bytes of a stored attachment are put in when it is sent.
         if part.attachment().is_some() {
             return Vec::new();
         }
         let main = part.role.as_ref() == crate::mapping::MAIN;
         let profiles = system.config.profiles.get(object).filter(|_| main).cloned().unwrap_or_default();
-        let report = self.validator.validate(&part.resource, &Options::with_profiles(profiles));
+        let stand_in = stored::stand_in(&part.resource);
+        let resource = stand_in.as_ref().unwrap_or(&part.resource);
+        let report = self.validator.validate(resource, &Options::with_profiles(profiles));
         report
             .errors()
             .map(|issue| {
@@ -84,7 +87,10 @@ impl Inner {
 
     /// What is wrong with a resource that an EHR sent: places and rules.
     pub fn breaks_base(&self, resource: &Value) -> Vec<Finding> {
-        let report = self.validator.validate(resource, &Options::default());
+        let stand_in = stored::stand_in(resource);
+        let report = self.validator.validate(stand_in.as_ref().unwrap_or(resource), &Options::default());
+        // What is known of the bytes is judged without them.
+        let claims = self.false_claims(resource).unwrap_or_default();
         let finding = |issue: &crate::profile::Issue| {
             let outcome = issue.to_outcome(None);
             Finding {
@@ -94,7 +100,7 @@ impl Inner {
                 remedy: "Have it mended at the EHR.".to_owned(),
             }
         };
-        report.errors().map(finding).collect()
+        report.errors().map(finding).chain(claims.into_iter().map(documents::finding)).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 //! truth; what is here decides which fact is appended next. Knows neither axum nor who may ask.
 
 mod check;
+mod documents;
 mod engine;
 mod error;
 mod identity;
@@ -24,6 +25,7 @@ mod worker;
 mod worklist;
 
 pub use crate::ehr::{AuthConfig, Period, PullConfig, SweepConfig, SystemConfig};
+pub use documents::content;
 pub use engine::Engine;
 pub use error::Error;
 pub use recorded::{History, Spoken};

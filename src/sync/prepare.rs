@@ -3,7 +3,6 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
@@ -15,7 +14,7 @@ use super::{
 use crate::{
     domain::{ObjectId, ObjectName},
     fhir,
-    ledger::{Hash, LedgerError, PartRow, SyncId, SyncRow, SyncState},
+    ledger::{LedgerError, PartRow, SyncId, SyncRow, SyncState},
     mapping::{MAIN, Part, Plan},
 };
 
@@ -101,7 +100,8 @@ impl Inner {
         ours: &Value,
         held: &[Held],
     ) -> Result<Prepared, Error> {
-        let parts = plan.put(ours, &self.as_made(held, system), &system.context)?;
+        let made = self.as_made(held, system);
+        let parts = plan.put(ours, &made, &system.context)?;
         let mut waiting = HashSet::new();
         let mut outgoing = Vec::with_capacity(parts.len());
         for part in &parts {
@@ -113,10 +113,12 @@ impl Inner {
                 identity::literal(&mut resource, before, &self.instance, &mut |whose| self.place(whose, system, row))?;
             waiting.extend(coming.iter().map(|(object, id)| SyncId::of(object, id, system.name())));
             let carries = part.attachment();
-            if let Some(attachment) = carries.as_ref().filter(|_| at.is_none()) {
-                self.fill(&mut resource, attachment)?;
+            if let (Some(attachment), None, Some(members)) = (&carries, &at, resource.as_object_mut()) {
+                members.insert("data".to_owned(), json!(attachment));
             }
             let carries = carries.is_some();
+            let before = made.iter().find(|there| there.role == part.role && there.role.as_ref() == MAIN);
+            self.describe(&mut resource, before.map(|part| &part.resource))?;
             let kind = fhir::resource_type(&resource).unwrap_or_default().to_owned();
             outgoing.push(Outgoing { part: name, kind, resource, held: at, carries });
         }
@@ -139,16 +141,6 @@ impl Inner {
         }
         let coming = self.ledger.sync(&sync)?.is_some_and(|row| row.state != SyncState::Resolved);
         Ok(if coming { Place::Coming } else { Place::Elsewhere })
-    }
-
-    /// Fills in the bytes of a stored attachment.
-    fn fill(&self, resource: &mut Value, attachment: &str) -> Result<(), Error> {
-        let hash = Hash::parse(attachment).ok_or(Error::Ledger(LedgerError::NoObject))?;
-        let bytes = self.ledger.body(&hash)?.ok_or(Error::Ledger(LedgerError::Body(hash)))?;
-        if let Some(members) = resource.as_object_mut() {
-            members.insert("data".to_owned(), json!(STANDARD.encode(&bytes)));
-        }
-        Ok(())
     }
 
     /// Plan and body of the object that a sync sends.

@@ -1,7 +1,6 @@
 //! One step of one sync: at most one write, recorded before it leaves and after its answer. An object that the EHR
 //! holds already is read again first, merged, and written back under the version read.
 
-use bytes::Bytes;
 use serde_json::Value;
 
 use super::{
@@ -184,6 +183,7 @@ impl Inner {
         if let (Way::Create { .. }, Some(members)) = (&way, resource.as_object_mut()) {
             members.shift_remove("id");
         }
+        self.check_content(&resource).await?;
         let output = Hash::of(&canonical_bytes(&record::content(&resource)));
         let attempted = Fact::Attempted {
             attempt: row.attempts + 1,
@@ -198,9 +198,12 @@ impl Inner {
             subject.version,
         );
         self.ledger.commit(Proposal::of(draft).check(Check::SyncAt(row.id.clone(), row.seq))).await?;
-        let body = Bytes::from(serde_json::to_vec(&resource).unwrap_or_default());
+        let body = self.outgoing(&resource)?;
         let sent_at = self.clock.now();
         let answer = match &way {
+            Way::PutCreate { .. } | Way::Create { .. } if part.carries => {
+                self.ask(system, self.send_document(system, part, &way, body)).await
+            }
             Way::Update { id, version } => {
                 self.ask(system, system.client.update(&part.kind, id, body, version.as_deref())).await
             }
@@ -210,6 +213,8 @@ impl Inner {
             }
         };
         let seen = match answer {
+            // Reading a document back only to compare it would cost more than it tells.
+            Ok(seen) if part.carries && seen.body.is_none() => Ok(seen),
             Ok(seen) => self.confirmed(system, seen, &resource).await,
             Err(failure) => Err(failure),
         };
@@ -235,6 +240,26 @@ impl Inner {
             }
             Err(failure) => self.failed(system, row, subject, &failure).await,
         }
+    }
+
+    /// Sends a Binary: as JSON with the bytes in it, or as the bytes themselves.
+    async fn send_document(
+        &self,
+        system: &System,
+        part: &Outgoing,
+        way: &Way,
+        json: ehr::Body,
+    ) -> Result<Seen, Failure> {
+        let id = if let Way::PutCreate { id } = way { Some(id.as_str()) } else { None };
+        let text = |name: &str| part.resource.get(name).and_then(Value::as_str);
+        if system.config.binary == ehr::BinaryForm::Raw
+            && let Some(name) = text("data")
+            && let Ok(content) = self.content(name)
+        {
+            let kind = text("contentType").unwrap_or("application/octet-stream");
+            return system.client.store(id, ehr::Body::raw(content), Some(kind)).await;
+        }
+        system.client.store(id, json, None).await
     }
 
     /// How a part goes there.

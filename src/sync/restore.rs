@@ -2,9 +2,6 @@
 //! ours must follow the one that was read. If not, what was in between is put back, and the next step merges it
 //! like any other edit. Nothing of the EHR's is lost, and its history shows what happened.
 
-use bytes::Bytes;
-use serde_json::Value;
-
 use super::{
     Error,
     prepare::{Outgoing, Subject},
@@ -60,7 +57,7 @@ impl Inner {
             subject.version,
         );
         self.ledger.commit(Proposal::of(draft)).await?;
-        let body = Bytes::from(serde_json::to_vec::<Value>(&lost).unwrap_or_default());
+        let body = self.outgoing(&lost)?;
         let written = self.ask(system, system.client.update(&part.kind, id, body, seen.version.as_deref())).await;
         if written.is_err() {
             return self.tell_overwritten(row).await.map(|()| true);

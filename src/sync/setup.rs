@@ -7,18 +7,18 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, retry::Circuit};
+use super::{Error, documents::InLedger, retry::Circuit};
 use crate::{
     clock::SharedClock,
     domain::{ObjectName, SystemName},
-    ehr::{Client, Failure, Http, SystemConfig, Transport},
+    ehr::{Client, Failure, Http, Keep, SystemConfig, Transport},
     ledger::{Hash, Ledger},
     mapping::{Context, Live, Mappings, Plan},
     profile::Validator,
 };
 
-/// Makes the transport of a system; [`Http::shared`] outside tests.
-pub type Connect<'a> = &'a dyn Fn(&SystemConfig) -> Result<Arc<dyn Transport>, String>;
+/// Makes the transport of a system; [`Http`] outside tests. What is long in answers is kept in the ledger.
+pub type Connect<'a> = &'a dyn Fn(&SystemConfig, Arc<dyn Keep>) -> Result<Arc<dyn Transport>, String>;
 
 /// Everything the engine needs.
 pub struct Setup {
@@ -134,8 +134,10 @@ pub(super) struct Inner {
 impl Inner {
     pub fn new(setup: Setup, connect: Connect<'_>) -> Result<Self, Error> {
         let mut systems = BTreeMap::new();
+        let keep: Arc<dyn Keep> = Arc::new(InLedger(setup.ledger.clone()));
         for config in setup.systems {
-            let system = system(config, &setup.instance, &setup.mappings, &setup.clock, connect)?;
+            let connect = |config: &SystemConfig| connect(config, Arc::clone(&keep));
+            let system = system(config, &setup.instance, &setup.mappings, &setup.clock, &connect)?;
             let name = system.name().clone();
             if systems.insert(name.clone(), Arc::new(system)).is_some() {
                 return Err(wrong(&name, "the name is used twice"));
@@ -182,7 +184,7 @@ fn system(
     instance: &str,
     mappings: &Mappings,
     clock: &SharedClock,
-    connect: Connect<'_>,
+    connect: &dyn Fn(&SystemConfig) -> Result<Arc<dyn Transport>, String>,
 ) -> Result<System, Error> {
     let name = config.name.clone();
     if config.max_concurrency == 0 {
@@ -220,6 +222,6 @@ fn wrong(system: &SystemName, why: &str) -> Error {
 }
 
 /// The transports of production.
-pub(super) fn over_http(config: &SystemConfig) -> Result<Arc<dyn Transport>, String> {
-    Http::shared(config)
+pub(super) fn over_http(config: &SystemConfig, keep: Arc<dyn Keep>) -> Result<Arc<dyn Transport>, String> {
+    Ok(Arc::new(Http::new(config)?.keeping(keep)))
 }

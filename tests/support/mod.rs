@@ -113,6 +113,13 @@ impl Server {
         Self { child, url }
     }
 
+    /// The most memory that it ever held, in KiB.
+    pub fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("Linux tells it");
+        line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
+    }
+
     /// kill -9, and waits until it is gone.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -98,9 +98,10 @@ fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
             let row = Cursor { cursor: cursor.clone(), seq: entry.seq, at: entry.at };
             view.put_row(keys::cursor(system, resource_type), &row)
         }
-        Fact::AttachmentStored { size, content_type } => {
+        Fact::AttachmentStored { size, content_type, sha1 } => {
             let Some(id) = entry.draft.body else { return Ok(()) };
-            let row = Attachment { id, size: *size, content_type: content_type.clone(), seq: entry.seq };
+            let row =
+                Attachment { id, size: *size, content_type: content_type.clone(), sha1: sha1.clone(), seq: entry.seq };
             view.put_row(keys::attachment(&id), &row)
         }
         Fact::Assigned { item, to } => items::assigned(view, entry, item, to),

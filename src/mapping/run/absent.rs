@@ -57,7 +57,7 @@ pub(super) fn mark(object: &mut Object, rule: &Rule, reason: &str, env: &Env<'_>
     if let Leaf::List { name, .. } = &target.leaf {
         let Ok(()) = navigate::edit(object, &target.steps, true, env, &mut |owner| {
             if !owner.contains_key(&**name) {
-                owner.insert(name.to_string(), Value::Array(vec![made.clone()]));
+                owner.insert(String::from(&**name), Value::Array(vec![made.clone()]));
             }
             Ok::<(), std::convert::Infallible>(())
         });

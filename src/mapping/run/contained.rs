@@ -72,5 +72,5 @@ pub(super) fn write(
 fn free_id(contained: &[Value], prefix: &Name) -> String {
     let taken = |id: &str| contained.iter().any(|other| other.get("id").is_some_and(|own| own == id));
     let numbered = (2..).map(|number| format!("{prefix}-{number}"));
-    std::iter::once(prefix.to_string()).chain(numbered).find(|id| !taken(id)).unwrap_or_default()
+    std::iter::once(String::from(&**prefix)).chain(numbered).find(|id| !taken(id)).unwrap_or_default()
 }

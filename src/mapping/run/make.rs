@@ -51,7 +51,7 @@ pub(super) fn rule(new: &Value, object: &mut Object, rule: &Rule, put: &mut Put<
 
 fn insert(object: &mut Object, name: &Name, value: Option<Value>) {
     if let Some(value) = value {
-        object.insert(name.to_string(), value);
+        object.insert(String::from(&**name), value);
     }
 }
 

@@ -47,14 +47,14 @@ pub(crate) fn set_field(internal: &mut Object, path: &[Name], value: Value) {
     let Some((last, way)) = path.split_last() else { return };
     let mut members = internal;
     for name in way {
-        let inner = members.entry(name.to_string()).or_insert_with(|| Value::Object(Object::new()));
+        let inner = members.entry(String::from(&**name)).or_insert_with(|| Value::Object(Object::new()));
         if !inner.is_object() {
             *inner = Value::Object(Object::new());
         }
         let Value::Object(next) = inner else { return };
         members = next;
     }
-    members.insert(last.to_string(), value);
+    members.insert(String::from(&**last), value);
 }
 
 /// Writes a value to an element that is about to be made.

@@ -67,7 +67,7 @@ pub(super) fn edit<E>(
                 if !create {
                     return Ok(());
                 }
-                object.insert(name.to_string(), Value::Object(Object::new()));
+                object.insert(String::from(&**name), Value::Object(Object::new()));
             }
             let Some(Value::Object(inner)) = member_mut(object, name) else { return Ok(()) };
             edit(inner, rest, create, env, change)?;
@@ -80,7 +80,7 @@ pub(super) fn edit<E>(
                 if !create {
                     return Ok(());
                 }
-                object.insert(name.to_string(), Value::Array(Vec::new()));
+                object.insert(String::from(&**name), Value::Array(Vec::new()));
             }
             let Some(Value::Array(items)) = member_mut(object, name) else { return Ok(()) };
             let at = items.iter().enumerate().position(|(index, item)| select.matches(item, index, env.context));

@@ -1,12 +1,13 @@
 //! Attachments: `{data | id | url, content_type, language, title, size, created}` ⇄ Attachment. A stored one is named
 //! upstream by its hash (`Binary/<sha-256>`), so that its bytes need never be held here: the sender streams them. The
-//! content of a `Binary` that came along with the resource is joined back as `data`.
+//! content of a `Binary` that came along with the resource is joined back as `data`, or as `id` where it is long and stored
+//! here (`fhir::stored`).
 //! <https://hl7.org/fhir/R4/datatypes.html#Attachment>
 
 use serde_json::Value;
 
 use super::{Element, ElementRef, Env};
-use crate::fhir::{Object, Reference, inner, member};
+use crate::fhir::{Object, Reference, inner, member, stored};
 
 /// The hash in a resource id or attachment id: 64 hexadecimal digits, with or without `sha256-`.
 pub(crate) fn hash_of_id(id: &str) -> Option<&str> {
@@ -29,13 +30,20 @@ pub(super) fn get(attachment: &Value, env: &Env<'_>) -> Option<Value> {
             set(own, value.clone());
         }
     }
+    // What is long is stored here, and named.
+    let content = |data: &Value| match data.as_str().and_then(stored::name) {
+        Some(name) => ("id", name.into()),
+        None => ("data", data.clone()),
+    };
     if let Some(data) = member(members, "data") {
-        set("data", data.clone());
+        let (name, value) = content(data);
+        set(name, value);
     } else if let Some(url) = member(members, "url").and_then(Value::as_str) {
         if let Some(hash) = url.strip_prefix("Binary/").and_then(hash_of_id) {
             set("id", format!("sha256-{hash}").into());
         } else if let Some(data) = content_at(url, env) {
-            set("data", data.clone());
+            let (name, value) = content(data);
+            set(name, value);
         } else {
             set("url", url.into());
         }
