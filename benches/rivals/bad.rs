@@ -30,7 +30,10 @@ pub fn instances() -> Vec<(&'static str, Value)> {
         ("text for a boolean", with(p(), "/active", json!("true"))),
         ("an id with an underscore", with(p(), "/id", json!("p_1"))),
         ("two choices at once", with(with(p(), "/deceasedBoolean", json!(false)), "/deceasedDateTime", json!("2020"))),
-        ("a reference to a contained resource that is not there (ref-1)", with(p(), "/generalPractitioner", json!([{"reference": "#m"}]))),
+        (
+            "a reference to a contained resource that is not there (ref-1)",
+            with(p(), "/generalPractitioner", json!([{"reference": "#m"}])),
+        ),
         ("a contact of nothing (pat-1)", with(p(), "/contact", json!([{"gender": "male"}]))),
         ("a period that ends before it starts (per-1)", with(p(), "/name/0/period/end", json!("2010-01-01"))),
         (

@@ -7,12 +7,15 @@ use super::{
     errata,
     structure::{
         Additional, Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element,
-        ExtensionContext, Kind, Rules, Slicing, Strength, Structure, TypeRef, TypedValue, Usage,
+        ExtensionContext, Kind, Limits, Rules, Slicing, Strength, Structure, TypeRef, TypedValue, Usage,
     },
 };
 use crate::fhir::Value;
 
 pub(super) const FHIR_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type";
+pub(super) const MIN_LENGTH: &str = "http://hl7.org/fhir/StructureDefinition/minLength";
+pub(super) const MAX_DECIMALS: &str = "http://hl7.org/fhir/StructureDefinition/maxDecimalPlaces";
+pub(super) const MAX_SIZE: &str = "http://hl7.org/fhir/StructureDefinition/maxSize";
 pub(super) const REGEX: &str = "http://hl7.org/fhir/StructureDefinition/regex";
 pub(super) const MAX_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 pub(super) const BEST_PRACTICE: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice";
@@ -99,7 +102,31 @@ fn context(value: &Value) -> Option<ExtensionContext> {
         "extension" => ContextKind::Extension,
         _ => return None,
     };
-    Some(ExtensionContext { kind, expression: text(value, "expression")? })
+    let mut expression = text(value, "expression")?;
+    if !is_of_r4(value) {
+        // Kept, so that an extension that may stand nowhere in R4 is not held to be free
+        expression.push_str(OTHER_VERSION);
+    }
+    Some(ExtensionContext { kind, expression })
+}
+
+/// What follows a context that is one of other versions of FHIR only; no path can fit it.
+const OTHER_VERSION: &str = " (not in R4)";
+const VERSION_USE: &str = "http://hl7.org/fhir/StructureDefinition/version-specific-use";
+
+/// Whether a context holds in R4 (`version-specific-use`: from and to a version of FHIR, both inclusive).
+fn is_of_r4(context: &Value) -> bool {
+    let mut uses = items(context, "extension").filter(|it| it.get("url").and_then(Value::as_str) == Some(VERSION_USE));
+    uses.all(|one| {
+        let bound = |name: &str| extension(one, name).and_then(Value::as_str).and_then(major_minor);
+        bound("startFhirVersion").is_none_or(|start| start <= (4, 0))
+            && bound("endFhirVersion").is_none_or(|end| end >= (4, 0))
+    })
+}
+
+fn major_minor(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next().and_then(|minor| minor.parse().ok()).unwrap_or(0)))
 }
 
 /// The elements of a snapshot (or differential, where what is not said has its default).
@@ -143,6 +170,7 @@ fn element(value: &Value, interned: &mut Interned, problems: &mut Vec<String>) -
         min_value: typed(value, "minValue"),
         max_value: typed(value, "maxValue"),
         max_length: number(value, "maxLength"),
+        limits: limits(value),
         binding: value.get("binding").and_then(binding),
         constraints: items(value, "constraint").filter_map(|value| constraint(value, interned)).collect(),
         slicing,
@@ -153,6 +181,16 @@ fn element(value: &Value, interned: &mut Interned, problems: &mut Vec<String>) -
         id,
         path,
     })
+}
+
+fn limits(element: &Value) -> Limits {
+    let count = |url: &str| extension(element, url)?.as_number()?.as_str().parse().ok();
+    Limits {
+        min_length: count(MIN_LENGTH),
+        regex: extension(element, REGEX).and_then(Value::as_str).map(str::to_owned),
+        decimals: count(MAX_DECIMALS),
+        size: count(MAX_SIZE),
+    }
 }
 
 pub(super) fn number(value: &Value, name: &str) -> Option<u64> {

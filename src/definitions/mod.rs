@@ -36,6 +36,6 @@ pub use snapshot::{Derived, Laid, Problem, Step};
 pub use store::{Definitions, Found};
 pub use structure::{
     Additional, Binding, Constraint, ContextKind, Derivation, Discriminator, DiscriminatorKind, Element,
-    ExtensionContext, Kind, Rules, Slicing, Strength, Structure, TypeRef, TypedValue, Usage,
+    ExtensionContext, Kind, Limits, Rules, Slicing, Strength, Structure, TypeRef, TypedValue, Usage,
 };
 pub use terminology::{CodeSystem, Concept, Member, Membership, TerminologyServer, ValueSet, Why};

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::compile::{ADDITIONAL_BINDINGS, BEST_PRACTICE, FHIR_TYPE, IMPOSE_PROFILE, MAX_VALUE_SET, REGEX};
+use super::compile::{
+    ADDITIONAL_BINDINGS, BEST_PRACTICE, FHIR_TYPE, IMPOSE_PROFILE, MAX_DECIMALS, MAX_SIZE, MAX_VALUE_SET, MIN_LENGTH,
+    REGEX,
+};
 
 const MIN_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-minValueSet";
 
@@ -155,6 +158,9 @@ fn slim_element(element: &Value, in_snapshot: bool) -> Value {
         if keep && !(said_by_default && ["mustSupport", "isModifier", "isSummary"].contains(&name.as_str())) {
             kept.insert(name.clone(), slim_part(name, value));
         }
+    }
+    if let Some(extensions) = extensions(element, &[MIN_LENGTH, REGEX, MAX_DECIMALS, MAX_SIZE]) {
+        kept.insert("extension".to_owned(), extensions);
     }
     Value::Object(kept)
 }

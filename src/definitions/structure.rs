@@ -194,6 +194,8 @@ pub struct Element {
     pub max_value: Option<TypedValue>,
     /// Characters of a string at most.
     pub max_length: Option<u64>,
+    /// Further bounds that extensions state.
+    pub limits: Limits,
     /// The value set binding.
     pub binding: Option<Binding>,
     /// Invariants; those of the element's type are repeated here as the snapshot has them (see `Constraint::source`).
@@ -228,6 +230,19 @@ impl Element {
     pub fn is_list(&self) -> bool {
         self.base_max.is_none_or(|max| max > 1)
     }
+}
+
+/// Bounds on a value that have extensions of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `minLength`: characters at least.
+    pub min_length: Option<u64>,
+    /// `regex`: what the whole text must match.
+    pub regex: Option<String>,
+    /// `maxDecimalPlaces`.
+    pub decimals: Option<u64>,
+    /// `maxSize`: bytes at most of base64 data or of an attachment.
+    pub size: Option<u64>,
 }
 
 /// One allowed type of an element.

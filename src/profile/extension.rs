@@ -15,7 +15,7 @@ use super::{
 use crate::{
     definitions::{ContextKind, Structure},
     fhir::inner,
-    fhirpath::{Expression, Item, Model, Node},
+    fhirpath::{Expression, Item, Model, Node, Type},
 };
 
 /// Extensions that need no definition: HL7's own for its tools, and those that stand for elements of other versions.
@@ -79,6 +79,7 @@ impl<'a> Walk<'a> {
             self.raise(place, Some(&definition), Say::error("structure", "modifier-extension", text));
         }
         self.extension_context(&definition, place, scope);
+        self.inner_extensions(&definition, value, place);
         let focus = Node::new(Some(value), None, self.types.root("Extension"));
         self.plan(&profile, focus, place, scope);
     }
@@ -131,7 +132,49 @@ impl<'a> Walk<'a> {
             let allowed: Vec<&str> = definition.contexts.iter().map(|context| context.expression.as_str()).collect();
             let text =
                 format!("the extension {} may not stand here; it may on: {}", definition.url, allowed.join(", "));
-            self.raise(place, Some(definition), Say::error("structure", "extension-context", text));
+            return self.raise(place, Some(definition), Say::error("structure", "extension-context", text));
+        }
+        for rule in &definition.context_invariants {
+            if self.owner_keeps(owner, rule, scope) == Some(false) {
+                let text = format!("the extension {} may stand here only where: {rule}", definition.url);
+                self.raise(place, Some(definition), Say::error("structure", "extension-context", text));
+            }
+        }
+    }
+
+    /// Whether the element that carries an extension keeps a rule; none if that cannot be told.
+    fn owner_keeps(&self, owner: &Place<'_>, rule: &str, scope: &Scope<'a>) -> Option<bool> {
+        let value = self.root.pointer(&owner.pointer())?;
+        // `_birthDate` carries extensions of a value that stands elsewhere
+        if owner.key().starts_with('_') {
+            return None;
+        }
+        let expression = Expression::parse(rule).ok()?;
+        // What a backbone element has only the definition around it knows
+        let code = owner.what().code;
+        let ty = if matches!(code, "BackboneElement" | "Element") { Type::UNKNOWN } else { self.types.root(code) };
+        self.holds(&expression, Node::new(Some(value), None, ty), scope).ok()
+    }
+
+    /// Extensions within an extension are named by its definition: a relative URL that it does not have means nothing.
+    fn inner_extensions(&mut self, definition: &Arc<Structure>, value: &'a Value, place: &Place<'_>) {
+        let Some(Value::Array(inner)) = value.get("extension") else { return };
+        let named = |url: &str| {
+            definition.elements.iter().any(|element| {
+                element.path == "Extension.extension.url"
+                    && element.fixed.as_ref().is_some_and(|fixed| fixed.value == url)
+            })
+        };
+        for (index, one) in inner.iter().enumerate() {
+            let Some(url) = one.get("url").and_then(Value::as_str) else { continue };
+            if !is_absolute(url) && !named(url) {
+                let inner = place.plain("extension", Some(index));
+                let text = format!("the extension {} has no '{}'", definition.url, super::suggest::name(url));
+                // R4's own examples are not quite in step with R4's own extensions (Bundle hla-1)
+                let is_error = !definition.url.starts_with("http://hl7.org/fhir/StructureDefinition/");
+                let say = Say::error_if(is_error, "invalid", "extension-url", text);
+                self.raise(&inner.plain("url", None), Some(definition), say);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 mod bundles;
 mod elements;
 mod measures;
+mod profiles;
 
 use super::*;
 use crate::fhir::read_str;

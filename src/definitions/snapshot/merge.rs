@@ -28,6 +28,7 @@ pub(super) fn merge(into: &mut Element, from: &Element, profile: &str) {
             "constraint" => merge_constraints(into, value, profile),
             "slicing" => merge_slicing(into, value),
             "binding" => merge_binding(into, value),
+            "extension" => merge_extensions(into, value),
             _ if REPLACED.contains(&name.as_str()) => {
                 into.insert(name.clone(), value.clone());
             }
@@ -45,6 +46,14 @@ pub(super) fn merge(into: &mut Element, from: &Element, profile: &str) {
 /// `fixedUri` is a choice of `fixed`; `minValueDate` of `minValue`.
 fn is_choice(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+}
+
+/// Bounds that extensions state: those of the differential count.
+fn merge_extensions(into: &mut Element, added: &Value) {
+    let list = into.entry("extension").or_insert_with(|| json!([]));
+    let (Some(list), Some(added)) = (list.as_array_mut(), added.as_array()) else { return };
+    list.retain(|known| !added.iter().any(|one| one.get("url") == known.get("url")));
+    list.extend(added.iter().cloned());
 }
 
 /// The differential's types count; what the base says of the same type for machines is kept.

@@ -1,15 +1,15 @@
 //! Lays a compiled profile over a value.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Demand, ProfilePlan,
+    bounds::shown,
     items::{self, Item, Items},
     value,
 };
 use crate::{
     definitions::Structure,
-    fhir::inner,
     fhirpath::{Model, Node},
     profile::{
         place::Place,
@@ -145,42 +145,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn bounds(&mut self, structure: &Structure, demand: &Demand, value: &serde_json::Value, place: &Place<'_>) {
-        if let Some(length) = demand.max_length
-            && let Some(text) = value.as_str()
-            && u64::try_from(text.chars().count()).unwrap_or(u64::MAX) > length
-        {
-            let text = format!("{} is longer than the {length} characters that the profile allows", demand.id);
-            self.raise(place, Some(structure), Say::error("too-long", "max-length", text));
-        }
-        let sides = [
-            (&demand.min_value, Ordering::Less, "less", "least"),
-            (&demand.max_value, Ordering::Greater, "greater", "most"),
-        ];
-        for (bound, wrong, word, limit) in sides {
-            let Some(bound) = bound else { continue };
-            let relative = value::relative(bound, value, wrong == Ordering::Less, self.options.now);
-            let bound = relative.as_ref().unwrap_or(bound);
-            let say = match value::compare(bound, value) {
-                Some(ordering) if ordering == wrong => {
-                    let text = format!(
-                        "{} is {word} than the {limit} that the profile allows: {}",
-                        demand.id,
-                        shown(&bound.value)
-                    );
-                    Say::error("value", if wrong == Ordering::Less { "min-value" } else { "max-value" }, text)
-                }
-                Some(_) => continue,
-                None => Say::information(
-                    "not-supported",
-                    "not-checked",
-                    format!("{} cannot be compared with the profile's bound", demand.id),
-                ),
-            };
-            self.raise(place, Some(structure), say);
-        }
-    }
-
     /// What is demanded of all the items of an element.
     fn list_demand(
         &mut self,
@@ -261,61 +225,8 @@ impl<'a> Walk<'a> {
             contained_index: if contained { item.index } else { None },
         }
     }
-
-    /// A reference's target must be of the right type and, where it is at hand, meet one of the profiles.
-    fn target_profiles(
-        &mut self,
-        structure: &Structure,
-        targets: &[String],
-        node: Node<'a>,
-        place: &Place<'_>,
-        scope: &Scope<'a>,
-    ) {
-        let Some(value) = node.value() else { return };
-        let text = inner(value, "reference").and_then(serde_json::Value::as_str);
-        let led = text.and_then(|text| self.follow(text, scope));
-        let Some((led, inner)) = led.and_then(|led| Some((led, self.led_scope(led, scope)?))) else {
-            let kind = text.map(crate::fhir::Reference::parse);
-            if let Some(crate::fhir::Reference::Literal { kind, .. }) = kind
-                && self.options.assume_valid_rest_references
-            {
-                self.target_type(targets, kind, place);
-            }
-            return;
-        };
-        let kind = self.types.name(inner.resource.ty());
-        for target in targets {
-            if self.validator.profile_plan(target).is_none() {
-                let text = format!("the profile {} that the target must meet is not at hand", suggest::name(target));
-                self.raise(place, Some(structure), Say::error("not-found", "profile", text));
-            }
-        }
-        let _ = led;
-        let fitting: Vec<&String> = targets
-            .iter()
-            .filter(|target| {
-                self.validator.profile_plan(target).is_some_and(|plan| {
-                    plan.structure.type_name == kind
-                        || self.types.is_a(inner.resource.ty(), self.types.root(&plan.structure.type_name))
-                })
-            })
-            .collect();
-        if fitting.is_empty() {
-            return self.target_type(targets, kind, place);
-        }
-        if !fitting.iter().any(|target| self.meets(target, inner.resource, place, &inner)) {
-            let text =
-                format!("the {kind} that this leads to meets none of the profiles asked for: {}", targets.join(", "));
-            self.raise(place, Some(structure), Say::error("structure", "target-profile", text));
-        }
-    }
 }
 
 fn address(node: Node<'_>) -> usize {
     node.value().or_else(|| node.sibling()).map_or(0, |value| std::ptr::from_ref(value) as usize)
-}
-
-/// A value that a profile states, cut to a reasonable length.
-fn shown(value: &serde_json::Value) -> String {
-    suggest::name(&value.to_string())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Demand, ProfilePlan, Slice, Slicing, discriminator};
 use crate::{
-    definitions::{Constraint, Derivation, Element, Rules, Structure, TypeRef},
+    definitions::{Constraint, Derivation, Element, Limits, Rules, Structure, TypeRef},
     profile::{binding::Bound, invariant::Invariant, types::Types},
 };
 
@@ -104,6 +104,7 @@ impl Maker<'_> {
             min_value: element.min_value.clone(),
             max_value: element.max_value.clone(),
             max_length: element.max_length.filter(|length| plain.and_then(|plain| plain.max_length) != Some(*length)),
+            limits: (element.limits != Limits::default()).then(|| element.limits.clone()),
             must_support: element.must_support,
             ..Demand::default()
         };
@@ -248,6 +249,7 @@ impl Demand {
             || self.min_value.is_some()
             || self.max_value.is_some()
             || self.max_length.is_some()
+            || self.limits.is_some()
             || self.binding.is_some()
             || !self.invariants.is_empty()
             || self.must_support

@@ -4,10 +4,12 @@
 
 mod aggregation;
 mod apply;
+mod bounds;
 mod compile;
 mod discriminator;
 mod items;
 mod slicing;
+mod targets;
 mod value;
 
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{binding::Bound, invariant::Invariant, types::Types};
-use crate::definitions::{Rules, Structure, TypedValue};
+use crate::definitions::{Limits, Rules, Structure, TypedValue};
 
 /// A compiled profile.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ pub struct Demand {
     pub aggregation: Vec<String>,
     /// Whether a reference must name a version (`specific`), or must not (`independent`).
     pub versioning: Option<String>,
+    /// Bounds that extensions state.
+    pub limits: Option<Limits>,
     /// Exactly this.
     pub fixed: Option<Value>,
     /// At least this.

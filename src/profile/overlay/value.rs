@@ -9,7 +9,10 @@ use serde_json::Value;
 use crate::{
     definitions::TypedValue,
     fhir::{canonically_equal, member},
+    fhirpath::{Item, Kind, Node, Type},
 };
+
+const UCUM: &str = "http://unitsofmeasure.org";
 
 /// Whether `value` is exactly `fixed`.
 pub fn is_fixed(fixed: &Value, value: &Value) -> bool {
@@ -35,6 +38,7 @@ pub fn compare(bound: &TypedValue, value: &Value) -> Option<Ordering> {
     match (&bound.value, value) {
         (Value::Number(bound), Value::Number(value)) => decimal(value.as_str())?.partial_cmp(&decimal(bound.as_str())?),
         (Value::String(bound), Value::String(value)) => times(bound, value),
+        (Value::Object(_), Value::Object(_)) if let Some(order) = quantities(&bound.value, value) => Some(order),
         (Value::Object(bound), Value::Object(value)) => {
             let same = |name: &str| bound.get(name) == value.get(name);
             let unit = if bound.contains_key("code") { same("code") && same("system") } else { same("unit") };
@@ -50,6 +54,17 @@ pub fn compare(bound: &TypedValue, value: &Value) -> Option<Ordering> {
         }
         _ => None,
     }
+}
+
+/// Quantities in comparable units of UCUM.
+fn quantities(bound: &Value, value: &Value) -> Option<Ordering> {
+    let coded = |value: &Value| value.get("code").is_some() && value.get("system").is_some_and(|it| it == UCUM);
+    if !coded(bound) || !coded(value) {
+        return None;
+    }
+    let ty = Type { id: 0, kind: Kind::Quantity };
+    let read = |value| Item::Node(Node::new(Some(value), None, ty)).quantity();
+    read(value)?.compare(&read(bound)?)
 }
 
 /// The bound that a duration means for a date or time: reckoned back from now for the least, on from now for the most.
@@ -98,15 +113,18 @@ mod tests {
 
     #[test]
     fn patterns_and_bounds() {
-        let json = |text| read_str(text).unwrap();
+        let json = |text: &str| read_str(text).unwrap();
         let concept =
             json(r#"{"coding":[{"system":"s","code":"a"},{"system":"s","code":"b","display":"B"}],"text":"x"}"#);
         assert!(fits(&json(r#"{"coding":[{"code":"b"}]}"#), &concept));
         assert!(!fits(&json(r#"{"coding":[{"code":"c"}]}"#), &concept));
         assert!(!is_fixed(&json(r#"{"coding":[{"code":"b"}]}"#), &concept));
-        let bound = |kind: &str, text| TypedValue { type_name: kind.into(), value: json(text) };
+        let bound = |kind: &str, text: &str| TypedValue { type_name: kind.into(), value: json(text) };
         assert_eq!(compare(&bound("decimal", "1.0"), &json("1.00")), Some(Ordering::Equal));
         assert_eq!(compare(&bound("date", "\"2020-05-01\""), &json("\"2019\"")), Some(Ordering::Less));
+        let ucum = |value: &str, code: &str| format!(r#"{{"value":{value},"system":"{UCUM}","code":"{code}"}}"#);
+        assert_eq!(compare(&bound("Quantity", &ucum("1", "kg")), &json(&ucum("999", "g"))), Some(Ordering::Less));
+        assert_eq!(compare(&bound("Quantity", &ucum("1", "kg")), &json(&ucum("999", "m"))), None);
         assert_eq!(compare(&bound("Quantity", r#"{"value":3,"unit":"kg"}"#), &json(r#"{"value":2,"unit":"g"}"#)), None);
     }
 }
