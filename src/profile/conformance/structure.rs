@@ -61,6 +61,7 @@ impl<'a> Walk<'a> {
             self.snapshot(&subject, snapshot, &place.plain("snapshot", None));
         }
         self.complies(&subject, place);
+        self.obligations(&subject, place);
     }
 
     /// Type, kind and derivation against the base's.

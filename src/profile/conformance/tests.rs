@@ -431,6 +431,18 @@ mod terminology {
         one(&filter("concept", "regex", "m.*"), "value-set-filter", "compose.include[0].filter[0]");
         one(&filter("concept", "is-a", "mail"), "value-set-filter", "compose.include[0].filter[0]");
         none(&filter("concept", "is-a", "male"));
+        one(&filter("concept", "exists", "true"), "value-set-filter", "compose.include[0].filter[0]");
+        one(&filter("notSelectable", "=", "yes"), "value-set-filter", "compose.include[0].filter[0]");
+        one(&filter("code", "in", "male,mail"), "value-set-filter", "compose.include[0].filter[0]");
+        one(&filter("itemWeight", "=", "heavy"), "value-set-filter", "compose.include[0].filter[0]");
+        none(&filter("itemWeight", "=", "gt1.5"));
+        let loinc = |property: &str, op: &str| {
+            value_set(
+                json!({"system": "http://loinc.org", "filter": [{"property": property, "op": op, "value": "LP1"}]}),
+            )
+        };
+        none(&loinc("ancestor", "="));
+        one(&loinc("ancestor", "is-a"), "value-set-filter", "compose.include[0].filter[0]");
     }
 
     #[test]
@@ -516,4 +528,28 @@ fn capability_statements_know_the_types_of_search_parameters() {
     };
     none(&statement("string"));
     one(&statement("token"), "search-parameter-type", "rest[0].resource[0].searchParam[0]");
+}
+
+#[test]
+fn obligation_profiles_add_nothing_but_obligations() {
+    let flagged = |elements: Value| {
+        let flag =
+            json!([{"url": "http://hl7.org/fhir/StructureDefinition/obligation-profile-flag", "valueBoolean": true}]);
+        with(profile(elements), "extension", flag)
+    };
+    none(&flagged(json!([element("Observation.subject", json!({"min": 1, "mustSupport": true}))])));
+    one(&flagged(json!([element("Observation.status", json!({"fixedCode": "final"}))])), "obligation-profile", AT);
+    one(&flagged(json!([element("Observation.code.text", json!({"min": 1}))])), "obligation-profile", AT);
+    let purpose = |code: &str| {
+        let parts = [
+            json!({"url": "purpose", "valueCode": code}),
+            json!({"url": "valueSet", "valueCanonical": "http://t.org/vs"}),
+        ];
+        let more =
+            json!([{"url": "http://hl7.org/fhir/tools/StructureDefinition/additional-binding", "extension": parts}]);
+        json!({"binding": {"strength": "required", "extension": more}})
+    };
+    none(&flagged(json!([element("Observation.status", purpose("candidate"))])));
+    one(&flagged(json!([element("Observation.status", purpose("required"))])), "obligation-profile", AT);
+    none(&profile(json!([element("Observation.status", json!({"fixedCode": "final"}))])));
 }

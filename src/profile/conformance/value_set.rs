@@ -1,6 +1,5 @@
 //! ValueSet: systems, codes and filters of `compose` (<https://hl7.org/fhir/R4/valueset.html>).
 
-use regex::RegexBuilder;
 use serde_json::Value;
 
 use super::{list, text};
@@ -42,11 +41,14 @@ impl<'a> Walk<'a> {
             let at = place.plain("system", None);
             self.raise(&at, structure, Say::error("business-rule", "value-set-system", sentence));
         }
-        let definitions = &self.types.definitions;
         if !is_absolute(system) {
             let sentence = "the system must be an absolute URI; a contained code system is meant by its own URL";
             return self.raise(place, structure, Say::error("invalid", "value-set-system", sentence));
         }
+        for (index, filter) in list(include, "filter").iter().enumerate() {
+            self.filter(plan, system, filter, &place.plain("filter", Some(index)));
+        }
+        let definitions = &self.types.definitions;
         let own_version = text(include, "version").map(|version| format!("{system}|{version}"));
         let Some(known) = definitions.code_system(own_version.as_deref().unwrap_or(system)) else {
             let meant = definitions.has(system, "CodeSystem").then(|| definitions.resource(system)).flatten();
@@ -90,64 +92,5 @@ impl<'a> Walk<'a> {
                 );
             }
         }
-        for (index, filter) in list(include, "filter").iter().enumerate() {
-            self.filter(plan, system, filter, &place.plain("filter", Some(index)));
-        }
     }
-
-    fn filter(&mut self, plan: &'a TypePlan, system: &str, filter: &'a Value, place: &Place<'_>) {
-        let (Some(property), Some(op), Some(wanted)) =
-            (text(filter, "property"), text(filter, "op"), text(filter, "value"))
-        else {
-            return;
-        };
-        let definitions = &self.types.definitions;
-        let Some(resource) = definitions.resource(system) else { return };
-        let structure = Some(&*plan.structure);
-        if op == "regex" && (property == "concept" || RegexBuilder::new(wanted).size_limit(1 << 20).build().is_err()) {
-            let sentence = if property == "concept" {
-                "the hierarchy of concepts cannot be filtered by a regular expression"
-            } else {
-                "the value of the filter is no regular expression"
-            };
-            return self.raise(place, structure, Say::error("invalid", "value-set-filter", sentence));
-        }
-        if matches!(op, "is-a" | "descendent-of" | "is-not-a" | "generalizes") && property == "concept" {
-            if definitions.is_code(system, wanted) == Membership::No {
-                let sentence = format!("the filter's value is not a code of {system}");
-                self.raise(place, structure, Say::error("code-invalid", "value-set-filter", sentence));
-            }
-            return;
-        }
-        let declared = list(&resource, "property").iter().find(|it| text(it, "code") == Some(property));
-        let kind = declared.and_then(|declared| text(declared, "type"));
-        let wrong = match (op, kind) {
-            ("exists", _) => (!matches!(wanted, "true" | "false")).then(|| "must be true or false".to_owned()),
-            ("=" | "in" | "not-in", Some("boolean")) => (!wanted.split(',').all(|one| matches!(one, "true" | "false")))
-                .then(|| "must be true or false".to_owned()),
-            ("=", Some("code")) => (definitions.is_code(system, wanted) == Membership::No)
-                .then(|| "must be a code of the same code system".to_owned()),
-            ("=", Some("Coding")) => coding(wanted).and_then(|(system, code)| {
-                (definitions.is_code(system, code) == Membership::No).then(|| format!("must be a code of {system}"))
-            }),
-            ("=", Some("integer")) => wanted.parse::<i64>().is_err().then(|| "must be a whole number".to_owned()),
-            ("=", Some("decimal")) => {
-                wanted.parse::<rust_decimal::Decimal>().is_err().then(|| "must be a number".to_owned())
-            }
-            ("=", Some("dateTime")) => crate::profile::Primitive::DateTime
-                .check_text(wanted)
-                .is_err()
-                .then(|| "must be a date or time".to_owned()),
-            _ => None,
-        };
-        if let Some(wrong) = wrong {
-            let sentence = format!("the value of a filter on the property '{property}' {wrong}");
-            self.raise(place, structure, Say::error("code-invalid", "value-set-filter", sentence));
-        }
-    }
-}
-
-/// `system|code` or `system#code`.
-fn coding(text: &str) -> Option<(&str, &str)> {
-    text.split_once('|').or_else(|| text.rsplit_once('#'))
 }
