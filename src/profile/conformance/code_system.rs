@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{list, number, text};
 use crate::{
     definitions::{CodeSystem, Membership},
-    profile::{place::Place, say::Say, types::TypePlan, walk::Walk},
+    profile::{elements::is_absolute, place::Place, say::Say, types::TypePlan, walk::Walk},
 };
 
 const KNOWN: &str = "http://hl7.org/fhir/concept-properties#";
@@ -29,6 +29,13 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("itemWeight", "decimal"),
 ];
 
+/// What a code system has and declares.
+struct Known<'k, 'a> {
+    codes: &'k HashSet<&'a str>,
+    /// URIs of properties, by their codes.
+    uris: HashMap<&'a str, &'a str>,
+}
+
 impl<'a> Walk<'a> {
     /// A `CodeSystem`.
     pub fn code_system(&mut self, plan: &'a TypePlan, value: &'a Value, place: &Place<'_>) {
@@ -44,7 +51,9 @@ impl<'a> Walk<'a> {
         let mut codes = HashSet::new();
         self.concepts(plan, list(value, "concept"), place, &types, &mut codes);
         if supplemented.is_none() && text(value, "content") == Some("complete") {
-            self.internal(plan, list(value, "concept"), place, &codes);
+            let declared = list(value, "property").iter();
+            let uris = declared.filter_map(|it| Some((text(it, "code")?, text(it, "uri")?))).collect();
+            self.internal(plan, list(value, "concept"), place, &Known { codes: &codes, uris });
             let stated = number(value.get("count"));
             let counted = u64::try_from(count(list(value, "concept"))).unwrap_or(u64::MAX);
             if let Some(stated) = stated.filter(|stated| *stated != counted) {
@@ -68,10 +77,9 @@ impl<'a> Walk<'a> {
                 let sentence = "a code system that supplements another must have the content 'supplement'";
                 wrong("content", "supplement", sentence);
             }
-            for name in ["caseSensitive", "hierarchyMeaning"] {
-                if value.get(name).is_some() {
-                    wrong(name, "supplement", "this is for the supplemented code system to say, not for a supplement");
-                }
+            if value.get("caseSensitive").is_some() {
+                let sentence = "this is for the supplemented code system to say, not for a supplement";
+                wrong("caseSensitive", "supplement", sentence);
             }
         } else if content == Some("supplement") {
             wrong("content", "supplement", "a supplement must say in 'supplements' what it supplements");
@@ -89,31 +97,39 @@ impl<'a> Walk<'a> {
             return;
         };
         let includes = set.get("compose").map_or(&[] as &[Value], |compose| list(compose, "include"));
-        let [include] = includes else { return };
-        let sentence = match text(include, "system") {
-            Some(system) if system != url => "the value set of all codes is one of another code system",
-            _ if ["concept", "filter", "valueSet"].iter().any(|name| include.get(*name).is_some()) => {
+        let sentence = match includes {
+            [include] if text(include, "system") != Some(url) => {
+                "the value set of all codes is one of another code system"
+            }
+            [include] if ["concept", "filter", "valueSet"].iter().any(|name| include.get(*name).is_some()) => {
                 "the value set of all codes has only a part of them"
             }
-            _ => return,
+            [_] => return,
+            _ => "the value set of all codes must include this code system and nothing else",
         };
         let say = Say::error("business-rule", "code-system-value-set", sentence);
         self.raise(&place.plain("valueSet", None), Some(&plan.structure), say);
     }
 
-    /// Properties that name other concepts of this code system.
-    fn internal(&mut self, plan: &'a TypePlan, concepts: &'a [Value], place: &Place<'_>, codes: &HashSet<&str>) {
+    /// Properties that name other concepts of this code system: surely if FHIR defines them so, by URI.
+    fn internal(&mut self, plan: &'a TypePlan, concepts: &'a [Value], place: &Place<'_>, known: &Known<'_, 'a>) {
         for (index, concept) in concepts.iter().enumerate() {
             let at = place.plain("concept", Some(index));
             for (number, property) in list(concept, "property").iter().enumerate() {
                 let (Some(name), Some(code)) = (text(property, "code"), text(property, "valueCode")) else { continue };
-                if matches!(name, "parent" | "child" | "partOf") && !codes.contains(code) {
-                    let sentence = format!("'{name}' names a code that this code system does not have");
-                    let place = at.plain("property", Some(number));
-                    self.raise(&place, Some(&plan.structure), Say::error("code-invalid", "concept-property", sentence));
+                let uri = known.uris.get(name).and_then(|uri| uri.strip_prefix(KNOWN));
+                let certain = matches!(uri, Some("parent" | "child" | "partOf" | "synonym"));
+                let likely = matches!(name, "parent" | "child" | "partOf" | "synonym");
+                if (certain || likely) && !known.codes.contains(code) {
+                    let sentence = format!(
+                        "the property '{}' names a code that this code system does not have",
+                        crate::profile::suggest::name(name)
+                    );
+                    let say = Say::error_if(certain, "code-invalid", "concept-property", sentence);
+                    self.raise(&at.plain("property", Some(number)), Some(&plan.structure), say);
                 }
             }
-            self.internal(plan, list(concept, "concept"), &at, codes);
+            self.internal(plan, list(concept, "concept"), &at, known);
         }
     }
 
@@ -139,6 +155,15 @@ impl<'a> Walk<'a> {
             let Some(uri) = text(property, "uri") else { continue };
             if !uris.insert(uri) {
                 wrong(self, "this property's URI is declared already".to_owned());
+            }
+            if !is_absolute(uri) {
+                wrong(self, "the URI of a property must be absolute".to_owned());
+            }
+            let own = text(value, "url").unwrap_or_default();
+            let of_fhir = own.strip_prefix("http://hl7.org/fhir/").is_some_and(|name| !name.contains('/'));
+            let known = uri.strip_prefix(KNOWN).is_some_and(|name| PROPERTIES.iter().any(|known| known.0 == name));
+            if uri.contains("://hl7.org/fhir") && !known && !of_fhir && !(uri.starts_with(own) && !own.is_empty()) {
+                wrong(self, "FHIR defines no property with this URI".to_owned());
             }
             let Some((name, right)) =
                 uri.strip_prefix(KNOWN).and_then(|name| PROPERTIES.iter().find(|known| known.0 == name))
@@ -172,7 +197,7 @@ impl<'a> Walk<'a> {
             for (number, property) in list(concept, "property").iter().enumerate() {
                 let code = text(property, "code").unwrap_or_default();
                 let given = property.as_object().into_iter().flatten().find_map(|(key, _)| key.strip_prefix("value"));
-                let declared = types.get(code).copied().or_else(|| implicit(code));
+                let declared = types.get(code).copied();
                 let place = at.plain("property", Some(number));
                 match (declared, given) {
                     (Some(declared), Some(given)) if !declared.eq_ignore_ascii_case(given) => {
@@ -186,7 +211,7 @@ impl<'a> Walk<'a> {
                             Say::error("business-rule", "concept-property", sentence),
                         );
                     }
-                    (None, _) => {
+                    (None, _) if implicit(code).is_none() => {
                         let sentence = "this property is not declared in CodeSystem.property";
                         self.raise(
                             &place,

@@ -369,11 +369,16 @@ mod terminology {
         one(&with(good.clone(), "count", json!(3)), "code-system-count", "count");
         one(&with(good.clone(), "content", json!("not-present")), "code-system-content", "concept");
         one(&with(good.clone(), "content", json!("supplement")), "supplement", "content");
-        let parent = |code: &str| {
-            code_system(json!([{"code": "a"}, {"code": "b", "property": [{"code": "parent", "valueCode": code}]}]))
+        let parent = |code: &str, uri: Value| {
+            let concepts = json!([{"code": "a"}, {"code": "b", "property": [{"code": "parent", "valueCode": code}]}]);
+            with(code_system(concepts), "property", json!([{"code": "parent", "uri": uri, "type": "code"}]))
         };
-        none(&parent("a"));
-        one(&parent("z"), "concept-property", "concept[1].property[0]");
+        let uri = json!("http://hl7.org/fhir/concept-properties#parent");
+        none(&parent("a", uri.clone()));
+        one(&parent("z", uri), "concept-property", "concept[1].property[0]");
+        none(&parent("z", json!("http://other.org/properties#parent")));
+        one(&parent("a", json!("http://hl7.org/fhir/concept-properties#up")), "concept-property", "property[0]");
+        one(&parent("a", json!("up")), "concept-property", "property[0]");
         one(
             &with(good.clone(), "valueSet", json!("http://hl7.org/fhir/ValueSet/administrative-gender")),
             "code-system-value-set",
