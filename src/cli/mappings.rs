@@ -3,6 +3,7 @@
 
 mod check;
 mod coverage;
+mod examples;
 mod explain;
 mod export;
 mod shadow;

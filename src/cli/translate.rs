@@ -86,7 +86,7 @@ pub fn run(args: &Args, read_config: ReadConfig<'_>) -> Run {
 /// Mappings from a folder, or the built-in ones.
 pub(super) fn mappings_of(dir: Option<&Path>) -> Result<Arc<Mappings>, CouldNotRun> {
     let loaded = match dir {
-        Some(dir) => Mappings::load(dir),
+        Some(dir) => Mappings::draft(dir),
         None => Mappings::embedded(),
     };
     loaded.map_err(|error| CouldNotRun::from_error(&error, "mend the mappings, or leave --mappings out"))
@@ -195,7 +195,7 @@ fn to_fhir(
 }
 
 /// One resource bare, several as a collection with stable fullUrls.
-fn bundled(plan: &Plan, internal: &Value, context: &Context, mut parts: Vec<Part>) -> Value {
+pub(super) fn bundled(plan: &Plan, internal: &Value, context: &Context, mut parts: Vec<Part>) -> Value {
     if parts.len() == 1 {
         return parts.remove(0).resource;
     }

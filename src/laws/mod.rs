@@ -4,14 +4,19 @@
 
 mod cache;
 mod frame;
+mod law;
 mod objects;
 mod prove;
 mod resources;
+mod shapes;
 mod shrink;
+mod spread;
 mod words;
 
-pub use cache::{FILE, Proofs, pairs, prove_all, proven};
-pub use prove::{Counterexample, Law, Report, Verdict, prove};
+pub use cache::{FILE, Proofs, pairs, proven};
+pub use law::Law;
+pub use prove::{Counterexample, Report, Verdict, prove};
+pub use spread::{Task, prove_all};
 
 /// How much is tried for a base mapping.
 pub const PAIRS: usize = 10_000;

@@ -1,47 +1,23 @@
-//! The laws, and running them on generated pairs of an object and a resource that exists already.
+//! Proving a plan: its laws tried on generated pairs of an object and a resource that exists already, and the report.
 
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-use super::{frame::Frame, objects::Objects, resources::Resources, shrink};
-use crate::{
-    fhir::canonically_equal,
-    mapping::{Context, ObjectType, Part, Plan},
+use super::{
+    law::{Law, Outcome, Pair, Trial, Worked},
+    objects::Objects,
+    resources::Resources,
+    shrink,
 };
+use crate::mapping::{ObjectType, Part, Plan};
 
-/// A law.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Law {
-    /// Every resource can be read, and reading is stable.
-    Total,
-    /// What was written is read back the same, but for declared losses.
-    PutGet,
-    /// Writing back what was read changes nothing.
-    GetPut,
-    /// The last write wins.
-    PutPut,
-    /// Writing touches only what a rule names.
-    Frame,
-}
+/// Pairs of one slice: small enough that no thread is left alone with a long one at the end.
+const SLICE: usize = 500;
 
-impl Law {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Total, Self::PutGet, Self::GetPut, Self::PutPut, Self::Frame];
-
-    /// Its name in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Total => "total",
-            Self::PutGet => "put_get",
-            Self::GetPut => "get_put",
-            Self::PutPut => "put_put",
-            Self::Frame => "frame",
-        }
-    }
-}
+/// Every other pair is tried with a default zone.
+const ZONES: [Option<&str>; 2] = [None, Some("America/Chicago")];
 
 /// A pair on which a law does not hold: `object`, a second one for PutPut, and the resources written into.
 #[derive(Clone, Debug)]
@@ -76,6 +52,8 @@ pub struct Report {
     pub mapping: String,
     /// The dialect.
     pub dialect: String,
+    /// On how many pairs each law had to be tried.
+    pub wanted: usize,
     /// By law.
     pub laws: BTreeMap<Law, Verdict>,
     /// Pairs that could not be used, since the object cannot be sent to this dialect.
@@ -86,7 +64,7 @@ impl Report {
     /// Whether every law held on enough pairs.
     #[must_use]
     pub fn ok(&self) -> bool {
-        self.laws.values().all(|verdict| verdict.failed == 0 && verdict.pairs > 0)
+        self.laws.values().all(|verdict| verdict.failed == 0 && verdict.pairs >= self.wanted)
     }
 
     /// As the contract says: one line a mapping and dialect.
@@ -122,168 +100,75 @@ impl Counterexample {
     }
 }
 
-/// What a law is tried on.
-#[derive(Clone, Debug)]
-pub(super) struct Pair {
-    pub(super) object: Value,
-    pub(super) earlier: Value,
-    pub(super) base: Vec<Part>,
-}
-
-/// Tries one law.
-pub(super) struct Trial<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) context: &'a Context,
-    pub(super) frames: Vec<Frame>,
-}
-
-/// Holds, cannot be tried on this pair, or the differences.
-pub(super) enum Outcome {
-    Holds,
-    Unsayable,
-    Broken(Vec<(String, Value, Value)>),
-}
-
-impl Trial<'_> {
-    fn get(&self, parts: &[Part]) -> Value {
-        let resources: Vec<Value> = parts.iter().map(|part| part.resource.clone()).collect();
-        self.plan.to_internal(&resources, self.context)
-    }
-
-    pub(super) fn try_law(&self, law: Law, pair: &Pair) -> Outcome {
-        let put = |object: &Value, base: &[Part]| self.plan.put(object, base, self.context);
-        match law {
-            Law::Total => {
-                let (first, second) = (self.get(&pair.base), self.get(&pair.base));
-                if first.is_object() {
-                    equal(&first, &second)
-                } else {
-                    Outcome::Broken(vec![(String::new(), json!({}), first)])
-                }
-            }
-            Law::GetPut => match put(&self.get(&pair.base), &pair.base) {
-                Ok(after) => {
-                    let parts = |parts: &[Part]| -> Value { parts.iter().map(|part| part.resource.clone()).collect() };
-                    equal(&parts(&pair.base), &parts(&after))
-                }
-                Err(error) => Outcome::Broken(vec![(String::new(), Value::Null, error.to_string().into())]),
-            },
-            Law::PutGet => match put(&pair.object, &pair.base) {
-                Ok(after) => {
-                    let wanted = self.plan.without_losses(&self.plan.normalise(&pair.object, self.context));
-                    equal(&wanted, &self.plan.without_losses(&self.get(&after)))
-                }
-                Err(_) => Outcome::Unsayable,
-            },
-            Law::PutPut => {
-                let (Ok(once), Ok(direct)) = (put(&pair.earlier, &pair.base), put(&pair.object, &pair.base)) else {
-                    return Outcome::Unsayable;
-                };
-                match put(&pair.object, &once) {
-                    Ok(twice) => equal(&self.get(&direct), &self.get(&twice)),
-                    Err(_) => Outcome::Unsayable,
-                }
-            }
-            Law::Frame => match put(&pair.object, &pair.base) {
-                Ok(after) => self.frame(&pair.base, &after),
-                Err(_) => Outcome::Unsayable,
-            },
-        }
-    }
-
-    fn frame(&self, base: &[Part], after: &[Part]) -> Outcome {
-        for before in base {
-            let id = |part: &Part| part.resource.get("id").cloned();
-            // Of several Binaries each is compared with itself.
-            let twin = after.iter().find(|part| part.role == before.role && id(part) == id(before));
-            let Some(part) = twin else { continue };
-            let index = self.plan.part_index(&before.role);
-            let Some(frame) = index.and_then(|index| self.frames.get(index)) else { continue };
-            if let Some(pointer) = frame.breach(&before.resource, &part.resource) {
-                let at = |value: &Value| value.pointer(&pointer).cloned().unwrap_or_default();
-                return Outcome::Broken(vec![(pointer.clone(), at(&before.resource), at(&part.resource))]);
-            }
-        }
-        Outcome::Holds
-    }
-}
-
-fn equal(wanted: &Value, got: &Value) -> Outcome {
-    if canonically_equal(wanted, got) {
-        return Outcome::Holds;
-    }
-    let mut differences = Vec::new();
-    differ("", wanted, got, &mut differences);
-    Outcome::Broken(differences)
-}
-
-fn differ(at: &str, wanted: &Value, got: &Value, found: &mut Vec<(String, Value, Value)>) {
-    match (wanted, got) {
-        (Value::Object(a), Value::Object(b)) => {
-            let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for name in names {
-                let of = |side: &Map<String, Value>| side.get(name).cloned().unwrap_or_default();
-                differ(&format!("{at}/{name}"), &of(a), &of(b), found);
-            }
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (index, (a, b)) in a.iter().zip(b).enumerate() {
-                differ(&format!("{at}/{index}"), a, b, found);
-            }
-        }
-        _ if !canonically_equal(wanted, got) => found.push((at.to_owned(), wanted.clone(), got.clone())),
-        _ => {}
-    }
-}
-
-/// Tries every law of a plan on `pairs` generated pairs.
+/// Tries every law of a plan on `pairs` generated pairs, in this thread.
 #[must_use]
 pub fn prove(object: &ObjectType, plan: &Plan, pairs: usize, seed: u64) -> Report {
-    let context = Context::new("example-clinic");
-    let zoned = Context::new("example-clinic").in_zone("America/Chicago");
-    let mut rng = Rng::with_seed(seed);
-    let paths = plan.rule_paths();
-    let frames = || (0..plan.part_count()).map(|part| Frame::new(&paths, part)).collect();
-    let trials = [&context, &zoned].map(|context| Trial { plan, context, frames: frames() });
+    let tallies = slices(pairs).map(|(number, count)| tally(object, plan, count, seed, number)).collect();
+    conclude(object, plan, pairs, tallies)
+}
+
+/// The pieces that a plan's pairs are proven in: number and how many pairs. What a piece tries depends on its number
+/// only, so that the same seed gives the same report on any number of threads.
+pub(super) fn slices(pairs: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..pairs.div_ceil(SLICE)).map(move |number| (number, SLICE.min(pairs - number * SLICE)))
+}
+
+/// What came of one slice: how each law fared, and the first pair that broke it.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    tried: usize,
+    unsayable: usize,
+    failed: BTreeMap<Law, (usize, Pair)>,
+}
+
+/// Tries the laws on one slice.
+pub(super) fn tally(object: &ObjectType, plan: &Plan, pairs: usize, seed: u64, number: usize) -> Tally {
+    // Another stretch of chance for each slice.
+    let mut rng = Rng::with_seed(seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let trials = ZONES.map(|zone| Trial::new(plan, zone));
     let objects = Objects::new(object, plan);
-    let makers = [&context, &zoned].map(|context| Resources::new(object, plan, context));
-    let mut report = Report {
-        mapping: object.name().to_owned(),
-        dialect: plan.dialect().to_owned(),
-        laws: Law::ALL.into_iter().map(|law| (law, Verdict::default())).collect(),
-        unsayable: 0,
-    };
-    let mut tried = 0;
-    for number in 0..pairs * 3 {
-        if tried >= pairs {
+    let makers = [0, 1].map(|side| Resources::new(object, plan, &trials[side].context));
+    let mut tally = Tally::default();
+    for round in 0..pairs * 4 {
+        if tally.tried >= pairs {
             break;
         }
-        let side = number % 2;
-        let made = (objects.make(&mut rng), objects.make(&mut rng), objects.make(&mut rng));
-        let (Some(object_made), Some(earlier), Some(there)) = made else { continue };
+        let side = round % 2;
+        let made = (objects.make(&mut rng), objects.make(&mut rng), objects.any(&mut rng));
+        let (Some(object), Some(earlier), Some(there)) = made else { continue };
         let Some(base) = makers[side].make(&there, &mut rng) else {
-            report.unsayable += 1;
+            tally.unsayable += 1;
             continue;
         };
-        let pair = Pair { object: object_made, earlier, base };
-        if plan.put(&pair.object, &pair.base, trials[side].context).is_err() {
-            report.unsayable += 1;
+        let pair = Pair { object, earlier, base, side };
+        let worked = Worked::new(&trials[side], &pair);
+        if !worked.is_usable() {
+            tally.unsayable += 1;
             continue;
         }
-        tried += 1;
-        for (law, verdict) in &mut report.laws {
-            match trials[side].try_law(*law, &pair) {
-                Outcome::Unsayable => {}
-                Outcome::Holds => verdict.pairs += 1,
-                Outcome::Broken(_) => {
-                    verdict.pairs += 1;
-                    verdict.failed += 1;
-                    if verdict.counterexample.is_none() {
-                        verdict.counterexample = Some(shrink::smallest(&trials[side], *law, object, pair.clone()));
-                    }
-                }
+        tally.tried += 1;
+        for law in Law::ALL {
+            if let Outcome::Broken(_) = worked.holds(law) {
+                tally.failed.entry(law).or_insert_with(|| (0, pair.clone())).0 += 1;
             }
         }
     }
-    report
+    tally
+}
+
+/// The report of all slices; a counterexample is shrunk.
+pub(super) fn conclude(object: &ObjectType, plan: &Plan, wanted: usize, tallies: Vec<Tally>) -> Report {
+    let tried = tallies.iter().map(|tally| tally.tried).sum();
+    let unsayable = tallies.iter().map(|tally| tally.unsayable).sum();
+    let mut laws: BTreeMap<Law, Verdict> =
+        Law::ALL.into_iter().map(|law| (law, Verdict { pairs: tried, ..Verdict::default() })).collect();
+    for (law, (count, pair)) in tallies.into_iter().flat_map(|tally| tally.failed) {
+        let verdict = laws.entry(law).or_default();
+        verdict.failed += count;
+        if verdict.counterexample.is_none() {
+            let trial = Trial::new(plan, ZONES[pair.side]);
+            verdict.counterexample = Some(shrink::smallest(&trial, law, object, pair));
+        }
+    }
+    Report { mapping: object.name().to_owned(), dialect: plan.dialect().to_owned(), wanted, laws, unsayable }
 }

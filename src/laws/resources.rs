@@ -24,7 +24,7 @@ impl<'a> Resources<'a> {
         let mut parts = if !self.examples.is_empty() && rng.u8(..4) == 0 {
             self.plan.parts(&self.examples[rng.usize(..self.examples.len())].fhir)
         } else {
-            self.plan.to_fhir(internal, self.context).ok()?
+            self.plan.as_held(internal, self.context).ok()?
         };
         if parts.is_empty() {
             return None;

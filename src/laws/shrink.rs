@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::prove::{Counterexample, Law, Outcome, Pair, Trial};
+use super::{
+    law::{Law, Outcome, Pair, Trial},
+    prove::Counterexample,
+};
 use crate::mapping::ObjectType;
 
 /// Trials at most, so that a broken mapping is told soon.

@@ -1,54 +1,83 @@
-//! Words that fit a pattern: from a regular expression's structure, by chance. For generated records only.
+//! Words that fit a pattern, and times of our formats, by chance. For generated records only. A pattern is read once.
 
 use fastrand::Rng;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// A text that the pattern matches, as far as its anchors allow; none if the pattern cannot be read.
-pub(super) fn matching(pattern: &str, rng: &mut Rng) -> Option<String> {
-    let hir = regex_syntax::parse(pattern).ok()?;
-    let mut text = String::new();
-    write(&hir, rng, &mut text);
-    if text.is_empty() {
-        text.push('x');
-    }
-    Some(text)
+/// A pattern ready to make words.
+#[derive(Debug)]
+pub(super) struct Words(Node);
+
+#[derive(Debug)]
+enum Node {
+    Literal(String),
+    /// The ordinary characters of a class, and the ends of its ranges.
+    Class(Vec<char>, Vec<(u32, u32)>),
+    /// From so many to so many.
+    Repeated(u32, u32, Box<Node>),
+    All(Vec<Node>),
+    Either(Vec<Node>),
 }
 
-fn write(hir: &Hir, rng: &mut Rng, text: &mut String) {
+impl Words {
+    /// Reads a regular expression; none if it cannot be read.
+    pub(super) fn of(pattern: &str) -> Option<Self> {
+        Some(Self(node(&regex_syntax::parse(pattern).ok()?)))
+    }
+
+    /// A text that the pattern matches, as far as its anchors allow.
+    pub(super) fn make(&self, rng: &mut Rng) -> String {
+        let mut text = String::new();
+        write(&self.0, rng, &mut text);
+        if text.is_empty() {
+            text.push('x');
+        }
+        text
+    }
+}
+
+fn node(hir: &Hir) -> Node {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => {}
-        HirKind::Literal(literal) => text.push_str(&String::from_utf8_lossy(&literal.0)),
-        HirKind::Class(class) => text.extend(character(class, rng)),
+        HirKind::Empty | HirKind::Look(_) => Node::All(Vec::new()),
+        HirKind::Literal(literal) => Node::Literal(String::from_utf8_lossy(&literal.0).into_owned()),
+        HirKind::Class(Class::Unicode(class)) => {
+            let holds =
+                |letter: &char| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(letter));
+            let ordinary = ('a'..='z').chain('A'..='Z').chain('0'..='9').filter(holds).collect();
+            Node::Class(
+                ordinary,
+                class.ranges().iter().map(|range| (range.start() as u32, range.end() as u32)).collect(),
+            )
+        }
+        HirKind::Class(Class::Bytes(_)) => Node::Literal("a".to_owned()),
         HirKind::Repetition(repetition) => {
             let most = repetition.max.unwrap_or(repetition.min + 6).min(repetition.min + 6);
-            for _ in 0..rng.u32(repetition.min..=most.max(repetition.min)) {
-                write(&repetition.sub, rng, text);
-            }
+            Node::Repeated(repetition.min, most.max(repetition.min), Box::new(node(&repetition.sub)))
         }
-        HirKind::Capture(capture) => write(&capture.sub, rng, text),
-        HirKind::Concat(parts) => parts.iter().for_each(|part| write(part, rng, text)),
-        HirKind::Alternation(parts) => write(&parts[rng.usize(..parts.len())], rng, text),
+        HirKind::Capture(capture) => node(&capture.sub),
+        HirKind::Concat(parts) => Node::All(parts.iter().map(node).collect()),
+        HirKind::Alternation(parts) => Node::Either(parts.iter().map(node).collect()),
+    }
+}
+
+fn write(node: &Node, rng: &mut Rng, text: &mut String) {
+    match node {
+        Node::Literal(literal) => text.push_str(literal),
+        Node::Class(ordinary, ranges) => text.extend(character(ordinary, ranges, rng)),
+        Node::Repeated(least, most, inner) => (0..rng.u32(*least..=*most)).for_each(|_| write(inner, rng, text)),
+        Node::All(parts) => parts.iter().for_each(|part| write(part, rng, text)),
+        Node::Either(parts) => write(&parts[rng.usize(..parts.len())], rng, text),
     }
 }
 
 /// A character of a class, mostly an ordinary one.
-fn character(class: &Class, rng: &mut Rng) -> Option<char> {
-    let Class::Unicode(class) = class else { return Some('a') };
-    let ordinary: Vec<char> =
-        ('a'..='z').chain('A'..='Z').chain('0'..='9').filter(|letter| holds(class, *letter)).collect();
+fn character(ordinary: &[char], ranges: &[(u32, u32)], rng: &mut Rng) -> Option<char> {
     if !ordinary.is_empty() && rng.u8(..) > 20 {
         return Some(ordinary[rng.usize(..ordinary.len())]);
     }
-    let ranges = class.ranges();
-    let range = ranges.get(rng.usize(..ranges.len().max(1)))?;
-    let (first, last) = (range.start() as u32, range.end() as u32);
-    let found = char::from_u32(rng.u32(first..=last.min(first + 200))).unwrap_or(range.start());
+    let (first, last) = *ranges.get(rng.usize(..ranges.len().max(1)))?;
+    let found = char::from_u32(rng.u32(first..=last.min(first + 200))).or_else(|| char::from_u32(first))?;
     // A control character is nobody's word; leaving it out could break the pattern.
     if found.is_control() { ordinary.first().copied() } else { Some(found) }
-}
-
-fn holds(class: &regex_syntax::hir::ClassUnicode, letter: char) -> bool {
-    class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&letter))
 }
 
 /// A moment or date by our formats.
@@ -84,8 +113,9 @@ mod tests {
             [r"^[A-Za-z0-9.-]{1,64}$", r"^\S+( \S+)*$", r"^sha256-[0-9a-f]{64}$", r"^[^\s/]+/[^\s/]+$", r"^(?:a|bc)\d$"]
         {
             let checker = regex::Regex::new(pattern).unwrap();
+            let words = Words::of(pattern).unwrap();
             for _ in 0..200 {
-                let word = matching(pattern, &mut rng).unwrap();
+                let word = words.make(&mut rng);
                 assert!(checker.is_match(&word), "{pattern}: {word:?}");
             }
         }

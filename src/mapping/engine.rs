@@ -20,11 +20,19 @@ use crate::{
 pub struct Plan {
     pub(crate) object: Name,
     pub(crate) dialect: Name,
+    /// The dialect's name for people.
+    pub(crate) dialect_title: Name,
     pub(crate) title: Name,
     pub(crate) parts: Vec<PartPlan>,
     /// `link:` of each part that has one: part, and the reference to write.
     pub(crate) links: Vec<Link>,
     pub(crate) constants: Vec<super::Constant>,
+    /// What may be written at all.
+    pub(crate) writes: super::Writes,
+    /// The dialect has a status table of its own.
+    pub(crate) narrowed: bool,
+    /// Values that this dialect does not take.
+    pub(crate) limits: Vec<super::plan::Limit>,
     /// Fields that this dialect is not sent, and why.
     pub(crate) left_out: Vec<(String, String)>,
     /// Paths of the declared losses, worked out once.
@@ -60,6 +68,21 @@ impl Plan {
     /// [`MappingError::Unsayable`] where a value has no counterpart; [`MappingError::WrongInput`] where `internal` is no
     /// object or the main resource of `base` is of another type.
     pub fn put(&self, internal: &Value, base: &[Part], context: &Context) -> Result<Vec<Part>, MappingError> {
+        let said = (!base.is_empty()).then(|| self.said(base, context));
+        self.put_over(internal, base, said.as_ref(), context)
+    }
+
+    /// As [`Self::put`], for a caller who knows already what `base` says ([`Self::said`]; none: there is no base).
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn put_over(
+        &self,
+        internal: &Value,
+        base: &[Part],
+        old: Option<&Value>,
+        context: &Context,
+    ) -> Result<Vec<Part>, MappingError> {
         if !internal.is_object() {
             return Err(MappingError::WrongInput("an object of the practice is a JSON object".to_owned()));
         }
@@ -68,20 +91,33 @@ impl Plan {
         {
             return Err(MappingError::WrongInput(format!("the base must be a {}", self.resource_type())));
         }
+        let refused = self.refused(internal, old);
+        self.write_parts(internal, base, old, context, refused)
+    }
+
+    /// What a system may hold that does not keep to the dialect's limits itself: for the laws' generated resources.
+    pub(crate) fn as_held(&self, internal: &Value, context: &Context) -> Result<Vec<Part>, MappingError> {
+        self.write_parts(internal, &[], None, context, Vec::new())
+    }
+
+    fn write_parts(
+        &self,
+        internal: &Value,
+        base: &[Part],
+        old: Option<&Value>,
+        context: &Context,
+        refused: Vec<Finding>,
+    ) -> Result<Vec<Part>, MappingError> {
         let resources: Vec<&Value> = base.iter().map(|part| &part.resource).collect();
         let env = self.env(context, &resources);
-        let there: Vec<Option<&Part>> =
-            self.parts.iter().map(|plan| base.iter().find(|part| part.role == plan.role)).collect();
-        let said: Vec<Option<&Value>> = there.iter().map(|part| part.map(|part| &part.resource)).collect();
-        let old = (!base.is_empty()).then(|| self.read(&said, &env));
-        let mut failures = Vec::new();
+        let mut failures = refused;
         let mut parts = Vec::new();
         for (index, plan) in self.parts.iter().enumerate().filter(|(_, plan)| !plan.carrier) {
-            let there = there[index];
-            if !wanted(plan, internal, old.as_ref(), there.is_some()) {
+            let there = base.iter().find(|part| part.role == plan.role);
+            if !wanted(plan, internal, old, there.is_some()) {
                 continue;
             }
-            let mut part = self.write(index, internal, old.as_ref(), there, &env, &mut failures);
+            let mut part = self.write(index, internal, old, there, &env, &mut failures);
             if let Some(there) = there {
                 part.notes.extend(run::narrative::refresh(&there.resource, &mut part.resource, internal, &self.title));
             }
@@ -188,6 +224,15 @@ impl Plan {
         }
         let resources: Vec<&Value> = resources.iter().collect();
         self.read(&parts, &self.env(context, &resources))
+    }
+
+    /// What parts say: as [`Self::to_internal`], for resources that have their roles already.
+    #[must_use]
+    pub fn said(&self, parts: &[Part], context: &Context) -> Value {
+        let resources: Vec<&Value> = parts.iter().map(|part| &part.resource).collect();
+        let own = |plan: &PartPlan| parts.iter().find(|part| part.role == plan.role).map(|part| &part.resource);
+        let ordered: Vec<Option<&Value>> = self.parts.iter().map(own).collect();
+        self.read(&ordered, &self.env(context, &resources))
     }
 
     /// What the resources of the parts, in the order of the plan, say.

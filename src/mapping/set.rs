@@ -11,7 +11,7 @@ use super::{
     MappingError,
     check::Schema,
     engine::Plan,
-    examples::Example,
+    examples::{Example, Refusal},
     load::{self, Files},
     plan::{Condition, Name},
 };
@@ -82,10 +82,24 @@ impl Mappings {
     /// # Errors
     /// [`MappingError::Mistakes`]: all of them.
     pub fn of(files: &Files, definitions: &Arc<Definitions>) -> Result<Arc<Self>, MappingError> {
-        let (loaded, known) = load::all(files, definitions).map_err(MappingError::Mistakes)?;
+        Self::made(files, definitions, false)
+    }
+
+    /// Reads a folder as [`Self::load`] does, where examples may still lack their other side: for its authors' tools,
+    /// never for use.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn draft(dir: &Path) -> Result<Arc<Self>, MappingError> {
+        Self::made(&Files::over_embedded(dir)?, &Definitions::core(), true)
+    }
+
+    fn made(files: &Files, definitions: &Arc<Definitions>, drafts: bool) -> Result<Arc<Self>, MappingError> {
+        let (loaded, known) = load::all(files, definitions, drafts).map_err(MappingError::Mistakes)?;
         let mut mappings = Self::default();
         let mut dialects: BTreeSet<Name> = known.keys().map(|name| Name::from(name.as_str())).collect();
-        mappings.extends = known.into_iter().filter_map(|(name, base)| Some((name.into(), base?.into()))).collect();
+        mappings.extends =
+            known.into_iter().filter_map(|(name, dialect)| Some((name.into(), dialect.extends?.into()))).collect();
         for Loaded { object, plans } in loaded {
             let name = Arc::clone(&object.name);
             for (dialect, plan) in plans {
@@ -166,6 +180,8 @@ pub struct Transitions {
     pub cancel: Option<String>,
     /// The field that takes the reason given with a cancel.
     pub reason: Option<String>,
+    /// The values that a new object may have; empty: any.
+    pub new: Vec<String>,
 }
 
 impl Transitions {
@@ -173,6 +189,20 @@ impl Transitions {
     #[must_use]
     pub fn allows(&self, from: &str, to: &str) -> bool {
         from == to || self.from.get(from).is_some_and(|next| next.iter().any(|value| value == to))
+    }
+
+    /// This table narrowed by what a system allows: only steps that both know.
+    #[must_use]
+    pub(crate) fn narrowed(mut self, by: Self) -> Self {
+        for (from, next) in &mut self.from {
+            next.retain(|to| by.from.get(from).is_some_and(|allowed| allowed.contains(to)));
+        }
+        self.cancel = by.cancel.or(self.cancel);
+        self.reason = by.reason.or(self.reason);
+        if !by.new.is_empty() {
+            self.new = by.new;
+        }
+        self
     }
 }
 
@@ -202,6 +232,7 @@ pub struct ObjectType {
     pub(crate) transitions: Option<Transitions>,
     pub(crate) reread: Vec<Reread>,
     pub(crate) examples: Vec<Example>,
+    pub(crate) refusals: Vec<Refusal>,
 }
 
 impl ObjectType {
@@ -259,6 +290,11 @@ impl ObjectType {
     #[must_use]
     pub fn examples(&self) -> &[Example] {
         &self.examples
+    }
+    /// The worked examples of what a dialect does not take.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
     }
 }
 

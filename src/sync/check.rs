@@ -5,14 +5,15 @@ use serde_json::Value;
 
 use super::{
     Error, documents, identity,
+    prepare::Held,
     setup::{Inner, System},
 };
 use crate::{
-    domain::ObjectName,
+    domain::{ObjectId, ObjectName},
     error::Finding,
     fhir::stored,
-    ledger::Hash,
-    mapping::{ObjectType, Part},
+    ledger::{Hash, SyncId},
+    mapping::{MAIN, ObjectType, Part, Plan},
     profile::Options,
 };
 
@@ -55,8 +56,32 @@ impl Inner {
             Err(Error::Invalid(findings)) => return Ok(Translated { parts: Vec::new(), findings }),
             Err(error) => return Err(error),
         };
-        let findings = parts.iter().flat_map(|part| self.break_rules(object, part, system)).collect();
+        let mut findings = self.not_taken(object, &plan, body, system)?;
+        findings.extend(parts.iter().flat_map(|part| self.break_rules(object, part, system)));
         Ok(Translated { parts, findings })
+    }
+
+    /// What this system, by its dialect, does not let others write: asked of what it was last seen to hold.
+    fn not_taken(
+        &self,
+        object: &ObjectName,
+        plan: &Plan,
+        body: &Value,
+        system: &System,
+    ) -> Result<Vec<Finding>, Error> {
+        let id = body.get("id").and_then(Value::as_str).and_then(|id| ObjectId::new(id).ok());
+        let Some(id) = id.filter(|_| plan.is_choosy()) else { return Ok(Vec::new()) };
+        let held = self.held(&SyncId::of(object, &id, system.name()))?;
+        Ok(self.not_permitted(plan, body, &held, system))
+    }
+
+    /// As [`Plan::permits`], of what is held.
+    pub fn not_permitted(&self, plan: &Plan, ours: &Value, held: &[Held], system: &System) -> Vec<Finding> {
+        if !plan.is_choosy() {
+            return Vec::new();
+        }
+        let there = held.iter().any(|held| held.part == MAIN).then(|| self.read_back(plan, held, system));
+        plan.permits(there.as_ref(), ours, &system.context)
     }
 
     /// Errors of one part against FHIR R4 and, for the main part, the system's profiles.
@@ -65,7 +90,7 @@ impl Inner {
         if part.attachment().is_some() {
             return Vec::new();
         }
-        let main = part.role.as_ref() == crate::mapping::MAIN;
+        let main = part.role.as_ref() == MAIN;
         let profiles = system.config.profiles.get(object).filter(|_| main).cloned().unwrap_or_default();
         let stand_in = stored::stand_in(&part.resource);
         let resource = stand_in.as_ref().unwrap_or(&part.resource);

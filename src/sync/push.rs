@@ -84,7 +84,19 @@ impl Inner {
         let mut missing = parts.iter().filter(|part| !part.is_there());
         let (next, last) = (missing.next(), missing.next().is_none());
         match next {
-            Some(part) => self.write(system, row, &subject, part, last).await,
+            Some(part) => {
+                // The parts of an object that is only just being made belong to one creation.
+                let refused = if part.part == MAIN || row.synced_version.is_some() {
+                    self.not_permitted(&subject.plan, &subject.ours, &held, system)
+                } else {
+                    Vec::new()
+                };
+                if !refused.is_empty() {
+                    self.park(row, &record::invalid(&refused, &row.object, &row.system)).await?;
+                    return Ok(Step::Recorded);
+                }
+                self.write(system, row, &subject, part, last).await
+            }
             None => {
                 let remotes = held.iter().map(remote_of).collect();
                 self.acknowledge(row, &subject, true, remotes, None).await?;

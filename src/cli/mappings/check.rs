@@ -1,22 +1,15 @@
 //! `liaison mappings check`: one line a mapping and dialect; a counterexample as a diff with the rule's line.
 
-use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::Common;
+use super::{Common, examples};
 use crate::{
     cli::{CouldNotRun, Exit, Output, Run, translate},
-    laws::{self, Proofs, Report},
-    mapping::{MappingError, Mappings, Mistake},
+    laws::{self, Proofs, Report, Task},
+    mapping::{ExampleFault, MappingError, Mappings, Mistake, Plan},
 };
 
 /// `liaison mappings check`.
@@ -30,12 +23,18 @@ pub struct Args {
     /// The seed of chance
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// First write the FHIR side of examples in --mappings that have none yet, to be looked through
+    #[arg(long, requires = "mappings")]
+    write_examples: bool,
     /// Write the proofs to proofs.json in this folder, so that a start need not repeat them
     #[arg(long, value_name = "DIR")]
     write_proofs: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Run {
+    if args.write_examples {
+        examples::write(args.common.mappings.as_deref(), args.common.object.as_deref())?;
+    }
     let mappings = match args.common.mappings.as_deref() {
         Some(dir) => Mappings::load(dir),
         None => Mappings::embedded(),
@@ -57,35 +56,34 @@ pub(super) fn run(args: &Args) -> Run {
         mappings.plans().filter(|plan| args.common.object.as_ref().is_none_or(|name| plan.object() == name)).collect();
     let bar =
         if args.common.output == Output::Text { ProgressBar::new(plans.len() as u64) } else { ProgressBar::hidden() };
-    let (next, bad) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let proofs = Mutex::new(Proofs::default());
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(plans.len()) {
-            scope.spawn(|| {
-                while let Some(plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let Some(object) = mappings.object(plan.object()) else { continue };
-                    let pairs = if plan.dialect() == "generic" { args.pairs } else { (args.pairs / 10).max(1) };
-                    let report = laws::prove(object, plan, pairs, args.seed);
-                    bar.suspend(|| show(&report, args.common.output));
-                    bar.inc(1);
-                    if report.ok() {
-                        proofs.lock().unwrap_or_else(PoisonError::into_inner).add(plan, pairs);
-                    } else {
-                        bad.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            });
-        }
+    let share = |plan: &Plan| if plan.dialect() == "generic" { args.pairs } else { (args.pairs / 10).max(1) };
+    let tasks: Vec<Task<'_>> = plans
+        .iter()
+        .filter_map(|plan| Some(Task { object: mappings.object(plan.object())?, plan, pairs: share(plan) }))
+        .collect();
+    let examples: Vec<(usize, Vec<ExampleFault>)> =
+        tasks.iter().map(|task| task.plan.try_examples(task.object)).collect();
+    let example_of = |report: &Report| {
+        let of = |task: &Task<'_>| task.plan.object() == report.mapping && task.plan.dialect() == report.dialect;
+        tasks.iter().position(of).map_or((0, &[][..]), |at| (examples[at].0, examples[at].1.as_slice()))
+    };
+    let reports = laws::prove_all(&tasks, args.seed, &|report| {
+        bar.suspend(|| show(report, example_of(report), args.common.output));
+        bar.inc(1);
     });
     bar.finish_and_clear();
-    let bad = bad.into_inner();
+    let mut proofs = Proofs::default();
+    tasks
+        .iter()
+        .zip(&reports)
+        .filter(|(_, report)| report.ok())
+        .for_each(|(task, _)| proofs.add(task.plan, task.pairs));
+    let bad = reports.iter().filter(|report| !report.ok() || !example_of(report).1.is_empty()).count();
     if args.common.output == Output::Text {
         let dialects: BTreeSet<&str> = plans.iter().map(|plan| plan.dialect()).collect();
-        eprintln!("{} mappings in {} dialects, {bad} of them break a law", plans.len(), dialects.len());
+        eprintln!("{} mappings in {} dialects, {bad} of them break a law or an example", plans.len(), dialects.len());
     }
     if let Some(folder) = &args.write_proofs {
-        let proofs = proofs.into_inner().unwrap_or_else(PoisonError::into_inner);
         proofs.write(folder).map_err(|error| CouldNotRun::new(format!("{}: {error}", folder.display()), ""))?;
     }
     Ok(if bad == 0 { Exit::Good } else { Exit::Bad })
@@ -98,15 +96,29 @@ fn tell_mistake(mistake: &Mistake, output: Output) {
     }
 }
 
-fn show(report: &Report, output: Output) {
+fn show(report: &Report, (run, faults): (usize, &[ExampleFault]), output: Output) {
     if output == Output::Json {
-        crate::cli::say!("{}", report.json());
+        let mut line = report.json();
+        line["ok"] = json!(report.ok() && faults.is_empty());
+        line["examples"] = json!({ "run": run, "failed": faults });
+        crate::cli::say!("{line}");
         return;
     }
     let pairs = report.laws.values().map(|verdict| verdict.pairs).max().unwrap_or(0);
-    let state = if report.ok() { "ok  " } else { "FAIL" };
-    crate::cli::say!("{state} {} ({}), {pairs} pairs", report.mapping, report.dialect);
-    for (law, verdict) in report.laws.iter().filter(|(_, verdict)| verdict.failed > 0 || verdict.pairs == 0) {
+    let state = if report.ok() && faults.is_empty() { "ok  " } else { "FAIL" };
+    crate::cli::say!(
+        "{state} {} ({}), {pairs} pairs{}, {run} examples",
+        report.mapping,
+        report.dialect,
+        too_few(report, pairs)
+    );
+    for fault in faults {
+        crate::cli::say!("     example {}, {}:", fault.example, fault.what);
+        for (path, wanted, got) in fault.differences.iter().take(5) {
+            crate::cli::say!("       at {path}\n         - {wanted}\n         + {got}");
+        }
+    }
+    for (law, verdict) in report.laws.iter().filter(|(_, verdict)| verdict.failed > 0) {
         crate::cli::say!("     {}: {} of {} pairs", law.name(), verdict.failed, verdict.pairs);
         let Some(found) = &verdict.counterexample else { continue };
         if let Some(rule) = &found.rule {
@@ -123,4 +135,12 @@ fn show(report: &Report, output: Output) {
             crate::cli::say!("       into     {}", part.resource);
         }
     }
+}
+
+/// Said where chance made too few pairs that can be sent.
+fn too_few(report: &Report, pairs: usize) -> String {
+    if pairs >= report.wanted {
+        return String::new();
+    }
+    format!(" of {} wanted: too many objects cannot be sent ({} refused)", report.wanted, report.unsayable)
 }

@@ -5,8 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
-
 use super::{
     path::{self, Segment},
     schema::Cursor,
@@ -65,6 +63,8 @@ pub(super) struct Shared {
     pub(super) concepts: BTreeMap<String, Arc<Codes>>,
     pub(super) systems: BTreeMap<String, String>,
     pub(super) objects: Arc<ObjectTable>,
+    /// Examples may still lack their other side.
+    pub(super) drafts: bool,
 }
 
 /// Compiles the rules of one mapping for one dialect.
@@ -82,8 +82,6 @@ pub(super) struct Compiler<'a> {
     pub(super) constants: Vec<Constant>,
     /// Roles and resource types of all parts.
     pub(super) parts: Vec<(String, String)>,
-    /// Words that the dialect refuses: field → (word, why).
-    pub(super) refused: BTreeMap<String, Vec<(Value, Name)>>,
 }
 
 /// Where rules are compiled: the FHIR side and the internal side.
@@ -91,7 +89,7 @@ pub(super) struct Compiler<'a> {
 pub(super) struct Within<'s> {
     pub(super) start: Start,
     pub(super) schema: Option<Cursor<'s>>,
-    /// Dotted internal path so far, for messages and `refused`.
+    /// Dotted internal path so far, for messages.
     pub(super) field: String,
 }
 
@@ -107,7 +105,6 @@ impl<'a> Compiler<'a> {
             around: Vec::new(),
             constants: Vec::new(),
             parts: Vec::new(),
-            refused: BTreeMap::new(),
         }
     }
 
@@ -280,7 +277,6 @@ impl<'a> Compiler<'a> {
             owner: self.owner(node),
             condition,
             doc: node.text_at("doc", &mut self.mistakes).map(Name::from),
-            forbidden: self.refused.get(&field).cloned().unwrap_or_default(),
         };
         self.says_why(node, &rule);
         (self.mistakes.0.len() == before).then_some(rule)

@@ -8,6 +8,12 @@ use crate::{embedded, mapping::MappingError};
 #[derive(Clone, Debug, Default)]
 pub struct Files(pub(crate) BTreeMap<String, String>);
 
+/// Files whose entries are laid over the embedded ones one by one.
+const ADDED_TO: &[&str] = &["dialects.yaml", "concepts/systems.yaml"];
+
+/// Before the path of an embedded list that a folder adds to.
+const BUILT_IN: &str = "built-in/";
+
 impl Files {
     /// The folder that is built into the binary.
     #[must_use]
@@ -43,8 +49,24 @@ impl Files {
             }
             _ => true,
         });
+        // Lists that a folder adds to: what it does not name stays.
+        for path in ADDED_TO {
+            if own.0.contains_key(*path)
+                && let Some(text) = files.0.remove(*path)
+            {
+                files.0.insert(format!("{BUILT_IN}{path}"), text);
+            }
+        }
         files.0.extend(own.0);
         Ok(files)
+    }
+
+    /// A list and, before it, the embedded one that it adds to: paths and texts.
+    pub(crate) fn lists(&self, path: &str) -> impl Iterator<Item = (&str, &str)> {
+        let both = [format!("{BUILT_IN}{path}"), path.to_owned()];
+        both.into_iter()
+            .filter_map(|path| self.0.get_key_value(&path))
+            .map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// A folder alone.

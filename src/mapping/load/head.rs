@@ -24,11 +24,13 @@ pub(super) const HEAD: &[&str] = &[
 /// The status table; its words must be the schema's.
 pub(super) fn transitions(
     node: &Node,
+    base: Option<&Transitions>,
     words: &dyn Fn(&str) -> Option<Vec<String>>,
     mistakes: &mut Mistakes,
 ) -> Option<Transitions> {
-    node.only(&["field", "from", "cancel", "reason"], mistakes);
-    let Some(field) = node.text_at("field", mistakes).map(str::to_owned) else {
+    node.only(&["field", "from", "cancel", "reason", "new"], mistakes);
+    let known = || base.map(|base| base.field.clone());
+    let Some(field) = node.text_at("field", mistakes).map(str::to_owned).or_else(known) else {
         mistakes.add(&node.at, "`transitions` needs its `field`", "for instance `field: status`");
         return None;
     };
@@ -48,12 +50,22 @@ pub(super) fn transitions(
         }
         from.insert(key.text.clone(), next);
     }
+    let new = node.get("new").and_then(Node::texts).unwrap_or_default();
+    for word in &new {
+        check(word, &node.get("new").unwrap_or(node).at);
+    }
     let cancel = node.get("cancel");
     if let Some((word, node)) = cancel.and_then(|node| Some((node.text()?, node))) {
         check(word, &node.at);
     }
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
-    Some(Transitions { field: field.clone(), from, cancel: text("cancel"), reason: text("reason") })
+    let made = Transitions { field: field.clone(), from, cancel: text("cancel"), reason: text("reason"), new };
+    Some(match base {
+        // A table without steps says nothing about steps.
+        Some(base) if made.from.is_empty() => base.clone().narrowed(Transitions { from: base.from.clone(), ..made }),
+        Some(base) => base.clone().narrowed(made),
+        None => made,
+    })
 }
 
 fn released(node: &Node, mistakes: &mut Mistakes) -> BTreeMap<String, Vec<String>> {

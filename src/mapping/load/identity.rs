@@ -36,7 +36,6 @@ pub(super) fn add(compiler: &mut Compiler<'_>, scope: &mut Scope, object: &str, 
         owner: None,
         condition: None,
         doc: Some("our identifier".into()),
-        forbidden: Vec::new(),
     };
     let mut rules = vec![id];
     if main && let Some(others) = identifiers(compiler, scope, &object, start, at) {
@@ -85,6 +84,5 @@ fn identifiers(compiler: &mut Compiler<'_>, scope: &Scope, object: &Name, start:
         owner: None,
         condition: None,
         doc: Some("identifiers that others gave".into()),
-        forbidden: Vec::new(),
     })
 }

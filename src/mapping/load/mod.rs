@@ -8,6 +8,8 @@ mod files;
 mod head;
 mod identity;
 mod kinds;
+mod limits;
+mod never;
 mod object;
 mod overlay;
 mod path;
@@ -33,11 +35,28 @@ use super::{
 };
 use crate::{definitions::Definitions, fhir::Value};
 
-/// Dialect → the dialect it extends (`dialects.yaml`).
-pub(crate) type Dialects = BTreeMap<String, Option<String>>;
+/// The dialects of `dialects.yaml`, by name.
+pub(crate) type Dialects = BTreeMap<String, Dialect>;
+
+/// What holds for a dialect in all objects.
+#[derive(Debug, Default)]
+pub(crate) struct Dialect {
+    /// For people.
+    pub(crate) title: String,
+    /// The dialect whose overlays hold where it has none of its own.
+    pub(crate) extends: Option<String>,
+    /// Elements that are never written, and why.
+    pub(crate) never: Vec<(String, String)>,
+}
 
 /// Compiles everything; mistakes are sorted by file and line.
-pub(crate) fn all(files: &Files, definitions: &Arc<Definitions>) -> Result<(Vec<Loaded>, Dialects), Vec<Mistake>> {
+///
+/// With `drafts` it is no mistake that an example has no other side yet, or that there is none: for the tools that make one.
+pub(crate) fn all(
+    files: &Files,
+    definitions: &Arc<Definitions>,
+    drafts: bool,
+) -> Result<(Vec<Loaded>, Dialects), Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
     let mut mappings = BTreeMap::new();
     for name in files.objects() {
@@ -46,12 +65,14 @@ pub(crate) fn all(files: &Files, definitions: &Arc<Definitions>) -> Result<(Vec<
             mappings.insert(name, node);
         }
     }
-    let shared = shared(files, &mappings, definitions, &mut mistakes);
+    let mut shared = shared(files, &mappings, definitions, &mut mistakes);
+    shared.drafts = drafts;
     let common = common(files, &mut mistakes);
     let mut loaded = Vec::new();
     for (name, node) in &mappings {
         loaded.extend(object::load(name, node, files, &shared, &common, &mut mistakes));
     }
+    never::check(&loaded, &shared.dialects, &mut mistakes);
     if mistakes.0.is_empty() {
         return Ok((loaded, shared.dialects));
     }
@@ -78,9 +99,10 @@ fn shared(
     for (path, name, text) in files.within("concepts") {
         if let Some(stem) = name.strip_suffix(".json") {
             concepts.extend(concepts::concept_map(path, text, mistakes).map(|codes| (stem.to_owned(), codes)));
-        } else if name == "systems.yaml" {
-            systems = concepts::systems(path, text, mistakes);
         }
+    }
+    for (path, text) in files.lists("concepts/systems.yaml") {
+        systems.extend(concepts::systems(path, text, mistakes));
     }
     let mut fragments = BTreeMap::new();
     let mut defaults: BTreeMap<String, String> = BTreeMap::new();
@@ -114,45 +136,61 @@ fn shared(
         }
     }
     let definitions = Arc::clone(definitions);
-    Shared { definitions, dialects, fragments, defaults, concepts, systems, objects: Arc::new(objects) }
+    Shared { definitions, dialects, fragments, defaults, concepts, systems, objects: Arc::new(objects), drafts: false }
 }
 
 /// The dialects by name; one may extend another.
 fn dialects(files: &Files, mistakes: &mut Mistakes) -> Dialects {
-    let path = "dialects.yaml";
-    let node = files.0.get(path).and_then(|text| Node::read(&path.into(), text, mistakes));
-    let mut dialects = Dialects::from([("generic".to_owned(), None)]);
-    let Some(node) = node else { return dialects };
-    for (name, dialect) in node.members() {
-        dialect.only(&["title", "why", "extends"], mistakes);
-        dialects.insert(name.text.clone(), dialect.text_at("extends", mistakes).map(str::to_owned));
+    let generic = Dialect { title: "This system".to_owned(), ..Dialect::default() };
+    let mut dialects = Dialects::from([("generic".to_owned(), generic)]);
+    let lists: Vec<Node> =
+        files.lists("dialects.yaml").filter_map(|(path, text)| Node::read(&path.into(), text, mistakes)).collect();
+    for (name, node) in lists.iter().flat_map(Node::members) {
+        dialects.insert(name.text.clone(), dialect(&name.text, node, mistakes));
     }
-    for (name, dialect) in node.members() {
-        let mut way = vec![name.text.as_str()];
-        let mut next = dialects.get(&name.text).cloned().flatten();
-        let at = dialect.get("extends").map_or(&dialect.at, |extends| &extends.at);
-        while let Some(base) = next {
-            if way.contains(&base.as_str()) {
-                mistakes.add(
-                    at,
-                    format!("the dialects run in a circle: {} → {base}", way.join(" → ")),
-                    "remove one `extends`",
-                );
-                break;
-            }
-            next = match dialects.get_key_value(&base) {
-                Some((known, next)) => {
-                    way.push(known);
-                    next.clone()
-                }
-                None => {
-                    mistakes.add(at, format!("there is no dialect `{base}`"), "name it in dialects.yaml");
-                    None
-                }
-            };
-        }
+    for (name, node) in lists.iter().flat_map(Node::members) {
+        circle(&name.text, node, &dialects, mistakes);
     }
     dialects
+}
+
+fn dialect(name: &str, node: &Node, mistakes: &mut Mistakes) -> Dialect {
+    node.only(&["title", "why", "extends", "never", "elsewhere"], mistakes);
+    let title = node.text_at("title", mistakes).unwrap_or(name).to_owned();
+    let extends = node.text_at("extends", mistakes).map(str::to_owned);
+    let mut never = Vec::new();
+    for (element, why) in node.get("never").map_or(&[][..], Node::members) {
+        match why.text() {
+            Some(why) => never.push((element.text.clone(), why.to_owned())),
+            None => mistakes.add(&why.at, "what is never written must say why", "ELEMENT: why, in a sentence"),
+        }
+    }
+    Dialect { title, extends, never }
+}
+
+/// Tells where `extends` leads nowhere or runs in a circle.
+fn circle(name: &str, node: &Node, dialects: &Dialects, mistakes: &mut Mistakes) {
+    let mut way = vec![name];
+    let at = node.get("extends").map_or(&node.at, |extends| &extends.at);
+    let base_of = |name: &str| dialects.get(name).and_then(|dialect| dialect.extends.as_deref());
+    let mut next = base_of(name);
+    while let Some(base) = next {
+        if way.contains(&base) {
+            let what = format!("the dialects run in a circle: {} → {base}", way.join(" → "));
+            mistakes.add(at, what, "remove one `extends`");
+            return;
+        }
+        if !dialects.contains_key(base) {
+            let hint = match yaml::nearest(base, dialects.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "name it in dialects.yaml".to_owned(),
+            };
+            mistakes.add(at, format!("there is no dialect `{base}`"), hint);
+            return;
+        }
+        way.push(base);
+        next = base_of(base);
+    }
 }
 
 fn common(files: &Files, mistakes: &mut Mistakes) -> Value {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Files, Shared,
     compile::{Compiler, Within},
-    head, identity, json,
+    head, identity, json, limits,
     overlay::{self, Effective},
     path,
     schema::{self, Cursor},
@@ -19,7 +19,7 @@ use crate::mapping::{
     Owner,
     check::Schema,
     engine::{Link, Plan},
-    examples::Example,
+    examples::{Example, Refusal},
     plan::{Condition, Name, PartPlan, Scope},
     set::{Loaded, ObjectType},
 };
@@ -66,7 +66,8 @@ pub(super) fn load(
         let words = Cursor::root(checker.json()).field(field)?.words()?;
         Some(words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
     };
-    let base = Effective { rules: Vec::new(), transitions: node.get("transitions").cloned(), ..Effective::default() };
+    let base =
+        Effective { transitions: node.get("transitions").cloned().into_iter().collect(), ..Effective::default() };
     let mut dialects: Vec<&str> = vec!["generic"];
     dialects.extend(overlays.keys().map(String::as_str).filter(|name| *name != "generic"));
     let mut plans = BTreeMap::new();
@@ -77,8 +78,11 @@ pub(super) fn load(
         for overlay in overlay::chain(dialect, &overlays, &shared.dialects, &mut compiler.mistakes) {
             effective.apply(overlay, &mut compiler.mistakes);
         }
-        let transitions = effective.transitions.as_ref();
-        let transitions = transitions.and_then(|node| head::transitions(node, &words, &mut compiler.mistakes));
+        let narrowed = effective.transitions.len() > base.transitions.len();
+        let mut transitions = None;
+        for node in &effective.transitions {
+            transitions = head::transitions(node, transitions.as_ref(), &words, &mut compiler.mistakes);
+        }
         let plan = plan(name, dialect, node, resource, effective, &mut compiler, checker.json(), identified);
         for mistake in std::mem::take(&mut compiler.mistakes.0) {
             if !mistakes.0.contains(&mistake) {
@@ -87,11 +91,12 @@ pub(super) fn load(
         }
         if let Some(mut plan) = plan {
             plan.transitions = transitions;
-            plan.version = version(name, dialect, files);
+            plan.narrowed = narrowed;
+            plan.version = version(name, &overlay::line(dialect, &shared.dialects), files);
             plans.insert(Name::from(dialect), Arc::new(plan));
         }
     }
-    let examples = examples(name, files, node, mistakes);
+    let (examples, refusals) = examples(name, files, node, shared.drafts, mistakes);
     let text = |key: &str| node.get(key).and_then(Node::text);
     let when = text("when").and_then(|text| match Condition::parse(text) {
         Ok(condition) => Some(condition),
@@ -113,6 +118,7 @@ pub(super) fn load(
         transitions: plans.get("generic").and_then(|plan| plan.transitions.clone()),
         reread: node.get("reread").map(|node| head::reread(node, mistakes)).unwrap_or_default(),
         examples,
+        refusals,
     };
     Some(Loaded { object: Arc::new(object), plans })
 }
@@ -175,7 +181,6 @@ fn plan(
 ) -> Option<Plan> {
     let heads = part_heads(node, resource, &mut compiler.mistakes);
     compiler.parts = heads.iter().map(|head| (head.role.clone(), head.resource.clone())).collect();
-    compiler.refused.clone_from(&effective.refused);
     let mut of_part: Vec<Vec<Node>> = heads.iter().map(|_| Vec::new()).collect();
     for rule in effective.rules.iter() {
         of_part[part_of(rule, compiler)].push(rule.clone());
@@ -220,9 +225,20 @@ fn plan(
     compiler.fields_without_rule(&named, Cursor::root(schema), "", &node.at);
     let owner = compiler.owner(node).unwrap_or_default();
     let owners = owners(&parts);
+    let limits = effective.limits.iter();
+    let limits = limits
+        .filter_map(|(item, why)| limits::limit(item, why, Cursor::root(schema), &mut compiler.mistakes))
+        .collect();
+    let writes = effective.writes.as_ref();
+    let writes = writes.map(|(node, why)| limits::writes(node, why.as_deref(), &mut compiler.mistakes));
+    let dialect_title = compiler.shared.dialects.get(dialect).map_or(dialect, |known| &known.title);
     Some(Plan {
         object: name.into(),
         dialect: dialect.into(),
+        dialect_title: dialect_title.into(),
+        writes: writes.unwrap_or_default(),
+        narrowed: false,
+        limits,
         title: node.get("title").and_then(Node::text).unwrap_or(name).into(),
         parts,
         links,
@@ -303,21 +319,40 @@ fn owners(parts: &[PartPlan]) -> BTreeMap<String, Owner> {
     owners
 }
 
-fn examples(name: &str, files: &Files, node: &Node, mistakes: &mut Mistakes) -> Vec<Example> {
+fn examples(
+    name: &str,
+    files: &Files,
+    node: &Node,
+    drafts: bool,
+    mistakes: &mut Mistakes,
+) -> (Vec<Example>, Vec<Refusal>) {
     let prefix = format!("{name}/examples/");
-    let mut examples = Vec::new();
+    let (mut examples, mut refusals) = (Vec::new(), Vec::new());
     for (path, text) in files.0.iter().filter(|(path, _)| path.starts_with(&prefix)) {
         let Some(stem) = path.strip_suffix(".internal.json") else { continue };
         let counterpart = format!("{stem}.fhir.json");
         let internal = json(path, text, mistakes);
+        let refused = format!("{stem}.refused.json");
+        if let Some(text) = files.0.get(&refused) {
+            let (Some(internal), Some(told)) = (internal, json(&refused, text, mistakes)) else { continue };
+            let refusal = Refusal::new(&stem[prefix.len()..], internal, &told);
+            if refusal.is_none() {
+                let hint =
+                    "{\"findings\": [{\"pointer\": \"/FIELD\", \"says\": \"words of the finding\"}], \"before\": {…}}";
+                mistakes.add(&Place::start_of(&refused.as_str().into()), "this does not say what is refused", hint);
+            }
+            refusals.extend(refusal);
+            continue;
+        }
         let fhir = match files.0.get(&counterpart) {
             Some(text) => json(&counterpart, text, mistakes),
+            None if drafts => None,
             None => {
                 let at = Place::start_of(&path.as_str().into());
                 mistakes.add(
                     &at,
                     format!("the example has no other side: {counterpart} is missing"),
-                    "liaison translate makes it",
+                    "liaison mappings check --write-examples --mappings DIR makes it; look it through",
                 );
                 None
             }
@@ -326,18 +361,23 @@ fn examples(name: &str, files: &Files, node: &Node, mistakes: &mut Mistakes) -> 
             examples.push(Example::new(&stem[prefix.len()..], internal, fhir));
         }
     }
-    if examples.is_empty() {
+    if examples.is_empty() && !drafts {
         let what = format!("there is no worked example in {prefix}");
-        mistakes.add(&node.at, what, "add NAME.internal.json and NAME.fhir.json; five lifelike ones are asked for");
+        mistakes.add(
+            &node.at,
+            what,
+            "add NAME.internal.json (five lifelike ones are asked for); check --write-examples makes NAME.fhir.json",
+        );
     }
-    examples
+    (examples, refusals)
 }
 
 /// Hash of everything that decides what a plan does.
-fn version(name: &str, dialect: &str, files: &Files) -> String {
+fn version(name: &str, line: &[&str], files: &Files) -> String {
     use sha2::{Digest, Sha256};
     let mut hash = Sha256::new();
-    hash.update(dialect);
+    let dialect = line.first().copied().unwrap_or_default();
+    hash.update(line.join(" "));
     let own = format!("{name}/");
     for (path, text) in &files.0 {
         let shared = path.starts_with("concepts/") || path.starts_with("fragments/") || path == "common.schema.json";

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use super::yaml::{Mistakes, Node, nearest};
-use crate::mapping::plan::Name;
+use super::{
+    limits::TESTS,
+    yaml::{Mistakes, Node, nearest},
+};
 
 /// The rules of a mapping after its overlays.
 #[derive(Clone, Debug, Default)]
@@ -13,9 +13,12 @@ pub(super) struct Effective {
     pub(super) rules: Vec<Node>,
     /// Fields that are not sent, and why.
     pub(super) left_out: Vec<(String, String)>,
-    /// Field → words that are refused, and why.
-    pub(super) refused: BTreeMap<String, Vec<(Value, Name)>>,
-    pub(super) transitions: Option<Node>,
+    /// Values that are refused, and why.
+    pub(super) limits: Vec<(Node, String)>,
+    /// What may be written, and why no more.
+    pub(super) writes: Option<(Node, Option<String>)>,
+    /// Status tables, each narrowing those before.
+    pub(super) transitions: Vec<Node>,
 }
 
 /// What a rule is known by: its field, else its target.
@@ -23,11 +26,24 @@ fn identity(rule: &Node) -> Option<&str> {
     rule.get("internal").or_else(|| rule.get("target")).and_then(Node::text)
 }
 
-/// The overlays a dialect consists of, the most basic first.
+/// A dialect and those it extends, the most particular first.
+pub(super) fn line<'n>(dialect: &'n str, dialects: &'n super::Dialects) -> Vec<&'n str> {
+    let mut line = vec![dialect];
+    while let Some(base) = line.last().and_then(|last| dialects.get(*last)?.extends.as_deref()) {
+        if line.contains(&base) {
+            break;
+        }
+        line.push(base);
+    }
+    line
+}
+
+/// The overlays a dialect consists of, the most basic first: its own, and those of what it extends, by its own
+/// `extends` or by dialects.yaml.
 pub(super) fn chain<'n>(
     dialect: &str,
     overlays: &'n BTreeMap<String, Node>,
-    dialects: &super::Dialects,
+    dialects: &'n super::Dialects,
     mistakes: &mut Mistakes,
 ) -> Vec<&'n Node> {
     let mut chain: Vec<(&str, &Node)> = Vec::new();
@@ -44,21 +60,22 @@ pub(super) fn chain<'n>(
             break;
         }
         chain.push((name, overlay));
-        next = match overlay.get("extends") {
-            None => None,
+        let first = match overlay.get("extends") {
+            None => dialects.get(name).and_then(|dialect| dialect.extends.as_deref()),
             Some(node) => {
                 let base = node.text().unwrap_or_default();
-                let found = overlays.get_key_value(base);
-                if found.is_none() && !dialects.contains_key(base) {
+                if !overlays.contains_key(base) && !dialects.contains_key(base) {
                     let hint = match nearest(base, overlays.keys().map(String::as_str)) {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => "name an overlay in the same folder, or a dialect of dialects.yaml".to_owned(),
                     };
                     mistakes.add(&node.at, format!("there is no overlay `{base}` here"), hint);
                 }
-                found
+                node.text()
             }
         };
+        let bases = first.map(|first| line(first, dialects)).unwrap_or_default();
+        next = bases.into_iter().find_map(|base| overlays.get_key_value(base));
     }
     chain.into_iter().rev().map(|(_, overlay)| overlay).collect()
 }
@@ -66,7 +83,7 @@ pub(super) fn chain<'n>(
 impl Effective {
     /// Applies one overlay.
     pub(super) fn apply(&mut self, overlay: &Node, mistakes: &mut Mistakes) {
-        overlay.only(&["overlay", "extends", "why", "add", "replace", "forbid", "transitions"], mistakes);
+        overlay.only(&["overlay", "extends", "why", "add", "replace", "forbid", "transitions", "writes"], mistakes);
         for rule in overlay.get("replace").and_then(Node::list).unwrap_or_default() {
             match self.position(rule, mistakes) {
                 Some(at) => self.rules[at] = rule.clone(),
@@ -79,8 +96,11 @@ impl Effective {
         for rule in overlay.get("add").and_then(Node::list).unwrap_or_default() {
             self.rules.push(rule.clone());
         }
+        if let Some(writes) = overlay.get("writes") {
+            self.writes = Some((writes.clone(), overlay.get("why").and_then(Node::text).map(str::to_owned)));
+        }
         if let Some(transitions) = overlay.get("transitions") {
-            self.transitions = Some(transitions.clone());
+            self.transitions.push(transitions.clone());
         }
     }
 
@@ -102,31 +122,24 @@ impl Effective {
     }
 
     fn forbid(&mut self, item: &Node, mistakes: &mut Mistakes) {
-        item.only(&["internal", "target", "values", "why"], mistakes);
+        let mut known = vec!["internal", "target", "why"];
+        known.extend(TESTS);
+        item.only(&known, mistakes);
         let Some(why) = item.text_at("why", mistakes).map(str::to_owned) else {
             mistakes.add(&item.at, "what is forbidden must say why", "add `why: \"…\"`");
             return;
         };
+        if TESTS.iter().any(|key| item.get(key).is_some()) {
+            self.limits.push((item.clone(), why));
+            return;
+        }
         let Some(at) = self.position(item, mistakes) else {
             self.nothing(item, "forbids", mistakes);
             return;
         };
-        match item.get("values") {
-            None => {
-                let rule = self.rules.remove(at);
-                if let Some(field) = rule.get("internal").and_then(Node::text) {
-                    self.left_out.push((field.to_owned(), why));
-                }
-            }
-            Some(values) => {
-                let values: Vec<Value> = match values.list() {
-                    Some(values) => values.iter().map(Node::json).collect(),
-                    None => vec![values.json()],
-                };
-                let field = item.get("internal").and_then(Node::text).unwrap_or_default();
-                let refused = self.refused.entry(field.to_owned()).or_default();
-                refused.extend(values.into_iter().map(|value| (value, Name::from(why.as_str()))));
-            }
+        let rule = self.rules.remove(at);
+        if let Some(field) = rule.get("internal").and_then(Node::text) {
+            self.left_out.push((field.to_owned(), why));
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The compiled form of a mapping: rules over interned paths. Plain data; `run/` executes it, `load/` makes it.
 
 mod condition;
+mod limit;
 mod select;
 
 pub(crate) use condition::Condition;
+pub(crate) use limit::{Limit, Refuse, found};
 pub(crate) use select::{Selector, Test};
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -42,8 +44,6 @@ pub(crate) struct Rule {
     /// Over the internal object.
     pub(crate) condition: Option<Condition>,
     pub(crate) doc: Option<Name>,
-    /// Words that this dialect does not take, and why.
-    pub(crate) forbidden: Vec<(Value, Name)>,
 }
 
 /// Which way a rule runs.

@@ -107,11 +107,6 @@ fn rule(new: &Value, old: Option<&Value>, object: &mut Object, rule: &Rule, put:
         }
         return Ok(());
     }
-    if let Some((_, why)) = new.and_then(|new| rule.forbidden.iter().find(|(value, _)| value == new)) {
-        return Err(
-            Unsayable::new(format!("this system does not take this value: {why}"), "choose another value").into()
-        );
-    }
     if let Some(new) = new.filter(|_| fresh)
         && make::rule(new, object, rule, put)?
     {
