@@ -286,6 +286,49 @@ fn visit(start: &str, end: &str) -> Value {
 }
 
 #[test]
+fn times_are_refused_or_flagged_as_the_clocks_demand() {
+    let gateway = gateway();
+    gateway.create("p1", &patient("p1", "E"));
+    let book = |key: &str, body: &Value| gateway.post("/api/v1/appointments", &[("Idempotency-Key", key)], body);
+    let gap = book("g", &visit("2026-03-29T01:30:00[Europe/London]", "2026-03-29T03:00:00+01:00[Europe/London]"));
+    let gap = gap.is(422, "LIA-SYNC-002");
+    assert_eq!((&gap["errors"][0]["code"], &gap["errors"][0]["pointer"]), (&json!("LIA-TIME-002"), &json!("/start")));
+    let twice = visit("2026-10-25T01:30:00[Europe/London]", "2026-10-25T03:00:00+00:00[Europe/London]");
+    let twice = book("o", &twice).is(422, "LIA-SYNC-002");
+    assert_eq!(
+        (&twice["errors"][0]["code"], &twice["errors"][0]["pointer"]),
+        (&json!("LIA-TIME-003"), &json!("/start"))
+    );
+    assert!(twice["errors"][0]["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()));
+    // With its offset the same time is good, and nothing is remarked.
+    let good = visit("2026-10-25T01:30:00+01:00[Europe/London]", "2026-10-25T01:30:00+00:00[Europe/London]");
+    let good = book("good", &good);
+    assert_eq!(good.status, 202, "{good:?}");
+    assert!(good.json().get("warnings").is_none(), "{good:?}");
+    // A contradiction is kept as it is and flagged: in the preview, the answer, the same answer again, and a change.
+    let mut odd = visit("2026-07-01T09:30:00+00:00[Europe/London]", "2026-07-01T10:00:00Z");
+    odd["id"] = json!("a2");
+    let preview = gateway.post("/api/v1/appointments?preview=true", &[], &odd);
+    assert_eq!(preview.json()["warnings"][0]["code"], "LIA-TIME-005", "{preview:?}");
+    for _ in 0..2 {
+        let taken = book("odd", &odd);
+        assert_eq!(taken.status, 202);
+        let warnings = taken.json()["warnings"].clone();
+        assert_eq!(
+            (warnings[0]["pointer"].as_str(), warnings[0]["code"].as_str()),
+            (Some("/start"), Some("LIA-TIME-005"))
+        );
+    }
+    assert_eq!(gateway.get("/api/v1/appointments/a2").json()["start"], odd["start"], "kept");
+    let patch = [("Content-Type", "application/merge-patch+json"), ("If-Match", "W/\"1\"")];
+    let later = json!({"end": "2026-07-01T12:00:00+05:00[Europe/London]"});
+    let changed = gateway.call("PATCH", "/api/v1/appointments/a2", &patch, later.to_string().as_bytes());
+    assert_eq!(changed.json()["warnings"][0]["pointer"], "/end", "{changed:?}");
+    let page = gateway.get("/docs/errors/LIA-TIME-005");
+    assert_eq!(page.status, 200);
+}
+
+#[test]
 fn an_appointment_can_be_cancelled() {
     let gateway = gateway();
     let london = visit("2026-10-26T09:30:00+00:00[Europe/London]", "2026-10-26T10:00:00+00:00[Europe/London]");

@@ -194,17 +194,79 @@ fn exports_are_valid_and_say_what_they_cannot() {
         profile::{Options, Validator},
     };
     let (mappings, validator) = (mappings(), Validator::new(Definitions::core()));
-    for name in ["patient", "referral"] {
-        let export = mappings.plan(name, "generic").expect("a plan").export();
+    let (mut maps, mut wrong) = (0, Vec::new());
+    for plan in mappings.plans() {
+        let export = plan.export();
         assert!(!export.not_expressed.is_empty(), "nothing is told");
-        assert!(export.resources.iter().any(|resource| resource["resourceType"] == "ConceptMap"));
         for resource in &export.resources {
             let report = validator.validate(resource, &Options::default());
-            let errors: Vec<_> =
-                report.issues.iter().filter(|issue| format!("{:?}", issue.severity).contains("Error")).collect();
-            assert!(errors.is_empty(), "{name}: {} {errors:#?}", resource["id"]);
+            wrong.extend(report.errors().map(|issue| format!("{} {}: {issue:?}", plan.object(), resource["id"])));
+            if resource["resourceType"] != "StructureMap" {
+                continue;
+            }
+            // The file says itself what it lacks, as a whole and at the rule.
+            maps += 1;
+            let description = resource["description"].as_str().expect("a description");
+            for (rule, what) in &export.not_expressed {
+                assert!(
+                    description.contains(what.as_str()) && description.contains(rule.as_str()),
+                    "{what}: {description}"
+                );
+            }
+        }
+        let text = fhir::Value::Array(export.resources.clone()).to_string();
+        let told = export.not_expressed.iter().filter(|(rule, _)| !rule.is_empty());
+        for (rule, what) in told {
+            assert!(text.contains(&format!("{rule}; not expressed: ")), "{} {rule}: {what}", plan.object());
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(maps > 50, "only {maps}");
+    let export = mappings.plan("patient", "generic").expect("a plan").export();
+    assert!(export.resources.iter().any(|resource| resource["resourceType"] == "ConceptMap"));
+}
+
+#[test]
+fn coverage_reads_the_profiles_that_a_mapping_names() {
+    use liaison::{
+        definitions::{Definitions, Pack, Package},
+        mapping::State,
+    };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/packages/hl7.fhir.us.core-6.1.0.tgz");
+    assert!(std::path::Path::new(path).exists(), "{path} is needed for this test");
+    let (bytes, _) = Package::open(std::path::Path::new(path)).expect("US Core").pack();
+    let pack = std::sync::Arc::new(Pack::open(bytes).expect("a pack"));
+    let definitions = Definitions::with_packages([pack]).expect("definitions");
+    let mappings = mappings();
+    let of = |name: &str, definitions: &std::sync::Arc<Definitions>| {
+        let plan = mappings.plan(name, "generic").expect("a plan");
+        plan.coverage(mappings.object(name).expect("an object"), definitions)
+    };
+    let patient = of("patient", &definitions);
+    let profile = &patient.profiles[0];
+    assert_eq!(profile.package.as_deref(), Some("hl7.fhir.us.core#6.1.0"));
+    let state = |id: &str| {
+        let found = profile.elements.iter().find(|supported| supported.element == id);
+        found.map(|supported| !supported.rules.is_empty())
+    };
+    assert_eq!(state("Patient.name.family"), Some(true));
+    assert_eq!(state("Patient.identifier.system"), Some(true));
+    assert_eq!(state("Patient.extension:race"), None, "in 6.1.0 race is no must-support element");
+    let covered = |element: &str| patient.elements.iter().find(|covered| covered.element == element).expect("covered");
+    assert!(covered("Patient.gender").must_support && covered("Patient.gender").state == State::Mapped);
+    assert!(!covered("Patient.photo").must_support && covered("Patient.photo").state == State::Preserved);
+    // Unmapped ones come first, in every object.
+    for object in mappings.objects() {
+        for profile in of(object.name(), &definitions).profiles {
+            assert!(profile.package.is_some(), "{}: {} is not in US Core 6.1.0", object.name(), profile.url);
+            let mapped: Vec<bool> = profile.elements.iter().map(|supported| !supported.rules.is_empty()).collect();
+            assert!(mapped.is_sorted(), "{}: unmapped elements come first", object.name());
+            assert!(mapped.iter().any(|mapped| *mapped), "{}: {}", object.name(), profile.url);
+        }
+    }
+    // Without the package it is said that nothing is known.
+    let unknown = of("patient", &Definitions::core());
+    assert_eq!((unknown.profiles[0].package.as_deref(), unknown.profiles[0].elements.len()), (None, 0));
 }
 
 #[test]

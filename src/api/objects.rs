@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     domain::{ObjectId, ObjectName},
+    error::Finding,
     ledger::{Answer, LedgerError, ObjectRow},
+    mapping::remarks,
     sync::{Accept, Change, Key, Update},
 };
 
@@ -42,8 +44,13 @@ fn etag(version: u64) -> String {
     format!("W/\"{version}\"")
 }
 
-fn accepted(plural: &str, answer: &Answer) -> Answered {
-    let response = reply::json(StatusCode::ACCEPTED, &answer.to_json());
+/// 202. What was taken on and is worth a remark all the same stands under `warnings`, which is left out where it is empty.
+fn accepted(plural: &str, answer: &Answer, warnings: &[Finding]) -> Answered {
+    let mut body = answer.to_json();
+    if !warnings.is_empty() {
+        body["warnings"] = json!(warnings);
+    }
+    let response = reply::json(StatusCode::ACCEPTED, &body);
     let response = reply::with(response, header::LOCATION, &format!("/api/v1/{plural}/{}", answer.id));
     Ok(reply::with(response, header::ETAG, &etag(answer.version)))
 }
@@ -58,11 +65,13 @@ pub(super) async fn create(ask: Ask) -> Answered {
     let key = ask.key()?.ok_or(ApiError::NoKey)?.to_owned();
     let key = Key { scope: format!("{by} POST {}", ask.parts.uri.path()), key };
     let body = ask.json(JSON).await?;
+    let warnings = remarks(&body);
     let answer = api.engine().accept(Accept { object, body, key, by, lenient }).await?;
-    accepted(&plural, &answer)
+    accepted(&plural, &answer, &warnings)
 }
 
 fn preview(api: &Api, object: &ObjectName, body: Value) -> Answered {
+    let warnings = remarks(&body);
     let preview = api.engine().preview(object, body)?;
     let targets: Vec<Value> = preview
         .targets
@@ -74,7 +83,11 @@ fn preview(api: &Api, object: &ObjectName, body: Value) -> Answered {
             })
         })
         .collect();
-    Ok(reply::ok(&json!({"object": preview.body, "targets": targets})))
+    let mut shown = json!({"object": preview.body, "targets": targets});
+    if !warnings.is_empty() {
+        shown["warnings"] = json!(warnings);
+    }
+    Ok(reply::ok(&shown))
 }
 
 /// `PUT /api/v1/{objects}/{id}`
@@ -127,9 +140,13 @@ async fn change(ask: Ask, reads: Reads) -> Answered {
         Reads::Patch => Change::Merge(ask.json(PATCH).await?),
         Reads::Cancel => Change::Cancel { reason: reason(ask.json_or_nothing().await?)? },
     };
+    let warnings = match &change {
+        Change::Replace(body) | Change::Merge(body) => remarks(body),
+        Change::Cancel { .. } => Vec::new(),
+    };
     let expected = expected.unwrap_or(row.version);
     let answer = api.engine().update(Update { object, id: row.id, expected, change, key, by, lenient }).await?;
-    accepted(&plural, &answer)
+    accepted(&plural, &answer, &warnings)
 }
 
 /// `{"reason": …}` or `{}`.

@@ -211,11 +211,16 @@ fn common() -> Map<String, Value> {
     ];
     let mut sync = shape(&sync);
     sync["properties"]["state"]["enum"] = json!(crate::ledger::SyncState::ALL.map(|state| state.as_str()));
+    let mut accepted = shape(&[("id", "string"), ("version", "integer"), ("syncs", "Syncs")]);
+    accepted["properties"]["warnings"] = json!({
+        "type": "array", "items": { "type": "object" },
+        "description": "What was taken on and is worth a look all the same; left out where there is nothing",
+    });
     let all = [
         ("Sync", sync),
         ("WorklistItem", shape(&item)),
         ("Entry", shape(&entry)),
-        ("Accepted", shape(&[("id", "string"), ("version", "integer"), ("syncs", "Syncs")])),
+        ("Accepted", accepted),
         ("Attachment", shape(&[("id", "string"), ("size", "integer"), ("content_type", "string")])),
         (
             "Problem",

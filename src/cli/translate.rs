@@ -14,7 +14,7 @@ use super::{CouldNotRun, Exit, Run, input};
 use crate::{
     error::{Explained, Finding},
     fhir,
-    mapping::{Context, MappingError, Mappings, Part, Plan},
+    mapping::{Context, MappingError, Mappings, Part, Plan, remarks},
 };
 
 /// Arguments of `liaison translate`.
@@ -161,16 +161,25 @@ fn to_fhir(
         tell(&args.file, &findings);
         return Ok(None);
     }
-    let mut lone_base = false;
+    tell(&args.file, &remarks(internal));
+    // A base that is one resource: only that one is shown.
+    let mut lone = None;
     let mut base = Vec::new();
     if let Some(path) = &args.base {
         let Some(value) = one(path)? else { return Ok(None) };
-        lone_base = fhir::resource_type(&value) != Some("Bundle");
+        let bundle = fhir::resource_type(&value) == Some("Bundle");
         base = plan.parts(&unbundled(value));
-        if base.first().is_none_or(|part| &*part.role != crate::mapping::MAIN) {
+        let Some(first) = base.first().filter(|part| !bundle || &*part.role == crate::mapping::MAIN) else {
             eprintln!("{}: no {} in it", path.display(), plan.resource_type());
             return Ok(None);
-        }
+        };
+        lone = (!bundle).then(|| Arc::clone(&first.role));
+    }
+    let said = (!base.is_empty()).then(|| plan.said(&base, context));
+    let refused = plan.permits(said.as_ref(), internal, context);
+    if !refused.is_empty() {
+        tell(&args.file, &refused);
+        return Ok(None);
     }
     let mut parts = match plan.put(internal, &base, context) {
         Ok(parts) => parts,
@@ -186,10 +195,17 @@ fn to_fhir(
     for part in &parts {
         tell(&args.file, &part.notes);
     }
-    if lone_base && parts.len() > 1 {
-        let others: Vec<&str> = parts[1..].iter().map(|part| &*part.role).collect();
-        eprintln!("not shown, since the base is one resource: {}", others.join(", "));
-        parts.truncate(1);
+    if let Some(role) = lone {
+        let (shown, others): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|part| part.role == role);
+        if !others.is_empty() {
+            let others: Vec<&str> = others.iter().map(|part| &*part.role).collect();
+            eprintln!("not shown, since the base is one resource: {}", others.join(", "));
+        }
+        if shown.is_empty() {
+            eprintln!("{}: the object has no {role} any more", args.file.display());
+            return Ok(None);
+        }
+        parts = shown;
     }
     Ok(Some(bundled(plan, internal, context, parts)))
 }
@@ -218,6 +234,7 @@ fn to_internal(args: &Args, mappings: &Mappings, plan: &Plan, context: &Context,
         return None;
     }
     let internal = plan.to_internal(&resources, context);
+    tell(&args.file, &remarks(&internal));
     if let Some(object) = mappings.object(plan.object()) {
         // What an EHR holds may lack what the practice demands; it is shown all the same.
         tell(&args.file, &object.validate(&internal));

@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> Run {
 }
 
 /// The core pack and what was named.
-fn definitions(names: &[String]) -> Result<Arc<Definitions>, CouldNotRun> {
+pub(super) fn definitions(names: &[String]) -> Result<Arc<Definitions>, CouldNotRun> {
     if let Some(name) = names.iter().find(|name| !name.contains('#') && !Path::new(name).exists()) {
         let sentence = format!("{name}: there is no such file or folder");
         return Err(CouldNotRun::new(sentence, "name a .tgz, a folder, or a file with conformance resources"));

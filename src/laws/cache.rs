@@ -1,7 +1,7 @@
 //! Proofs that were made already, by the hash of all that they depend on: mapping, overlay, code lists, schema (the plan's
-//! version) and the core pack. The embedded mappings' proofs are a file beside them, so that a start costs nothing.
+//! version), and what was compiled from them with FHIR's types, so that a core pack that changes nothing here costs none. The embedded mappings' proofs are a file beside them, so that a start costs nothing.
 
-use std::{collections::BTreeMap, path::Path, sync::OnceLock};
+use std::{collections::BTreeMap, path::Path};
 
 use sha2::{Digest, Sha256};
 
@@ -79,14 +79,10 @@ fn name(plan: &Plan) -> String {
 }
 
 fn hash(plan: &Plan) -> String {
-    static PACK: OnceLock<Vec<u8>> = OnceLock::new();
-    let pack = PACK.get_or_init(|| {
-        Sha256::digest(embedded::find(embedded::PROFILES, "core/r4.pack").unwrap_or_default()).to_vec()
-    });
     let mut hash = Sha256::new();
     hash.update(EDITION.to_be_bytes());
     hash.update(plan.version());
-    hash.update(pack);
+    plan.digest(&mut |compiled| hash.update(compiled));
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -53,9 +53,34 @@ pub(super) struct Pair {
     pub(super) side: usize,
 }
 
+/// What the laws are about: reading, and writing into what is there. A plan; in tests, a plan with a fault.
+pub(super) trait Lens {
+    /// What resources say as they come from an EHR.
+    fn to_internal(&self, resources: &[Value], context: &Context) -> Value;
+    /// What parts say.
+    fn said(&self, parts: &[Part], context: &Context) -> Value;
+    /// Writes an object over parts that say `old`.
+    fn put(&self, object: &Value, base: &[Part], old: &Value, context: &Context) -> Result<Vec<Part>, MappingError>;
+}
+
+impl Lens for Plan {
+    fn to_internal(&self, resources: &[Value], context: &Context) -> Value {
+        Self::to_internal(self, resources, context)
+    }
+
+    fn said(&self, parts: &[Part], context: &Context) -> Value {
+        Self::said(self, parts, context)
+    }
+
+    fn put(&self, object: &Value, base: &[Part], old: &Value, context: &Context) -> Result<Vec<Part>, MappingError> {
+        self.put_over(object, base, (!base.is_empty()).then_some(old), context)
+    }
+}
+
 /// Where laws are tried: a plan in a context.
 pub(super) struct Trial<'a> {
     pub(super) plan: &'a Plan,
+    pub(super) lens: &'a dyn Lens,
     pub(super) context: Context,
     frames: Vec<Frame>,
 }
@@ -68,7 +93,7 @@ pub(super) enum Outcome {
 }
 
 impl<'a> Trial<'a> {
-    pub(super) fn new(plan: &'a Plan, zone: Option<&str>) -> Self {
+    pub(super) fn new(plan: &'a Plan, lens: &'a dyn Lens, zone: Option<&str>) -> Self {
         let context = Context::new("example-clinic");
         let context = match zone {
             Some(zone) => context.in_zone(zone),
@@ -76,7 +101,7 @@ impl<'a> Trial<'a> {
         };
         let paths = plan.rule_paths();
         let frames = (0..plan.part_count()).map(|part| Frame::new(&paths, part)).collect();
-        Self { plan, context, frames }
+        Self { plan, lens, context, frames }
     }
 
     pub(super) fn try_law(&self, law: Law, pair: &Pair) -> Outcome {
@@ -121,12 +146,11 @@ impl<'a> Worked<'a> {
     }
 
     fn said(&self) -> &Value {
-        self.said.get_or_init(|| self.trial.plan.said(&self.pair.base, &self.trial.context))
+        self.said.get_or_init(|| self.trial.lens.said(&self.pair.base, &self.trial.context))
     }
 
     fn put(&self, object: &Value) -> Result<Vec<Part>, MappingError> {
-        let said = (!self.pair.base.is_empty()).then(|| self.said());
-        self.trial.plan.put_over(object, &self.pair.base, said, &self.trial.context)
+        self.trial.lens.put(object, &self.pair.base, self.said(), &self.trial.context)
     }
 
     /// Whether every law can be tried on this pair, so that no law is tried on fewer pairs than the report says.
@@ -139,28 +163,29 @@ impl<'a> Worked<'a> {
     }
 
     fn twice(&self) -> Option<&Vec<Part>> {
-        let again = |once: Vec<Part>| self.trial.plan.put(&self.pair.object, &once, &self.trial.context);
+        let (lens, context) = (self.trial.lens, &self.trial.context);
+        let again = |once: Vec<Part>| lens.put(&self.pair.object, &once, &lens.said(&once, context), context);
         self.twice.get_or_init(|| self.put(&self.pair.earlier).and_then(again).ok()).as_ref()
     }
 
     fn back(&self, direct: &[Part]) -> &Value {
-        self.back.get_or_init(|| self.trial.plan.said(direct, &self.trial.context))
+        self.back.get_or_init(|| self.trial.lens.said(direct, &self.trial.context))
     }
 
     pub(super) fn holds(&self, law: Law) -> Outcome {
-        let (plan, context, pair) = (self.trial.plan, &self.trial.context, self.pair);
+        let (plan, lens, context, pair) = (self.trial.plan, self.trial.lens, &self.trial.context, self.pair);
         match law {
             Law::Total => {
                 // Read as it comes from an EHR, without roles; twice, since reading must be stable.
                 let resources: Vec<Value> = pair.base.iter().map(|part| part.resource.clone()).collect();
-                let first = plan.to_internal(&resources, context);
+                let first = lens.to_internal(&resources, context);
                 if first.is_object() {
                     equal(&first, self.said())
                 } else {
                     Outcome::Broken(vec![(String::new(), json!({}), first)])
                 }
             }
-            Law::GetPut => match plan.put(self.said(), &pair.base, context) {
+            Law::GetPut => match self.put(self.said()) {
                 // A dialect that takes no changes must not mind one that changes nothing.
                 Ok(after) => match plan.permits(Some(self.said()), self.said(), context).first() {
                     Some(minds) => {
@@ -176,7 +201,7 @@ impl<'a> Worked<'a> {
             }),
             Law::PutPut => {
                 let (Some(direct), Some(twice)) = (self.direct(), self.twice()) else { return Outcome::Unsayable };
-                equal(self.back(direct), &plan.said(twice, context))
+                equal(self.back(direct), &lens.said(twice, context))
             }
             Law::Frame => self.direct().map_or(Outcome::Unsayable, |after| self.trial.frame(&pair.base, after)),
         }

@@ -11,6 +11,8 @@ mod resources;
 mod shapes;
 mod shrink;
 mod spread;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use cache::{FILE, Proofs, pairs, proven};

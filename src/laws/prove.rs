@@ -6,7 +6,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 use super::{
-    law::{Law, Outcome, Pair, Trial, Worked},
+    law::{Law, Lens, Outcome, Pair, Trial, Worked},
     objects::Objects,
     resources::Resources,
     shrink,
@@ -103,8 +103,8 @@ impl Counterexample {
 /// Tries every law of a plan on `pairs` generated pairs, in this thread.
 #[must_use]
 pub fn prove(object: &ObjectType, plan: &Plan, pairs: usize, seed: u64) -> Report {
-    let tallies = slices(pairs).map(|(number, count)| tally(object, plan, count, seed, number)).collect();
-    conclude(object, plan, pairs, tallies)
+    let tallies = slices(pairs).map(|(number, count)| tally(object, plan, plan, count, seed, number)).collect();
+    conclude(object, plan, plan, pairs, tallies)
 }
 
 /// The pieces that a plan's pairs are proven in: number and how many pairs. What a piece tries depends on its number
@@ -122,10 +122,17 @@ pub(super) struct Tally {
 }
 
 /// Tries the laws on one slice.
-pub(super) fn tally(object: &ObjectType, plan: &Plan, pairs: usize, seed: u64, number: usize) -> Tally {
+pub(super) fn tally(
+    object: &ObjectType,
+    plan: &Plan,
+    lens: &dyn Lens,
+    pairs: usize,
+    seed: u64,
+    number: usize,
+) -> Tally {
     // Another stretch of chance for each slice.
     let mut rng = Rng::with_seed(seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-    let trials = ZONES.map(|zone| Trial::new(plan, zone));
+    let trials = ZONES.map(|zone| Trial::new(plan, lens, zone));
     let objects = Objects::new(object, plan);
     let makers = [0, 1].map(|side| Resources::new(object, plan, &trials[side].context));
     let mut tally = Tally::default();
@@ -157,7 +164,13 @@ pub(super) fn tally(object: &ObjectType, plan: &Plan, pairs: usize, seed: u64, n
 }
 
 /// The report of all slices; a counterexample is shrunk.
-pub(super) fn conclude(object: &ObjectType, plan: &Plan, wanted: usize, tallies: Vec<Tally>) -> Report {
+pub(super) fn conclude(
+    object: &ObjectType,
+    plan: &Plan,
+    lens: &dyn Lens,
+    wanted: usize,
+    tallies: Vec<Tally>,
+) -> Report {
     let tried = tallies.iter().map(|tally| tally.tried).sum();
     let unsayable = tallies.iter().map(|tally| tally.unsayable).sum();
     let mut laws: BTreeMap<Law, Verdict> =
@@ -166,7 +179,7 @@ pub(super) fn conclude(object: &ObjectType, plan: &Plan, wanted: usize, tallies:
         let verdict = laws.entry(law).or_default();
         verdict.failed += count;
         if verdict.counterexample.is_none() {
-            let trial = Trial::new(plan, ZONES[pair.side]);
+            let trial = Trial::new(plan, lens, ZONES[pair.side]);
             verdict.counterexample = Some(shrink::smallest(&trial, law, object, pair));
         }
     }

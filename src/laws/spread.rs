@@ -40,14 +40,14 @@ pub fn prove_all(tasks: &[Task<'_>], seed: u64, done: &(dyn Fn(&Report) + Sync))
     let work = || {
         while let Some((at, number, count)) = slices.get(next.fetch_add(1, Ordering::Relaxed)) {
             let Task { object, plan, pairs } = tasks[*at];
-            let tally = prove::tally(object, plan, *count, seed, *number);
+            let tally = prove::tally(object, plan, plan, *count, seed, *number);
             let open = &open[*at];
             open.tallies.lock().unwrap_or_else(PoisonError::into_inner).push((*number, tally));
             if open.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                 let mut tallies = std::mem::take(&mut *open.tallies.lock().unwrap_or_else(PoisonError::into_inner));
                 tallies.sort_by_key(|(number, _)| *number);
                 let tallies = tallies.into_iter().map(|(_, tally)| tally).collect();
-                let report = prove::conclude(object, plan, pairs, tallies);
+                let report = prove::conclude(object, plan, plan, pairs, tallies);
                 done(&report);
                 reports.lock().unwrap_or_else(PoisonError::into_inner).push((*at, report));
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Loss, ObjectType, Plan, RulePath, load::Shape};
+use super::{Loss, ObjectType, Plan, Profiled, RulePath, load::Shape, support};
 use crate::definitions::Definitions;
 
 /// One element and what becomes of it.
@@ -40,6 +40,8 @@ pub struct Coverage {
     pub without_rule: Vec<String>,
     /// What is declared lost, and why.
     pub lost: Vec<Loss>,
+    /// The profiles that the mapping names, and what becomes of their must-support elements.
+    pub profiles: Vec<Profiled>,
 }
 
 impl Plan {
@@ -47,34 +49,29 @@ impl Plan {
     #[must_use]
     pub fn coverage(&self, object: &ObjectType, definitions: &Arc<Definitions>) -> Coverage {
         let paths = self.rule_paths();
+        let of_main: Vec<&RulePath> = paths.iter().filter(|path| path.part == 0).collect();
+        let profiles = support::profiled(object, &of_main, definitions);
+        let supported: Vec<String> = profiles
+            .iter()
+            .flat_map(|profile| &profile.elements)
+            .map(|supported| supported.element.split('.').map(|step| step.split(':').next().unwrap_or(step)))
+            .map(|steps| steps.collect::<Vec<_>>().join("."))
+            .collect();
         let mut elements = Vec::new();
         for (index, part) in self.parts.iter().enumerate() {
             let Some(root) = Shape::of_type(definitions, &part.resource) else { continue };
             let own: Vec<&RulePath> = paths.iter().filter(|path| path.part == index).collect();
-            let supported = if index == 0 { must_support(object, definitions) } else { Vec::new() };
+            let supported = if index == 0 { supported.as_slice() } else { &[] };
             for name in root.children() {
-                cover(&root, &part.resource, &name, &own, &supported, 0, &mut elements);
+                cover(&root, &part.resource, &name, &own, supported, 0, &mut elements);
             }
         }
         let fields = object.schema().get("properties").and_then(Value::as_object);
         let named = |name: &str| paths.iter().any(|path| path.field.split('.').next() == Some(name));
         let without_rule =
             fields.into_iter().flatten().map(|(name, _)| name.clone()).filter(|name| !named(name)).collect();
-        Coverage { elements, without_rule, lost: self.losses() }
+        Coverage { elements, without_rule, lost: self.losses(), profiles }
     }
-}
-
-fn must_support(object: &ObjectType, definitions: &Definitions) -> Vec<String> {
-    let profiles = object.profiles().iter().filter_map(|profile| definitions.structure(profile));
-    let elements = profiles.flat_map(|profile| {
-        profile
-            .elements
-            .iter()
-            .filter(|element| element.must_support)
-            .map(|element| element.path.clone())
-            .collect::<Vec<_>>()
-    });
-    elements.collect()
 }
 
 fn cover(
@@ -138,6 +135,7 @@ impl Coverage {
             "preserved": of(State::Preserved),
             "lost": lost,
             "fields_without_rule": self.without_rule,
+            "profiles": self.profiles.iter().map(Profiled::json).collect::<Vec<_>>(),
         })
     }
 }

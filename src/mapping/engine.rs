@@ -323,6 +323,12 @@ impl Plan {
         self.owner
     }
 
+    /// Hears what was compiled, FHIR's types included: two plans that say the same run alike.
+    pub(crate) fn digest(&self, hear: &mut dyn FnMut(&[u8])) {
+        let compiled = (&self.parts, &self.links, &self.limits, &self.left_out, &self.objects);
+        hear(format!("{compiled:?}").as_bytes());
+    }
+
     /// Hash of all that decides what this plan does: mapping, overlay, fragments, code lists, schema.
     #[must_use]
     pub fn version(&self) -> &str {

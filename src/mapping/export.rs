@@ -9,7 +9,7 @@ use super::{
     Plan,
     loss::join,
     plan::{Direction, Kind, Rule, Scope},
-    transform::{Codes, Transform},
+    transform::{Codes, Row, Transform, Unmapped},
 };
 
 /// What was exported.
@@ -40,6 +40,18 @@ impl Plan {
         exporter.not_expressed.sort();
         exporter.not_expressed.dedup();
         let mut resources = vec![to_fhir, to_internal];
+        // A file must tell by itself what it lacks: whoever gets it has not seen what stood on stderr.
+        let lacks: String = exporter
+            .not_expressed
+            .iter()
+            .map(|(rule, what)| if rule.is_empty() { format!("\n- {what}") } else { format!("\n- {what} ({rule})") })
+            .collect();
+        for map in &mut resources {
+            if let Some(Value::String(description)) = map.get_mut("description") {
+                description.push_str("\n\nNot expressed here:\n");
+                description.push_str(&lacks);
+            }
+        }
         resources.extend(exporter.concepts.into_values());
         Export { resources, not_expressed: exporter.not_expressed }
     }
@@ -89,6 +101,7 @@ impl Exporter {
     }
 
     fn rule(&mut self, rule: &Rule, index: usize, field: &str, source: &Value, target: &Value, to_fhir: bool) -> Value {
+        let told = self.not_expressed.len();
         let field = join(field, &rule.internal);
         let path: String = rule.target.text.split('.').skip(1).collect::<Vec<_>>().join(".");
         let variable = format!("v{index}");
@@ -100,7 +113,7 @@ impl Exporter {
         }
         let name = if field.is_empty() { path.clone() } else { field.clone() };
         let (from, to) = if to_fhir { (&field, &path) } else { (&path, &field) };
-        let mut made = json!({ "name": id_of(&name), "documentation": rule.at.to_string() });
+        let mut made = json!({ "name": id_of(&name) });
         let mut read = json!({ "context": source, "element": from, "variable": variable });
         if from.is_empty() {
             read = json!({ "context": source });
@@ -113,6 +126,9 @@ impl Exporter {
             write = json!({ "context": target, "contextType": "variable" });
         }
         let (transform, parameters) = self.transform(rule, &variable, to_fhir);
+        let lacks: Vec<&str> = self.not_expressed[told..].iter().map(|(_, what)| what.as_str()).collect();
+        let lacks = if lacks.is_empty() { String::new() } else { format!("; not expressed: {}", lacks.join("; ")) };
+        made["documentation"] = format!("{}{lacks}", rule.at).into();
         write["transform"] = transform.into();
         if !parameters.is_empty() {
             write["parameter"] = parameters.into();
@@ -142,7 +158,7 @@ impl Exporter {
                 Transform::Copy => copy(),
                 Transform::Coded(coded) => match &coded.codes {
                     Some(codes) => {
-                        let id = self.concept_map(codes, to_fhir);
+                        let id = self.concept_map(codes, &coded.unmapped, to_fhir);
                         let parameters = vec![
                             json!({ "valueId": variable }),
                             json!({ "valueString": id }),
@@ -175,26 +191,52 @@ impl Exporter {
         self.not_expressed.push((rule.at.to_string(), what.to_owned()));
     }
 
-    fn concept_map(&mut self, codes: &Codes, to_fhir: bool) -> String {
+    fn concept_map(&mut self, codes: &Codes, unmapped: &Unmapped, to_fhir: bool) -> String {
         let way = if to_fhir { "to-fhir" } else { "to-internal" };
         let name: String =
             codes.name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
         let id = format!("{name}-{way}");
-        let rows = codes.rows.iter().map(|row| {
-            let (from, to) = if to_fhir { (&row.word, &row.code) } else { (&row.code, &row.word) };
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            json!({ "code": text(from), "target": [{ "code": text(to), "equivalence": row.equivalence }] })
-        });
         let map = json!({
             "resourceType": "ConceptMap",
             "id": id,
             "url": format!("urn:liaison:concept-map:{id}"),
             "status": "active",
-            "group": [{ "element": rows.collect::<Vec<_>>() }],
+            "description": "Exported from Liaison. Where several rows start from one code, the one that is equal or \
+                            equivalent is meant; ConceptMap has no order of preference.",
+            "group": groups(codes, unmapped, to_fhir),
         });
         self.concepts.entry(id.clone()).or_insert(map);
         id
     }
+}
+
+/// The rows, by code system.
+fn groups(codes: &Codes, unmapped: &Unmapped, to_fhir: bool) -> Vec<Value> {
+    let mut systems: Vec<Option<&str>> = Vec::new();
+    for row in &codes.rows {
+        if !systems.contains(&row.system.as_deref()) {
+            systems.push(row.system.as_deref());
+        }
+    }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let group = |system: &Option<&str>| {
+        let of_system = |row: &&Row| row.system.as_deref() == *system;
+        let rows = codes.rows.iter().filter(of_system).map(|row| {
+            let (from, to) = if to_fhir { (&row.word, &row.code) } else { (&row.code, &row.word) };
+            json!({ "code": text(from), "target": [{ "code": text(to), "equivalence": row.equivalence }] })
+        });
+        let mut group = json!({ "element": rows.collect::<Vec<_>>() });
+        if let Some(system) = system {
+            group[if to_fhir { "target" } else { "source" }] = (*system).into();
+        }
+        match unmapped {
+            Unmapped::Word(word) if !to_fhir => group["unmapped"] = json!({ "mode": "fixed", "code": text(word) }),
+            Unmapped::Carry => group["unmapped"] = json!({ "mode": "provided" }),
+            _ => {}
+        }
+        group
+    };
+    systems.iter().map(group).collect()
 }
 
 /// A rule's name as an id: letters, digits, `-` and `.`, at most 64.

@@ -17,9 +17,11 @@ mod loss;
 mod paths;
 mod permit;
 mod plan;
+mod remark;
 mod run;
 mod set;
 mod shadow;
+mod support;
 mod transform;
 
 pub use context::{Context, MAIN, Part};
@@ -35,8 +37,10 @@ pub use load::Files;
 pub use loss::Loss;
 pub use paths::RulePath;
 pub use permit::Writes;
+pub use remark::remarks;
 pub use set::{Mappings, ObjectType, Owner, Reread, Transitions};
 pub use shadow::{Difference, Recorded, Shadow, Trial, What};
+pub use support::{Profiled, Supported};
 
 /// A constant of a mapping: where its rule stands, and what it writes.
 #[derive(Clone, Debug)]

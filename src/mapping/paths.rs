@@ -18,6 +18,8 @@ pub struct RulePath {
     pub part: usize,
     /// Element names from the resource down, without selectors: `participant.actor`.
     pub path: String,
+    /// The rule's target with its selectors.
+    pub target: String,
     /// Its field, dotted; empty for constants and computed values.
     pub field: String,
     /// `file:line` of the rule.
@@ -39,6 +41,7 @@ impl Plan {
             paths.push(RulePath {
                 part: link.target.part,
                 path,
+                target: link.target.text.to_string(),
                 field: String::new(),
                 rule: String::new(),
                 nested: false,
@@ -48,7 +51,8 @@ impl Plan {
             let root = constant.target.split('.').next().unwrap_or_default();
             let part = self.parts.iter().position(|part| *part.resource == *root).unwrap_or(0);
             let (path, rule) = (names(&constant.target), constant.at.to_string());
-            paths.push(RulePath { part, path, field: String::new(), rule, nested: false });
+            let target = constant.target.to_string();
+            paths.push(RulePath { part, path, target, field: String::new(), rule, nested: false });
         }
         paths
     }
@@ -100,6 +104,7 @@ fn walk(scope: &Scope, part: usize, prefix: &str, paths: &mut Vec<RulePath>) {
         let made = |path: String| RulePath {
             part,
             path,
+            target: rule.target.text.to_string(),
             field: field.clone(),
             rule: rule.at.to_string(),
             nested: inner.is_some(),

@@ -190,7 +190,11 @@ impl Inner {
         let (remotes, bodies): (Vec<Remote>, Vec<Option<Bytes>>) = seen.into_iter().unzip();
         let fact = Fact::Applied { operation, content, remotes, targets: targets.collect() };
         let words = if version == 0 { "New at" } else { "Changed at" };
-        let draft = Draft::new(fact, LIAISON, format!("{words} {}; taken over here.", topic.system));
+        let remark = match crate::mapping::remarks(value).len() {
+            0 => "",
+            _ => " A time's offset is not its zone's (LIA-TIME-005).",
+        };
+        let draft = Draft::new(fact, LIAISON, format!("{words} {}; taken over here.{remark}", topic.system));
         let expect = if version == 0 { Expect::NewOrEqual(content) } else { Expect::Version(version) };
         let proposal = Proposal::of(topic.draft(draft, version + 1).body(Hash::of(&bytes)))
             .body(bytes)

@@ -6,8 +6,15 @@ use serde_json::Value;
 use crate::fhirpath::{Context, Expression, Item, Node, Type};
 
 /// A compiled expression.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Condition(Expression);
+
+/// As its author wrote it: part of a plan's digest.
+impl std::fmt::Debug for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0.text())
+    }
+}
 
 impl Condition {
     /// Compiles; the error is told in words.

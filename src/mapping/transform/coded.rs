@@ -39,13 +39,19 @@ struct Meant<'a> {
 }
 
 /// A code list ready for use.
-#[derive(Debug)]
 pub(crate) struct Codes {
     /// The ConceptMap's id, or where the table stands.
     pub(crate) name: Name,
     pub(crate) rows: Vec<Row>,
     to_code: HashMap<String, usize>,
     to_word: HashMap<String, Vec<usize>>,
+}
+
+/// The rows in order, from which all else is made: part of a plan's digest.
+impl std::fmt::Debug for Codes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Codes").field("name", &self.name).field("rows", &self.rows).finish_non_exhaustive()
+    }
 }
 
 /// A scalar's text, by which it is looked up.
