@@ -163,3 +163,112 @@ fn overlays() {
     told(&overlay("extends: epik\n"), 2, "no overlay `epik`", "did you mean `epic`?");
     assert_eq!(overlay("forbid:\n  - { internal: gender, why: not taken }\n"), []);
 }
+
+#[test]
+fn slips_that_cannot_be_meant() {
+    told(&with("Patient.active }", "Patient.active, unit: kg }"), 6, "`unit` is for quantities", "leave it out");
+    told(
+        &with("concepts: { male: male", "system: SNOMET CT, concepts: { male: male"),
+        7,
+        "no code system",
+        "`SNOMED CT`",
+    );
+    told(&with("Patient.active }", "Patient.active, default: \"yes\" }"), 6, "default is of another type", "boolean");
+    told(&with("female: female } }", "female: female }, default: other }"), 7, "does not allow this default", "words");
+    told(
+        &with("female: female } }", "female: female }, unmapped: { value: other } }"),
+        7,
+        "does not allow this word",
+        "words",
+    );
+    told(
+        &with("Patient.birthDate", "Patient.birthDate.extension.valueDateTime"),
+        9,
+        "which extension",
+        "extension('URL')",
+    );
+    let unused = format!("{RULES}  - {{ use: adress }}\n");
+    let found = mistakes(&[("thing/mapping.yaml", &head(&unused))]);
+    told(&found, 10, "no fragment `adress`", "did you mean `address`?");
+    assert_eq!(found.len(), 1, "one mistake is told once: {found:#?}");
+}
+
+#[test]
+fn heads() {
+    let headed =
+        |more: &str| mistakes(&[("thing/mapping.yaml", &head(RULES).replace("rules:\n", &format!("{more}rules:\n")))]);
+    told(&headed("reread:\n  - { field: slotz, why: x }\n"), 6, "no field `slotz`", "it has:");
+    let table = |more: &str| headed(&format!("transitions:\n  {more}\n  from: {{ male: [female] }}\n"));
+    told(&table("field: gendre"), 6, "no field `gendre`", "did you mean `gender`?");
+    told(&table("field: gender\n  reason: activ"), 7, "no field `activ`", "did you mean `active`?");
+    told(&table("field: gender\n  new: [mail]"), 7, "does not allow `mail`", "male");
+    told(&headed("parts:\n  task: { resource: Task, link: Task.focus }\n"), 6, "no rule is about the part", "Task");
+    let twice = [
+        ("other/mapping.yaml", head(RULES).replace("object: thing", "object: other")),
+        ("other/internal.schema.json", SCHEMA.to_owned()),
+        ("other/examples/a.internal.json", r#"{"id":"a"}"#.to_owned()),
+        ("other/examples/a.fhir.json", r#"{"resourceType":"Patient"}"#.to_owned()),
+    ];
+    let twice: Vec<(&str, &str)> = twice.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    told(&mistakes(&twice), 2, "has the plural `things` already", "another `plural`");
+}
+
+#[test]
+fn folders_and_schemas() {
+    told(&mistakes(&[("thingy/internal.schema.json", "{}")]), 1, "no object `thingy`", "did you mean `thing`?");
+    let found = mistakes(&[("thing/maping.yaml", "overlay: maping\nwhy: x\n")]);
+    told(&found, 1, "no dialect `maping`", "did you mean mapping.yaml?");
+    told(
+        &mistakes(&[("thing/epix.yaml", "overlay: epix\nwhy: x\n")]),
+        1,
+        "no dialect `epix`",
+        "did you mean epic.yaml?",
+    );
+    let schema = SCHEMA.replace("$defs/person_name", "$defs/person_nam");
+    told(&mistakes(&[("thing/internal.schema.json", &schema)]), 3, "no shape `person_nam`", "`person_name`");
+    let schema = SCHEMA.replace("\"type\":\"boolean\"", "\n\"type\":\"bool\"");
+    told(&mistakes(&[("thing/internal.schema.json", &schema)]), 3, "schema cannot be used", "json-schema.org");
+}
+
+#[test]
+fn what_dialects_take() {
+    let overlay = |text: &str| mistakes(&[("thing/epic.yaml", &format!("overlay: epic\nwhy: x\n{text}"))]);
+    assert_eq!(mistakes(&[("thing/epic.yaml", "overlay: epic\nwrites: []\n")]).len(), 1, "people want to know why");
+    told(&overlay("writes: [creat]\n"), 3, "nothing that a dialect takes", "did you mean `create`?");
+    told(&overlay("writes: create\n"), 3, "is a list", "[create, update]");
+    let forbid = |item: &str| overlay(&format!("forbid:\n  - {{ {item}, why: x }}\n"));
+    assert_eq!(forbid("internal: names.family, longer_than: 30"), []);
+    told(&forbid("internal: names.famly, longer_than: 30"), 4, "no field `names.famly`", "did you mean `family`?");
+    told(&forbid("internal: active, longer_than: 30"), 4, "is for texts", "schema");
+    told(&forbid("internal: born, longer_than: many"), 4, "whole number", "20");
+    told(&forbid("internal: born, more_than: 1"), 4, "is for lists", "schema");
+    told(&forbid("internal: born, without_time: yes please"), 4, "only be `true`", "leave it out");
+    told(&forbid("internal: born, longer_than: 3, missing: true"), 4, "exclude each other", "two items");
+    told(&forbid("internal: gender, values: [femal]"), 4, "does not allow this value", "did you mean `female`?");
+    let dialects = |text: &str| mistakes(&[("dialects.yaml", text)]);
+    told(
+        &dialects("foo:\n  extends: us-cor\nus-core:\n  title: US Core\n"),
+        2,
+        "no dialect `us-cor`",
+        "did you mean `us-core`?",
+    );
+    told(&dialects("foo:\n  extends: bar\nbar:\n  extends: foo\n"), 2, "circle", "extends");
+    told(&dialects("foo:\n  never:\n    gender:\n"), 3, "must say why", "ELEMENT");
+    told(
+        &dialects("foo:\n  never:\n    birthDate: not there\n"),
+        9,
+        "`birthDate` is never written to foo",
+        "overlay foo.yaml",
+    );
+    let constant =
+        format!("{RULES}  - {{ target: \"Patient.modifierExtension('http://x/m').valueBoolean\", constant: true }}\n");
+    let never = "foo:\n  never:\n    modifierExtension: not there\n";
+    told(
+        &mistakes(&[("dialects.yaml", never), ("thing/mapping.yaml", &head(&constant))]),
+        10,
+        "`modifierExtension` is never written to foo",
+        "overlay foo.yaml",
+    );
+    let refused = [("thing/examples/b.internal.json", r#"{"id":"b"}"#), ("thing/examples/b.refused.json", "{}")];
+    told(&mistakes(&refused), 1, "does not say what is refused", "findings");
+}

@@ -18,7 +18,9 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    pub(crate) fn new(json: Value) -> Result<Self, String> {
+    /// # Errors
+    /// Where in the schema it cannot be used (a JSON pointer), and why.
+    pub(crate) fn new(json: Value) -> Result<Self, (String, String)> {
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
             .with_pattern_options(jsonschema::PatternOptions::regex())
@@ -27,7 +29,7 @@ impl Schema {
             .with_format("moment-or-date", |text: &str| format_error("moment-or-date", text).is_none())
             .with_format("partial-date", |text: &str| format_error("partial-date", text).is_none())
             .build(&json)
-            .map_err(|error| format!("{} at {}", error.masked(), error.schema_path()))?;
+            .map_err(|error| (error.instance_path().to_string(), error.masked().to_string()))?;
         Ok(Self { json, validator })
     }
 

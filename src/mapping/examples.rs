@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::json;
 
 use super::{Context, MappingError, ObjectType, Part, Plan};
-use crate::fhir::{Object, Value, canonically_equal, resource_type};
+use crate::{
+    error::Finding,
+    fhir::{Object, Value, canonically_equal, resource_type},
+};
 
 /// One worked example.
 #[derive(Clone, Debug)]
@@ -102,6 +105,16 @@ impl Plan {
 
     fn try_example(&self, object: &ObjectType, example: &Example, faults: &mut Vec<ExampleFault>) {
         let context = Example::context();
+        let findings = object.validate(&example.internal);
+        if !findings.is_empty() {
+            // What the schema refuses cannot be compared with anything.
+            let wrong =
+                |found: Finding| (found.pointer, Value::Null, json!(format!("{}; {}", found.detail, found.remedy)));
+            let differences = findings.into_iter().map(wrong).collect();
+            let (example, what) = (example.name.to_string(), "the schema".to_owned());
+            faults.push(ExampleFault { example, what, differences });
+            return;
+        }
         let mut compare = |what: &str, wanted: &Value, got: &Value| {
             let mut differences = Vec::new();
             differ("", wanted, got, &mut differences);
@@ -109,9 +122,6 @@ impl Plan {
                 faults.push(ExampleFault { example: example.name.to_string(), what: what.to_owned(), differences });
             }
         };
-        for finding in object.validate(&example.internal) {
-            compare(&format!("{}: {}", finding.pointer, finding.detail), &Value::Null, &finding.remedy.into());
-        }
         let back = self.to_internal(&example.fhir, &context);
         let normal = self.without_losses(&self.normalise(&example.internal, &context));
         compare("to internal", &normal, &self.without_losses(&back));

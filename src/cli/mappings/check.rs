@@ -113,7 +113,7 @@ fn show(report: &Report, (run, faults): (usize, &[ExampleFault]), output: Output
         too_few(report, pairs)
     );
     for fault in faults {
-        crate::cli::say!("     example {}, {}:", fault.example, fault.what);
+        crate::cli::say!("     example {}/examples/{}, {}:", report.mapping, fault.example, fault.what);
         for (path, wanted, got) in fault.differences.iter().take(5) {
             crate::cli::say!("       at {path}\n         - {wanted}\n         + {got}");
         }

@@ -265,6 +265,7 @@ impl<'a> Compiler<'a> {
         let kind = kind?;
         into_template(&mut resolved, &kind);
         self.type_clash(node, &kind, &resolved, inner.schema);
+        self.slips(node, &kind, &segments, inner.schema);
         let rule = Rule {
             at: node.at.clone(),
             internal: internal.iter().map(|name| Name::from(name.as_str())).collect(),

@@ -129,7 +129,8 @@ impl Compiler<'_> {
                 Some(name) => {
                     item.only(&["use"], &mut self.mistakes);
                     let name = name.to_owned();
-                    expanded.extend(self.fragment(&name, item, shape)?);
+                    // What is wrong with it is told; the other rules are compiled all the same.
+                    expanded.extend(self.fragment(&name, item, shape).unwrap_or_default());
                 }
                 None => expanded.push(item.clone()),
             }

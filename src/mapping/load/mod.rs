@@ -4,6 +4,7 @@
 mod checks;
 mod compile;
 mod concepts;
+mod examples;
 mod files;
 mod head;
 mod identity;
@@ -15,6 +16,7 @@ mod overlay;
 mod path;
 mod schema;
 mod shape;
+mod slips;
 mod target;
 pub(crate) mod yaml;
 
@@ -65,6 +67,7 @@ pub(crate) fn all(
             mappings.insert(name, node);
         }
     }
+    folders(files, &mappings, &mut mistakes);
     let mut shared = shared(files, &mappings, definitions, &mut mistakes);
     shared.drafts = drafts;
     let common = common(files, &mut mistakes);
@@ -72,12 +75,45 @@ pub(crate) fn all(
     for (name, node) in &mappings {
         loaded.extend(object::load(name, node, files, &shared, &common, &mut mistakes));
     }
+    plurals(&loaded, &mappings, &mut mistakes);
     never::check(&loaded, &shared.dialects, &mut mistakes);
     if mistakes.0.is_empty() {
         return Ok((loaded, shared.dialects));
     }
     mistakes.0.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     Err(mistakes.0)
+}
+
+/// A folder that is no object's, since its `mapping.yaml` is missing.
+fn folders(files: &Files, mappings: &BTreeMap<String, Node>, mistakes: &mut Mistakes) {
+    let mut known: Vec<&str> = vec!["concepts", "fragments", "built-in"];
+    known.extend(mappings.keys().map(String::as_str));
+    let mut told = "";
+    for path in files.0.keys() {
+        let Some((folder, _)) = path.split_once('/').filter(|(folder, _)| !known.contains(folder)) else { continue };
+        if folder != told && !files.0.contains_key(&format!("{folder}/mapping.yaml")) {
+            let hint = match yaml::nearest(folder, mappings.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`? A folder of a new object needs a mapping.yaml"),
+                None => "the folder of a new object needs a mapping.yaml".to_owned(),
+            };
+            let at = Place::start_of(&path.as_str().into());
+            mistakes.add(&at, format!("there is no object `{folder}`: {folder}/mapping.yaml is missing"), hint);
+            told = folder;
+        }
+    }
+}
+
+/// Two objects cannot answer under one name in routes.
+fn plurals(loaded: &[Loaded], mappings: &BTreeMap<String, Node>, mistakes: &mut Mistakes) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for Loaded { object, .. } in loaded {
+        if let Some(other) = taken.insert(object.plural(), object.name()) {
+            let node = mappings.get(object.name());
+            let at = node.map(|node| node.get("plural").map_or(&node.at, |plural| &plural.at));
+            let what = format!("`{other}` has the plural `{}` already", object.plural());
+            at.into_iter().for_each(|at| mistakes.add(at, what.as_str(), "choose another `plural`"));
+        }
+    }
 }
 
 fn shared(

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dialects, yaml::Mistakes};
+use super::{
+    Dialects,
+    yaml::{Mistakes, Place},
+};
 use crate::mapping::{
     plan::{Direction, Kind, Name, Scope},
     set::Loaded,
@@ -26,25 +29,30 @@ pub(super) fn check(loaded: &[Loaded], dialects: &Dialects, mistakes: &mut Mista
             for part in plan.into_iter().flat_map(|plan| &plan.parts) {
                 walk(&part.scope, name, &never, mistakes);
             }
+            for constant in plan.into_iter().flat_map(|plan| &plan.constants) {
+                told(&constant.target, &constant.at, name, &never, mistakes);
+            }
         }
     }
 }
 
 fn walk(scope: &Scope, dialect: &str, never: &BTreeMap<&str, &str>, mistakes: &mut Mistakes) {
     for rule in scope.rules.iter().filter(|rule| rule.direction != Direction::ToInternal) {
-        for (element, why) in never {
-            if named(&rule.target.text, element) {
-                mistakes.add(
-                    &rule.at,
-                    format!("`{element}` is never written to {dialect}: {why}"),
-                    format!("forbid the rule in an overlay {dialect}.yaml, or map another element"),
-                );
-            }
-        }
+        told(&rule.target.text, &rule.at, dialect, never, mistakes);
         if let Kind::Group(inner) | Kind::Each { scope: inner, .. } | Kind::Contained { scope: inner, .. } = &rule.kind
         {
             walk(inner, dialect, never, mistakes);
         }
+    }
+}
+
+fn told(target: &Name, at: &Place, dialect: &str, never: &BTreeMap<&str, &str>, mistakes: &mut Mistakes) {
+    for (element, why) in never.iter().filter(|(element, _)| named(target, element)) {
+        mistakes.add(
+            at,
+            format!("`{element}` is never written to {dialect}: {why}"),
+            format!("forbid the rule in an overlay {dialect}.yaml, or map another element"),
+        );
     }
 }
 

@@ -7,19 +7,20 @@ use serde_json::Value;
 use super::{
     Files, Shared,
     compile::{Compiler, Within},
-    head, identity, json, limits,
+    examples, head, identity, json, limits,
     overlay::{self, Effective},
     path,
     schema::{self, Cursor},
     shape::Shape,
+    slips,
     target::{self, Start, Want},
-    yaml::{Mistakes, Node, Place},
+    yaml::{Mistakes, Node, Place, nearest},
 };
+use crate::fhir::{Limits, Positions};
 use crate::mapping::{
     Owner,
     check::Schema,
     engine::{Link, Plan},
-    examples::{Example, Refusal},
     plan::{Condition, Name, PartPlan, Scope},
     set::{Loaded, ObjectType},
 };
@@ -48,11 +49,15 @@ pub(super) fn load(
     };
     let raw = json(&schema_path, text, mistakes)?;
     let identified = node.get("identifier").is_none_or(|flag| flag.json() != Value::Bool(false));
+    if slips::unknown_shapes(&schema_path, text, &raw, common, mistakes) {
+        return None;
+    }
     let schema = schema::complete(&raw, common, identified);
     let checker = match Schema::new(schema) {
         Ok(checker) => checker,
-        Err(what) => {
-            let at = Place::start_of(&schema_path.as_str().into());
+        Err((pointer, what)) => {
+            let (line, column) = Positions::of(text.as_bytes(), Limits::default()).find(&pointer);
+            let at = Place { file: schema_path.as_str().into(), line, column };
             mistakes.add(
                 &at,
                 format!("the schema cannot be used: {what}"),
@@ -61,7 +66,7 @@ pub(super) fn load(
             return None;
         }
     };
-    let overlays = overlays(name, files, mistakes);
+    let overlays = overlays(name, files, shared, mistakes);
     let words = |field: &str| {
         let words = Cursor::root(checker.json()).field(field)?.words()?;
         Some(words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
@@ -92,11 +97,12 @@ pub(super) fn load(
         if let Some(mut plan) = plan {
             plan.transitions = transitions;
             plan.narrowed = narrowed;
-            plan.version = version(name, &overlay::line(dialect, &shared.dialects), files);
+            plan.version = examples::version(name, &overlay::line(dialect, &shared.dialects), files);
             plans.insert(Name::from(dialect), Arc::new(plan));
         }
     }
-    let (examples, refusals) = examples(name, files, node, shared.drafts, mistakes);
+    named_fields(node, Cursor::root(checker.json()), mistakes);
+    let (examples, refusals) = examples::read(name, files, node, shared.drafts, mistakes);
     let text = |key: &str| node.get(key).and_then(Node::text);
     let when = text("when").and_then(|text| match Condition::parse(text) {
         Ok(condition) => Some(condition),
@@ -123,13 +129,30 @@ pub(super) fn load(
     Some(Loaded { object: Arc::new(object), plans })
 }
 
-fn overlays(name: &str, files: &Files, mistakes: &mut Mistakes) -> BTreeMap<String, Node> {
+/// Fields that the head names.
+fn named_fields(node: &Node, schema: Cursor<'_>, mistakes: &mut Mistakes) {
+    let items = node.get("reread").and_then(Node::list).unwrap_or_default();
+    let reread = items.iter().filter_map(|item| item.get("field"));
+    let transitions = node.get("transitions");
+    let table = ["field", "reason"].into_iter().filter_map(|key| transitions?.get(key));
+    reread.chain(table).for_each(|named| slips::field(named, schema, mistakes));
+}
+
+fn overlays(name: &str, files: &Files, shared: &Shared, mistakes: &mut Mistakes) -> BTreeMap<String, Node> {
     let mut overlays = BTreeMap::new();
     for (path, file, text) in files.within(name) {
         let Some(stem) = file.strip_suffix(".yaml").filter(|stem| *stem != "mapping") else { continue };
         let Some(node) = Node::read(&path.into(), text, mistakes) else { continue };
         if node.text_at("overlay", mistakes) != Some(stem) {
             mistakes.add(&node.at, "`overlay` must be the file's name", format!("write `overlay: {stem}`"));
+        }
+        if !shared.dialects.contains_key(stem) {
+            let known = shared.dialects.keys().map(String::as_str).chain(["mapping"]);
+            let hint = match nearest(stem, known) {
+                Some(near) => format!("did you mean {near}.yaml?"),
+                None => "name it in dialects.yaml, with a `title` and a `why`".to_owned(),
+            };
+            mistakes.add(&node.at, format!("there is no dialect `{stem}`"), hint);
         }
         overlays.insert(stem.to_owned(), node);
     }
@@ -210,6 +233,10 @@ fn plan(
         }
         let condition = head.node.as_ref().and_then(|part| compiler.condition(part, "if"));
         let carrier = head.resource == "Binary" && of_part[index].is_empty();
+        if let Some(part) = head.node.as_ref().filter(|_| of_part[index].is_empty() && !carrier) {
+            let hint = format!("add rules whose target starts with `{}`, or remove the part", head.resource);
+            compiler.mistakes.add(&part.at, format!("no rule is about the part `{}`", head.role), hint);
+        }
         let (role, resource) = (head.role.as_str().into(), head.resource.as_str().into());
         parts.push(PartPlan { role, resource, condition, scope, carrier });
     }
@@ -317,80 +344,4 @@ fn owners(parts: &[PartPlan]) -> BTreeMap<String, Owner> {
     let mut owners = BTreeMap::new();
     parts.iter().for_each(|part| walk(&part.scope, "", &mut owners));
     owners
-}
-
-fn examples(
-    name: &str,
-    files: &Files,
-    node: &Node,
-    drafts: bool,
-    mistakes: &mut Mistakes,
-) -> (Vec<Example>, Vec<Refusal>) {
-    let prefix = format!("{name}/examples/");
-    let (mut examples, mut refusals) = (Vec::new(), Vec::new());
-    for (path, text) in files.0.iter().filter(|(path, _)| path.starts_with(&prefix)) {
-        let Some(stem) = path.strip_suffix(".internal.json") else { continue };
-        let counterpart = format!("{stem}.fhir.json");
-        let internal = json(path, text, mistakes);
-        let refused = format!("{stem}.refused.json");
-        if let Some(text) = files.0.get(&refused) {
-            let (Some(internal), Some(told)) = (internal, json(&refused, text, mistakes)) else { continue };
-            let refusal = Refusal::new(&stem[prefix.len()..], internal, &told);
-            if refusal.is_none() {
-                let hint =
-                    "{\"findings\": [{\"pointer\": \"/FIELD\", \"says\": \"words of the finding\"}], \"before\": {…}}";
-                mistakes.add(&Place::start_of(&refused.as_str().into()), "this does not say what is refused", hint);
-            }
-            refusals.extend(refusal);
-            continue;
-        }
-        let fhir = match files.0.get(&counterpart) {
-            Some(text) => json(&counterpart, text, mistakes),
-            None if drafts => None,
-            None => {
-                let at = Place::start_of(&path.as_str().into());
-                mistakes.add(
-                    &at,
-                    format!("the example has no other side: {counterpart} is missing"),
-                    "liaison mappings check --write-examples --mappings DIR makes it; look it through",
-                );
-                None
-            }
-        };
-        if let (Some(internal), Some(fhir)) = (internal, fhir) {
-            examples.push(Example::new(&stem[prefix.len()..], internal, fhir));
-        }
-    }
-    if examples.is_empty() && !drafts {
-        let what = format!("there is no worked example in {prefix}");
-        mistakes.add(
-            &node.at,
-            what,
-            "add NAME.internal.json (five lifelike ones are asked for); check --write-examples makes NAME.fhir.json",
-        );
-    }
-    (examples, refusals)
-}
-
-/// Hash of everything that decides what a plan does.
-fn version(name: &str, line: &[&str], files: &Files) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    let dialect = line.first().copied().unwrap_or_default();
-    hash.update(line.join(" "));
-    let own = format!("{name}/");
-    for (path, text) in &files.0 {
-        let shared = path.starts_with("concepts/") || path.starts_with("fragments/") || path == "common.schema.json";
-        let mine = path.strip_prefix(&own).is_some_and(|rest| {
-            // The base mapping does not change with its overlays.
-            !rest.contains('/') && (dialect != "generic" || !rest.ends_with(".yaml") || rest == "mapping.yaml")
-        });
-        if shared || mine {
-            for piece in [path, text] {
-                hash.update(piece.len().to_be_bytes());
-                hash.update(piece);
-            }
-        }
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
