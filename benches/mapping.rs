@@ -1,10 +1,11 @@
 //! What mapping costs: map and serialise against a conversion written by hand with serde (`hand/`) of the same object, in
 //! one run and interleaved, their outputs compared first; and how it grows with rows and items.
-//! `cargo bench --bench mapping`; with a word, only the rows that hold it.
+//! `cargo bench --bench mapping`, or only `-- hand` or `-- times`.
 
 mod hand;
+mod support;
 
-use std::{hint::black_box, time::Instant};
+use std::hint::black_box;
 
 use liaison::{
     fhir::{self, Value, canonically_equal},
@@ -12,33 +13,40 @@ use liaison::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+use support::{Table, asked, median, only_checked, time, versus};
 
 /// What a promise asks for, and what we aim at (`PROMISES`, P2 and P3).
 const BY_HAND: (f64, f64) = (3.0, 2.0);
 const TEN_TIMES: (f64, f64) = (12.0, 10.5);
 
 fn main() {
-    if std::env::args().any(|arg| arg == "--test") {
+    if only_checked() {
         return;
     }
     let mappings = Mappings::embedded().expect("the mappings that are built in");
     let context = Context::new(hand::INSTANCE);
-    let mut table = Table { only: std::env::args().skip(1).find(|arg| !arg.starts_with('-')), good: true };
-    println!("{:<44} {:>10} {:>10} {:>7} {:>7} {:>6}", "", "ours us", "other us", "ratio", "target", "aim");
-    for (object, example) in EXAMPLES {
-        let own = read(object, example);
-        let plan = mappings.plan(object, "generic").expect("a plan");
-        let bench = Bench { object, plan: &plan, context: &context, own };
-        match object {
-            "appointment" => bench.all(&mut table, hand::appointment::to_fhir, hand::appointment::to_internal),
-            "patient" => bench.all(&mut table, hand::patient::to_fhir, hand::patient::to_internal),
-            _ => bench.all(&mut table, hand::letter::to_fhir, hand::letter::to_internal),
+    if asked("hand") {
+        let mut table = Table::new("Map and serialise / a conversion written by hand (P3)");
+        for (object, example) in EXAMPLES {
+            let own = read(object, example);
+            let plan = mappings.plan(object, "generic").expect("a plan");
+            table.note(&format!("{object}, {example}"));
+            let bench = Bench { object, plan: &plan, context: &context, own };
+            match object {
+                "appointment" => bench.all(&mut table, hand::appointment::to_fhir, hand::appointment::to_internal),
+                "patient" => bench.all(&mut table, hand::patient::to_fhir, hand::patient::to_internal),
+                _ => bench.all(&mut table, hand::letter::to_fhir, hand::letter::to_internal),
+            }
         }
+        table.finish();
     }
-    let plan = mappings.plan("appointment", "generic").expect("a plan");
-    rows(&mut table, &plan, &context);
-    items(&mut table, &plan, &context);
-    println!("{}", if table.good { "all within the targets" } else { "a target is MISSED" });
+    if asked("times") {
+        let mut table = Table::new("Time for 10,000 / 1,000 (P2)");
+        let plan = mappings.plan("appointment", "generic").expect("a plan");
+        rows(&mut table, &plan, &context);
+        items(&mut table, &plan, &context);
+        table.finish();
+    }
 }
 
 const EXAMPLES: [(&str, &str); 4] = [
@@ -71,12 +79,12 @@ impl Bench<'_> {
         let to_fhir = |own: &Value| bytes(&plan.to_fhir(own, context).expect("says it")[0].resource);
         let by_hand = |own: &Value| bytes(&out(I::deserialize(own).expect("its fields")));
         same(&to_fhir(own), &by_hand(own));
-        table.compare(&format!("{object}: to FHIR"), BY_HAND, || to_fhir(own), || by_hand(own));
+        compare(table, &format!("{object}: to FHIR"), || to_fhir(own), || by_hand(own));
 
         let text = bytes(own);
         let read_by_hand = || bytes(&out(serde_json::from_slice(&text).expect("its fields")));
         let read = || to_fhir(&fhir::read(&text).expect("JSON"));
-        table.compare(&format!("{object}: to FHIR, from its bytes"), BY_HAND, read, read_by_hand);
+        compare(table, &format!("{object}: to FHIR, from its bytes"), read, read_by_hand);
 
         // What the EHR holds, with what nobody here knows; one field is changed.
         let mut base = fhir::read(&to_fhir(own)).expect("JSON");
@@ -98,18 +106,18 @@ impl Bench<'_> {
             bytes(&resource)
         };
         same(&put(&changed), &over(&changed));
-        table.compare(&format!("{object}: into what the EHR holds"), BY_HAND, || put(&changed), || over(&changed));
+        compare(table, &format!("{object}: into what the EHR holds"), || put(&changed), || over(&changed));
 
         let resources = [fhir::read(&to_fhir(own)).expect("JSON")];
         let to_internal = || bytes(&plan.to_internal(&resources, context));
         let from_hand = || bytes(&back(F::deserialize(&resources[0]).expect("its elements")));
         same(&to_internal(), &from_hand());
         same(&to_internal(), &text);
-        table.compare(&format!("{object}: to internal"), BY_HAND, to_internal, from_hand);
+        compare(table, &format!("{object}: to internal"), to_internal, from_hand);
         let text = bytes(&resources[0]);
         let read = || bytes(&plan.to_internal(&[fhir::read(&text).expect("JSON")], context));
         let read_by_hand = || bytes(&back(serde_json::from_slice(&text).expect("its elements")));
-        table.compare(&format!("{object}: to internal, from its bytes"), BY_HAND, read, read_by_hand);
+        compare(table, &format!("{object}: to internal, from its bytes"), read, read_by_hand);
     }
 }
 
@@ -134,7 +142,7 @@ fn rows(table: &mut Table, plan: &Plan, context: &Context) {
         }
         out.len()
     };
-    table.ten_times("10,000 rows / 1,000", |size, round| run(&lines[(round * size) % lines.len()..][..size]));
+    ten_times(table, "10,000 rows / 1,000", |size, round| run(&lines[(round * size) % lines.len()..][..size]));
 }
 
 /// One object with 10,000 items in a list against one with 1,000: out, into a base, and back.
@@ -151,14 +159,14 @@ fn items(table: &mut Table, plan: &Plan, context: &Context) {
         sized.push((size, own, changed, base));
     }
     let of = |size: usize| sized.iter().find(|one| one.0 == size).expect("a size");
-    table.ten_times("10,000 items / 1,000: to FHIR", |size, _| {
+    ten_times(table, "10,000 items / 1,000: to FHIR", |size, _| {
         bytes(&plan.to_fhir(&of(size).1, context).expect("says it")[0].resource).len()
     });
-    table.ten_times("10,000 items / 1,000: into what the EHR holds", |size, _| {
+    ten_times(table, "10,000 items / 1,000: into what the EHR holds", |size, _| {
         let (_, _, changed, base) = of(size);
         bytes(&plan.put(changed, base, context).expect("says it")[0].resource).len()
     });
-    table.ten_times("10,000 items / 1,000: to internal", |size, _| {
+    ten_times(table, "10,000 items / 1,000: to internal", |size, _| {
         let resources = [of(size).3[0].resource.clone()];
         bytes(&plan.to_internal(&resources, context)).len()
     });
@@ -173,85 +181,27 @@ fn same(a: &[u8], b: &[u8]) {
     assert!(canonically_equal(&a, &b), "both must say the same\n{a:#}\n{b:#}");
 }
 
-/// Prints one row a comparison.
-struct Table {
-    only: Option<String>,
-    good: bool,
+/// Ours against another way, in turns.
+fn compare<T, U>(table: &mut Table, name: &str, mut ours: impl FnMut() -> T, mut other: impl FnMut() -> U) {
+    let found = versus(41, || drop(black_box(ours())), || drop(black_box(other())));
+    table.most(name, found.ratio, "x", Some(BY_HAND.0), Some(BY_HAND.1));
+    table.note(&format!("{:.2} us, by hand {:.2} us", found.a_s * 1e6, found.b_s * 1e6));
 }
 
-impl Table {
-    /// Medians of rounds that take turns.
-    fn compare<T, U>(
-        &mut self,
-        name: &str,
-        limits: (f64, f64),
-        mut ours: impl FnMut() -> T,
-        mut other: impl FnMut() -> U,
-    ) {
-        if self.only.as_ref().is_some_and(|only| !name.contains(only)) {
-            return;
-        }
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        // Short rounds: whoever else wants the processor seldom comes in between.
-        for _ in 0..301 {
-            a.push(time(10, &mut ours));
-            b.push(time(20, &mut other));
-        }
-        self.row(name, median(a), median(b), limits);
-    }
-
-    /// Ten rounds of 1,000 for each of 10,000, taking turns; `work` is given the size and the round.
-    fn ten_times(&mut self, name: &str, mut work: impl FnMut(usize, usize) -> usize) {
-        if self.only.as_ref().is_some_and(|only| !name.contains(only)) {
-            return;
-        }
-        let (mut large, mut small) = (Vec::new(), Vec::new());
-        for _ in 0..11 {
-            let start = spent();
-            for round in 0..10 {
+/// Ten rounds of 1,000 for each of 10,000, taking turns; `work` is given the size and the round.
+fn ten_times(table: &mut Table, name: &str, mut work: impl FnMut(usize, usize) -> usize) {
+    let (mut large, mut small) = (Vec::new(), Vec::new());
+    for _ in 0..11 {
+        for round in 0..10 {
+            small.push(time(1, &mut || {
                 black_box(work(1_000, round));
-            }
-            let between = spent();
-            black_box(work(10_000, 0));
-            small.push((between - start) / 10.0);
-            large.push(spent() - between);
+            }));
         }
-        self.row(name, median(large), median(small), TEN_TIMES);
+        large.push(time(1, &mut || {
+            black_box(work(10_000, 0));
+        }));
     }
-
-    fn row(&mut self, name: &str, ours: f64, other: f64, (target, aim): (f64, f64)) {
-        let ratio = ours / other;
-        self.good &= ratio <= target;
-        let verdict = if ratio <= aim {
-            ""
-        } else if ratio <= target {
-            "above the aim"
-        } else {
-            "MISSED"
-        };
-        let (ours, other) = (ours * 1e6, other * 1e6);
-        println!("{name:<44} {ours:>10.2} {other:>10.2} {ratio:>7.2} {target:>7} {aim:>6} {verdict}");
-    }
-}
-
-fn time<T>(rounds: usize, work: &mut impl FnMut() -> T) -> f64 {
-    let start = Instant::now();
-    for _ in 0..rounds {
-        black_box(work());
-    }
-    start.elapsed().as_secs_f64() / rounds as f64
-}
-
-/// Seconds that this thread has been on a processor (`man 5 proc_pid_schedstat`, in steps of some milliseconds), else
-/// since the start: for what takes so long that others get the processor in between.
-fn spent() -> f64 {
-    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split(' ').next().and_then(|text| text.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| START.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    let (large, small) = (median(&mut large), median(&mut small));
+    table.most(name, large / small, "x", Some(TEN_TIMES.0), Some(TEN_TIMES.1));
+    table.note(&format!("{:.2} ms for 1,000", small * 1e3));
 }

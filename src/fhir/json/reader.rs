@@ -213,19 +213,18 @@ impl Reader<'_> {
     fn string(&mut self) -> Step<String> {
         self.at += 1;
         let start = self.at;
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'"' => {
-                    let text = self.text(start, self.at)?.to_owned();
-                    self.at += 1;
-                    return Ok(text);
-                }
-                b'\\' => return self.escaped(start),
-                0..=0x1F => return Err(Fault::Syntax("a control character stands in a text; write it as an escape")),
-                _ => self.at += 1,
+        let plain = self.bytes[start..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
+        self.at = plain.map_or(self.bytes.len(), |plain| start + plain);
+        match self.peek() {
+            Some(b'"') => {
+                let text = self.text(start, self.at)?.to_owned();
+                self.at += 1;
+                Ok(text)
             }
+            Some(b'\\') => self.escaped(start),
+            Some(_) => Err(Fault::Syntax("a control character stands in a text; write it as an escape")),
+            None => Err(Fault::Syntax("the text ends in the middle of a quoted text")),
         }
-        Err(Fault::Syntax("the text ends in the middle of a quoted text"))
     }
 
     fn text(&self, from: usize, to: usize) -> Step<&str> {

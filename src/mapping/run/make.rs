@@ -28,11 +28,11 @@ pub(super) fn rule(new: &Value, object: &mut Object, rule: &Rule, put: &mut Put<
             if let Some(beside) = beside {
                 insert(object, beside, element.beside);
             }
-            navigate::remove_siblings(object, siblings);
+            navigate::remove_siblings(object, siblings, name);
         }
         (Kind::Group(inner), Leaf::Member { name, siblings, .. }, []) if vacant(object, name) => {
             insert(object, name, self::object(new, inner, put));
-            navigate::remove_siblings(object, siblings);
+            navigate::remove_siblings(object, siblings, name);
         }
         (Kind::Values(_) | Kind::Each { .. }, Leaf::List { name, beside, select }, [])
             if vacant(object, name) && beside.as_ref().is_none_or(|beside| vacant(object, beside)) =>

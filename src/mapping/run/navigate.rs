@@ -135,7 +135,7 @@ pub(super) fn edit_element<E>(
                 put_back(owner, beside, element.beside);
             }
             if create {
-                remove_siblings(owner, siblings);
+                remove_siblings(owner, siblings, name);
             }
             changed
         }),
@@ -144,12 +144,13 @@ pub(super) fn edit_element<E>(
 }
 
 /// Of a choice only one form stands.
-pub(super) fn remove_siblings(owner: &mut Object, siblings: &[Name]) {
+pub(super) fn remove_siblings(owner: &mut Object, siblings: &[Name], name: &Name) {
     if siblings.is_empty() {
         return;
     }
-    while let Some(name) = owner.keys().find(|name| siblings.iter().any(|sibling| **sibling == ***name)).cloned() {
-        owner.shift_remove(&name);
+    let other = |key: &&String| **key != **name && siblings.iter().any(|sibling| **sibling == ***key);
+    while let Some(sibling) = owner.keys().find(other).cloned() {
+        owner.shift_remove(&sibling);
     }
 }
 
