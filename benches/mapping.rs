@@ -1,19 +1,22 @@
 //! What mapping costs: map and serialise against a conversion written by hand with serde (`hand/`) of the same object, in
 //! one run and interleaved, their outputs compared first; and how it grows with rows and items.
-//! `cargo bench --bench mapping`, or only `-- hand` or `-- times`.
+//! `cargo bench --bench mapping`, or only `-- hand`, `-- times` or `-- documents`.
 
 mod hand;
 mod support;
 
-use std::hint::black_box;
+use std::{future::poll_fn, hint::black_box, pin::Pin};
+
+use http_body::Body as _;
 
 use liaison::{
+    ehr::{Body, Content},
     fhir::{self, Value, canonically_equal},
     mapping::{Context, Mappings, Part, Plan},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use support::{Table, asked, median, only_checked, time, versus};
+use support::{Table, asked, median, memory_kib, only_checked, time, versus};
 
 /// What a promise asks for, and what we aim at (`PROMISES`, P2 and P3).
 const BY_HAND: (f64, f64) = (3.0, 2.0);
@@ -45,6 +48,11 @@ fn main() {
         let plan = mappings.plan("appointment", "generic").expect("a plan");
         rows(&mut table, &plan, &context);
         items(&mut table, &plan, &context);
+        table.finish();
+    }
+    if asked("documents") {
+        let mut table = Table::new("A letter with a PDF of 50 MB, mapped and put on the wire");
+        documents(&mut table, &mappings.plan("letter", "generic").expect("a plan"), &context);
         table.finish();
     }
 }
@@ -170,6 +178,46 @@ fn items(table: &mut Table, plan: &Plan, context: &Context) {
         let resources = [of(size).3[0].resource.clone()];
         bytes(&plan.to_internal(&resources, context)).len()
     });
+}
+
+/// A letter with an uploaded file, from the object to the last byte of the request; memory against the same with little.
+fn documents(table: &mut Table, plan: &Plan, context: &Context) {
+    const LARGE: u64 = 50_000_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let send = |size: u64| {
+        let path = folder.path().join(size.to_string());
+        let mut own = read("letter", "uploaded-file");
+        own["files"][0]["file"]["size"] = json!(size);
+        let parts = plan.to_fhir(&own, context).expect("says it");
+        let binary = parts.iter().find(|part| part.attachment().is_some()).expect("a Binary");
+        let mut resource = binary.resource.clone();
+        resource["data"] = binary.attachment().into();
+        let body = Body::json(&resource, |_| Ok::<_, ()>(Content::File { path: path.clone(), size })).expect("a body");
+        let mut stream = body.stream();
+        runtime.block_on(async {
+            let mut sent = 0;
+            while let Some(frame) = poll_fn(|context| Pin::new(&mut stream).poll_frame(context)).await {
+                sent += frame.expect("the file").into_data().expect("bytes").len() as u64;
+            }
+            assert_eq!(sent, body.length());
+        });
+    };
+    for size in [200_000, LARGE] {
+        std::fs::write(folder.path().join(size.to_string()), vec![7; size as usize]).expect("a file");
+    }
+    // The peak is the process's: what was needed to make the file must be gone and forgotten first.
+    let forget = || std::fs::write("/proc/self/clear_refs", "5").is_ok();
+    send(200_000);
+    if forget() {
+        let before = memory_kib("self", "VmHWM");
+        send(LARGE);
+        let more = memory_kib("self", "VmHWM").saturating_sub(before) as f64 / 1024.0;
+        table.most("peak memory more than with 200 kB", more, "MiB", Some(30.0), Some(8.0));
+    }
+    let start = std::time::Instant::now();
+    send(LARGE);
+    table.note(&format!("{:.0} ms for 50 MB", start.elapsed().as_secs_f64() * 1e3));
 }
 
 fn bytes<T: Serialize>(value: &T) -> Vec<u8> {

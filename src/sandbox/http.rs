@@ -24,7 +24,7 @@ use crate::{
     rest::{Method, Quirks, Request, Response, Version, search::date},
 };
 
-const MAX_BODY: usize = 64 << 20;
+const MAX_BODY: usize = 128 << 20;
 
 pub(super) async fn serve(listener: TcpListener, ehr: Arc<Ehr>) {
     let outage = ehr.outage.clone();
@@ -42,7 +42,7 @@ async fn answer(
 ) -> HttpResponse<Body> {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
-        return plain(refusal(413, "too-long", "The body is larger than 64 MiB."));
+        return plain(refusal(413, "too-long", "The body is larger than 128 MiB."));
     };
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let path = parts.uri.path();
