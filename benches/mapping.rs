@@ -194,9 +194,8 @@ fn documents(table: &mut Table, plan: &Plan, context: &Context) {
         let mut resource = binary.resource.clone();
         resource["data"] = binary.attachment().into();
         let body = Body::json(&resource, |_| Ok::<_, ()>(Content::File { path: path.clone(), size })).expect("a body");
-        let mut stream = body.stream();
         runtime.block_on(async {
-            let mut sent = 0;
+            let (mut stream, mut sent) = (body.stream(), 0);
             while let Some(frame) = poll_fn(|context| Pin::new(&mut stream).poll_frame(context)).await {
                 sent += frame.expect("the file").into_data().expect("bytes").len() as u64;
             }
