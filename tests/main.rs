@@ -29,6 +29,7 @@ mod sandbox_practice;
 mod shadow;
 mod slots;
 mod support;
+mod terminology_server;
 mod tidy;
 mod validator_bad;
 mod validator_bad_profiles;

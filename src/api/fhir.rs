@@ -45,7 +45,7 @@ impl Fhir {
         max_body: usize,
     ) -> Self {
         let model = Arc::new(Search::new(validator.definitions().clone()));
-        let server = Server::new(base, "Liaison", model, clock).with_check(Arc::new(Checked(validator)));
+        let server = Server::new(base, "Liaison", model, clock.clone()).with_check(Arc::new(Checked(validator, clock)));
         let types: BTreeSet<String> = mappings.objects().map(|object| object.resource_type().to_owned()).collect();
         let server = server.read_only(types.into_iter().collect());
         let server = Arc::new(server);

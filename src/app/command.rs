@@ -52,7 +52,7 @@ pub fn run(command: Command) -> Run {
         Command::Push(args) => push::run(&args),
         Command::Sandbox(args) => practice(args),
         Command::Translate(args) => translate::run(&args, &configured),
-        Command::Validate(args) => validate::run(&args),
+        Command::Validate(args) => validate::run(&args, std::sync::Arc::new(super::fetch::Http::TERMINOLOGY)),
         Command::Systems(args) => systems::run(&args),
         Command::Serve(args) => super::serve::run(&args),
     }

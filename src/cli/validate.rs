@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{CouldNotRun, Exit, Output, Run, input};
 use crate::{
     clock::{Clock as _, SystemClock},
-    definitions::{Definitions, PACKAGES},
+    definitions::{Definitions, Fetch, PACKAGES, TerminologyServer},
     error::Explained,
     fhir::{
         self, Positions,
@@ -44,11 +44,14 @@ pub struct Args {
     paths: Vec<PathBuf>,
 }
 
-/// Validates; exit code 1 if anything is invalid.
+/// The environment's name for a terminology server that is asked what cannot be decided here.
+const TERMINOLOGY: &str = "LIAISON_TERMINOLOGY_SERVER";
+
+/// Validates; exit code 1 if anything is invalid. `fetch` reaches the terminology server that the environment names.
 ///
 /// # Errors
 /// [`CouldNotRun`] for unknown options, missing paths and unreadable packages.
-pub fn run(args: &Args) -> Run {
+pub fn run(args: &Args, fetch: Arc<dyn Fetch + Send + Sync>) -> Run {
     let mut options = Options {
         unknown_extensions: false,
         now: Some(SystemClock.now()),
@@ -61,7 +64,18 @@ pub fn run(args: &Args) -> Run {
     }
     let comments = args.option.iter().any(|switch| matches!(switch.as_str(), "allow-comments" | "allow-comments=true"));
     let limits = Limits { comments, ..Limits::default() };
-    let validator = Validator::new(definitions(&args.package)?);
+    let definitions = definitions(&args.package)?;
+    let definitions = match std::env::var(TERMINOLOGY).ok().filter(|url| !url.is_empty()) {
+        Some(url) => {
+            let url = url::Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+            let url = url.ok_or_else(|| {
+                CouldNotRun::new(format!("{TERMINOLOGY} is not an http(s) address"), "give a FHIR R4 base URL")
+            })?;
+            definitions.with_server(Arc::new(TerminologyServer::new(url, fetch, Arc::new(SystemClock))))
+        }
+        None => definitions,
+    };
+    let validator = Validator::new(definitions);
     for profile in &args.profile {
         if validator.definitions().structure(profile).is_none() {
             let sentence = format!("the profile {profile} is in none of the packages at hand");

@@ -34,6 +34,23 @@ pub(super) enum Expr {
     Binary(Operator, Box<Expr>, Box<Expr>),
     Is(Box<Expr>, TypeName),
     As(Box<Expr>, TypeName),
+    /// `defineVariable`, with what follows it.
+    Define(Box<Define>),
+    /// The items that a `defineVariable` hands on.
+    Defined,
+}
+
+/// A chain around a `defineVariable`.
+#[derive(Debug)]
+pub(super) struct Define {
+    /// What stands before it.
+    pub before: Expr,
+    /// The variable's name.
+    pub name: Expr,
+    /// Its value, on what stands before as a whole; without it what stands before is the value.
+    pub value: Option<Expr>,
+    /// What follows, on the same items.
+    pub after: Expr,
 }
 
 /// A base and the steps after it.
@@ -42,6 +59,33 @@ pub(super) struct Chain {
     /// `None`: the focus.
     pub base: Option<Box<Expr>>,
     pub steps: Vec<Step>,
+}
+
+impl Chain {
+    /// The chain as an expression: divided at the first `defineVariable`, so that what follows sees the variable.
+    pub(super) fn divided(mut self) -> Expr {
+        let is_define = |step: &Step| matches!(step, Step::Call(call) if call.function == Function::DefineVariable);
+        let Some(at) = self.steps.iter().position(is_define) else { return Expr::Chain(self) };
+        let after = self.steps.split_off(at + 1);
+        let Some(Step::Call(call)) = self.steps.pop() else { return Expr::Chain(self) };
+        let before = match (self.base, self.steps.is_empty()) {
+            (None, true) => Expr::This,
+            (Some(base), true) => *base,
+            (base, false) => Expr::Chain(Self { base, steps: self.steps }),
+        };
+        let after = match after.is_empty() {
+            true => Expr::Defined,
+            false => Self { base: Some(Box::new(Expr::Defined)), steps: after }.divided(),
+        };
+        let mut args = call.args.into_iter();
+        let name = args.next().unwrap_or(Expr::Empty);
+        let value = args.next().map(|value| match value {
+            Expr::This => Expr::Defined,
+            Expr::Chain(Self { base: None, steps }) => Expr::Chain(Self { base: Some(Box::new(Expr::Defined)), steps }),
+            other => other,
+        });
+        Expr::Define(Box::new(Define { before, name, value, after }))
+    }
 }
 
 /// One step of a chain.

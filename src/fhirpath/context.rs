@@ -54,6 +54,11 @@ pub trait Terminology: Send + Sync {
 pub trait Conformance: Send + Sync {
     /// Whether the element conforms to the profile; `None` if the profile is not known (an error is then signalled).
     fn conforms_to(&self, node: Node<'_>, profile: &str) -> Option<bool>;
+    /// Whether the element is in the slice of that name of a profile; `None` if that cannot be told (an error, too).
+    fn in_slice(&self, node: Node<'_>, profile: &str, slice: &str) -> Option<bool> {
+        let _ = (node, profile, slice);
+        None
+    }
     /// Whether the text of a narrative's `div` is XHTML that FHIR allows; `None` if that is not checked here (an error
     /// is then signalled).
     fn html(&self, text: &str) -> Option<bool> {

@@ -7,6 +7,7 @@ use std::{borrow::Cow, cell::Cell, ops::ControlFlow};
 use super::{
     ast::{Call, Expr, Operator, Step},
     context::Context,
+    define::Defined,
     error::Error,
     functions::Function,
     item::{Collection, Item, Node, Quantity},
@@ -27,12 +28,13 @@ pub(super) struct Run<'r, 'a> {
     depth: Cell<usize>,
 }
 
-/// `$this`, `$index`, `$total`.
+/// `$this`, `$index`, `$total`, and the variables of `defineVariable`.
 #[derive(Clone, Copy)]
 pub(super) struct Env<'e, 'a> {
     pub this: Option<&'e Item<'a>>,
     pub index: usize,
     pub total: Option<&'e Collection<'a>>,
+    pub defined: Option<&'e Defined<'e, 'a>>,
 }
 
 impl<'e, 'a> Env<'e, 'a> {
@@ -40,7 +42,7 @@ impl<'e, 'a> Env<'e, 'a> {
     where
         'e: 'n,
     {
-        Env { this: Some(this), index, total: self.total }
+        Env { this: Some(this), index, ..self }
     }
 }
 
@@ -65,7 +67,12 @@ impl<'r, 'a> Run<'r, 'a> {
     }
 
     pub(super) fn start(&self, expr: &'a Expr, sink: Sink<'_, 'a>) -> Flow {
-        self.visit(expr, Env { this: Some(&self.focus), index: 0, total: None }, sink)
+        self.visit(expr, self.outset(), sink)
+    }
+
+    /// Where an evaluation starts.
+    pub(super) fn outset(&self) -> Env<'_, 'a> {
+        Env { this: Some(&self.focus), index: 0, total: None, defined: None }
     }
 
     /// Pays for one step.
@@ -118,7 +125,9 @@ impl<'r, 'a> Run<'r, 'a> {
                 }
                 None => GO_ON,
             },
-            Expr::Variable(name) => self.variable(name, sink),
+            Expr::Variable(name) => self.variable(name, env, sink),
+            Expr::Define(define) => self.deeper(|| self.define(define, env, sink)),
+            Expr::Defined => env.defined.map_or(GO_ON, |defined| self.each(defined.items.clone(), sink)),
             Expr::Chain(chain) => self.deeper(|| self.chain(chain.base.as_deref(), &chain.steps, env, sink)),
             Expr::Union(arms) => {
                 let mut all = Collection::new();
@@ -195,7 +204,7 @@ impl<'r, 'a> Run<'r, 'a> {
         self.deeper(|| self.chain(source.base, source.steps, source.env, sink))
     }
 
-    fn variable(&self, name: &str, sink: Sink<'_, 'a>) -> Flow {
+    fn variable(&self, name: &str, env: Env<'_, 'a>, sink: Sink<'_, 'a>) -> Flow {
         let typed = |node: Option<Node<'a>>| match node {
             Some(node) if node.ty.is_unknown() => match node.value {
                 Some(value) => Item::Node(self.resource_node(value)),
@@ -209,6 +218,9 @@ impl<'r, 'a> Run<'r, 'a> {
             "resource" => return sink(typed(self.context.resource)),
             "rootResource" => return sink(typed(self.context.root_resource.or(self.context.resource))),
             _ => {}
+        }
+        if let Some(defined) = env.defined.and_then(|defined| defined.named(name)) {
+            return self.each(defined.value.clone(), sink);
         }
         match self.context.variables.and_then(|variables| variables.get(name)) {
             Some(items) => self.each(items.iter().cloned().collect(), sink),

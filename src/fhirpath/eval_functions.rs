@@ -82,7 +82,9 @@ impl<'a> Run<'_, 'a> {
             F::Now | F::Today | F::TimeOfDay | F::LowBoundary | F::HighBoundary | F::Precision => {
                 self.time_and_bounds(call, source)?.map_or(GO_ON, sink)
             }
-            F::ElementDefinition | F::Slice | F::CheckModifiers => {
+            F::CheckModifiers => self.check_modifiers(call, source, sink),
+            F::Slice => self.slice(call, source, sink),
+            F::ElementDefinition | F::DefineVariable => {
                 Err(Error::evaluation(format!("{}() is not available yet", call.function.name())))
             }
             function => match convert::target(function) {
@@ -186,7 +188,7 @@ impl<'a> Run<'_, 'a> {
         let Some(step) = call.args.first() else { return GO_ON };
         let mut total = self.arg_items(call.args.get(1), source)?;
         for (index, item) in self.source_items(source)?.iter().enumerate() {
-            let next = self.collect(step, Env { this: Some(item), index, total: Some(&total) })?;
+            let next = self.collect(step, Env { total: Some(&total), ..source.env.with(item, index) })?;
             self.pay(next.len() as u64)?;
             total = next;
         }

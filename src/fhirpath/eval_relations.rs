@@ -14,7 +14,7 @@ use super::{
 impl<'a> Run<'_, 'a> {
     /// As a condition: empty is false, several items are true.
     pub(super) fn start_truth(&self, expr: &'a Expr) -> Result<bool, Error> {
-        let env = Env { this: Some(&self.focus), index: 0, total: None };
+        let env = self.outset();
         match expr {
             Expr::Chain(chain) if !ends_in_predicate(chain) => {
                 let (mut count, mut holds) = (0, false);
@@ -25,7 +25,7 @@ impl<'a> Run<'_, 'a> {
                 })?;
                 Ok(holds)
             }
-            Expr::Union(_) | Expr::As(..) => match &*self.collect(expr, env)? {
+            Expr::Union(_) | Expr::As(..) | Expr::Define(_) => match &*self.collect(expr, env)? {
                 [] => Ok(false),
                 [item] => Ok(as_boolean(item)),
                 _ => Ok(true),

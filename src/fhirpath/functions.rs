@@ -125,6 +125,7 @@ functions! {
     SubsumedBy "subsumedBy" 1 1,
     HtmlChecks "htmlChecks" 0 0,
     ConformsTo "conformsTo" 1 1,
+    DefineVariable "defineVariable" 1 2,
     ElementDefinition "elementDefinition" 0 0,
     Slice "slice" 2 2,
     CheckModifiers "checkModifiers" 0 16,

@@ -8,6 +8,7 @@ mod ast;
 mod calendar;
 mod context;
 mod convert;
+mod define;
 mod equality;
 mod error;
 mod eval;

@@ -184,7 +184,7 @@ impl Parser<'_> {
         }
         Ok(match base {
             Some(base) if steps.is_empty() => base,
-            base => Expr::Chain(Chain { base: base.map(Box::new), steps }),
+            base => Chain { base: base.map(Box::new), steps }.divided(),
         })
     }
 

@@ -175,6 +175,38 @@ fn variables_and_time_come_from_the_context() {
 }
 
 #[test]
+fn variables_are_defined_on_the_way() {
+    assert_eq!(ask("name.defineVariable('n', first().family).where(family = %n).use"), ["official"]);
+    assert_eq!(ask("defineVariable('all', name).select(name.given.count() = %all.given.count())"), ["true"]);
+    assert_eq!(ask("defineVariable('x', 1).name.exists(%x = 1)"), ["true"]);
+    assert_eq!(ask("name.defineVariable('n').count() + %context.name.count()"), ["4"]);
+    assert_eq!(ask("name.defineVariable('n').select(%n.count())"), ["2", "2"]);
+    assert_eq!(ask("defineVariable('a', 1).defineVariable('b', %a + 1).select(%a + %b)"), ["3"]);
+    assert_eq!(
+        ask("name.select(defineVariable('g', given.count()).given.first().select($this & %g.toString()))"),
+        ["A3", "D1"]
+    );
+    assert_eq!(ask("name.given.defineVariable('g').first()"), ["A"]);
+    for bad in [
+        "defineVariable('x', 1).defineVariable('x', 2).select(%x)",
+        "defineVariable('context', 1)",
+        "name.select(defineVariable('x', 1).given) | %x",
+    ] {
+        assert!(ask(bad)[0].contains("variable"), "{bad}: {:?}", ask(bad));
+    }
+}
+
+#[test]
+fn modifiers_are_known_or_an_error() {
+    assert_eq!(ask("name.checkModifiers().count()"), ["2"]);
+    let modified = json!({"resourceType": "Patient", "modifierExtension": [{"url": "urn:m", "valueBoolean": true}], "active": true});
+    let focus = Node::new(Some(&modified), None, Type::UNKNOWN);
+    let holds = |text: &str| Expression::parse(text).unwrap().holds(focus, &Context::inferred(&modified));
+    assert_eq!(holds("checkModifiers('urn:m').active"), Ok(true));
+    assert!(holds("checkModifiers('urn:other').active").is_err());
+}
+
+#[test]
 fn the_calendar_is_gregorian() {
     for (text, expected) in [
         ("@2024-02-29 + 1 year", "2025-02-28"),

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Options, Validator};
-use crate::{fhir::outcome::Issue, rest::Check};
+use crate::{clock::SharedClock, fhir::outcome::Issue, rest::Check};
 
-/// Validates against the base definition, the profiles that a resource claims, and those asked for.
-pub struct Checked(pub Arc<Validator>);
+/// Validates against the base definition, the profiles that a resource claims, and those asked for; rules that speak of
+/// today go by the clock.
+pub struct Checked(pub Arc<Validator>, pub SharedClock);
 
 impl Check for Checked {
     fn check(&self, resource: &Value, profiles: &[String]) -> Vec<Issue> {
-        let report = self.0.validate(resource, &Options::with_profiles(profiles.iter().cloned()));
+        let options = Options { now: Some(self.1.now()), ..Options::with_profiles(profiles.iter().cloned()) };
+        let report = self.0.validate(resource, &options);
         report.issues.iter().map(|issue| issue.to_outcome(None)).collect()
     }
 }

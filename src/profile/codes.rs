@@ -64,9 +64,10 @@ impl<'a> Walk<'a> {
         self.systems.entry(system).or_insert_with(|| definitions.code_system(system)).clone()
     }
 
-    /// Whether a code breaks the grammar by which its system decides on codes.
+    /// Whether a code is surely none of its system, which is not at hand: by the grammar of such systems, or as a
+    /// terminology server has it, where one may be asked.
     fn is_misformed(&self, system: &str, code: &str) -> bool {
-        self.types.definitions.rule(system, code) == Some(Membership::No)
+        self.types.definitions.is_code(system, code) == Membership::No
     }
 
     /// A `Quantity`: its unit is a code like any other.
@@ -185,7 +186,7 @@ impl<'a> Walk<'a> {
             return;
         };
         let (Some(display), Some(right)) = (display, &concept.display) else { return };
-        if !concept.is_called(display) {
+        if !concept.is_called_in(display, self.options.language.as_deref()) {
             let text = format!("the display is not that of the code in {}; it is '{right}'", system.url);
             let fix = Some(format!("write \"display\": \"{right}\""));
             let say = Say::warning("invalid", "display", text);

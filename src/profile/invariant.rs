@@ -79,7 +79,13 @@ impl<'a> Walk<'a> {
                 invariant.test.native.as_ref().zip(focus.value()).and_then(|(native, value)| native.holds(value));
             let held = match by_hand {
                 Some(held) => Ok(held),
-                None => self.holds(&invariant.test.path, focus, scope),
+                None => {
+                    let profile = structure.url.as_str();
+                    let look = |path: &Expression, focus: fhirpath::Node<'_>, context: &Context<'_>| {
+                        path.holds(focus, context)
+                    };
+                    self.with_context(scope, &invariant.test.path, focus, profile, look)
+                }
             };
             match held {
                 Ok(true) => {}
@@ -101,7 +107,7 @@ impl<'a> Walk<'a> {
         focus: fhirpath::Node<'x>,
         scope: &Scope<'x>,
     ) -> Result<bool, fhirpath::Error> {
-        self.with_context(scope, expression, focus, |expression, focus, context| expression.holds(focus, context))
+        self.with_context(scope, expression, focus, "", |expression, focus, context| expression.holds(focus, context))
     }
 
     /// Evaluates an expression and looks at what it gives.
@@ -112,7 +118,7 @@ impl<'a> Walk<'a> {
         scope: &Scope<'x>,
         look: impl FnOnce(&[fhirpath::Item<'_>]) -> T,
     ) -> Result<T, fhirpath::Error> {
-        self.with_context(scope, expression, focus, |expression, focus, context| {
+        self.with_context(scope, expression, focus, "", |expression, focus, context| {
             expression.evaluate(focus, context).map(|items| look(&items))
         })
     }
@@ -122,12 +128,19 @@ impl<'a> Walk<'a> {
         scope: &Scope<'x>,
         expression: &'x Expression,
         focus: fhirpath::Node<'x>,
+        profile: &'x str,
         with: impl for<'c> FnOnce(&'c Expression, fhirpath::Node<'c>, &Context<'c>) -> T,
     ) -> T {
         let resolver = resolve::Bundled { index: &self.index, types: self.types, entry: scope.entry };
         let terminology = resolve::Terms { definitions: &self.types.definitions };
         let conformance = resolve::Profiles { validator: self.validator, options: self.options };
+        // `slice(%profile, 'name')`
+        let variables = expression
+            .text()
+            .contains("%profile")
+            .then(|| fhirpath::Variables::from([("profile".to_owned(), vec![fhirpath::Item::String(profile.into())])]));
         let mut context = Context::new(self.types, Some(scope.resource));
+        context.variables = variables.as_ref();
         context.now = self.options.now;
         context.root_resource = Some(scope.root);
         context.resolver = Some(&resolver);

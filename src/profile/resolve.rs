@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Options, Validator, bundle::Index, types::Types};
+use super::{Options, Validator, bundle::Index, types::Types, walk::Walk};
 use crate::{
     definitions::{Definitions, Membership},
     fhir::{Reference, xhtml},
@@ -60,6 +60,11 @@ pub struct Profiles<'w> {
 impl Conformance for Profiles<'_> {
     fn conforms_to(&self, node: Node<'_>, profile: &str) -> Option<bool> {
         self.validator.conforms(node.value()?, profile, self.options)
+    }
+
+    fn in_slice(&self, node: Node<'_>, profile: &str, slice: &str) -> Option<bool> {
+        let plan = self.validator.profile_plan(profile)?;
+        Walk::new(self.validator, node.value()?, self.options).in_slice(&plan, slice, node)
     }
 
     fn html(&self, text: &str) -> Option<bool> {

@@ -61,7 +61,9 @@ impl Options {
     pub fn practice() -> Self {
         let definitions = Definitions::core();
         let validator = Arc::new(Validator::new(definitions.clone()));
-        Self { model: Arc::new(Search::new(definitions)), check: Some(Arc::new(Checked(validator))), ..Self::default() }
+        let plain = Self::default();
+        let check = Arc::new(Checked(validator, plain.clock.clone()));
+        Self { model: Arc::new(Search::new(definitions)), check: Some(check), ..plain }
     }
 }
 

@@ -84,6 +84,11 @@ impl Inner {
         plan.permits(there.as_ref(), ours, &system.context)
     }
 
+    /// How resources are validated here: rules that speak of today go by the gateway's clock.
+    fn options(&self, profiles: Vec<String>) -> Options {
+        Options { now: Some(self.clock.now()), ..Options::with_profiles(profiles) }
+    }
+
     /// Errors of one part against FHIR R4 and, for the main part, the system's profiles.
     fn break_rules(&self, object: &ObjectName, part: &Part, system: &System) -> Vec<Finding> {
         // The bytes of a stored attachment are put in when it is sent.
@@ -94,7 +99,7 @@ impl Inner {
         let profiles = system.config.profiles.get(object).filter(|_| main).cloned().unwrap_or_default();
         let stand_in = stored::stand_in(&part.resource);
         let resource = stand_in.as_ref().unwrap_or(&part.resource);
-        let report = self.validator.validate(resource, &Options::with_profiles(profiles));
+        let report = self.validator.validate(resource, &self.options(profiles));
         report
             .errors()
             .map(|issue| {
@@ -113,7 +118,7 @@ impl Inner {
     /// What is wrong with a resource that an EHR sent: places and rules.
     pub fn breaks_base(&self, resource: &Value) -> Vec<Finding> {
         let stand_in = stored::stand_in(resource);
-        let report = self.validator.validate(stand_in.as_ref().unwrap_or(resource), &Options::default());
+        let report = self.validator.validate(stand_in.as_ref().unwrap_or(resource), &self.options(Vec::new()));
         // What is known of the bytes is judged without them.
         let claims = self.false_claims(resource).unwrap_or_default();
         let finding = |issue: &crate::profile::Issue| {

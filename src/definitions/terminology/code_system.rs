@@ -16,8 +16,8 @@ pub struct Concept {
     pub code: String,
     /// What it is called.
     pub display: Option<String>,
-    /// Other names that are as good (designations), of any language.
-    pub designations: Vec<String>,
+    /// Other names that are as good (designations).
+    pub designations: Vec<Designation>,
     /// For grouping only: not to be used in instances (`notSelectable`).
     pub is_abstract: bool,
     /// Retired or inactive.
@@ -28,12 +28,34 @@ pub struct Concept {
     pub properties: Vec<(String, String)>,
 }
 
+/// One more name of a concept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Designation {
+    /// Of which language (BCP 47); none: of any.
+    pub language: Option<String>,
+    /// The name.
+    pub value: String,
+}
+
 impl Concept {
     /// Whether this is one of its names; case and white space are not looked at. A concept without names has any.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
+        self.is_called_in(name, None)
+    }
+
+    /// The same, by the names of one language (BCP 47) where such are known: `de` takes `de-CH` and back. Its display
+    /// and names of no language are of any.
+    #[must_use]
+    pub fn is_called_in(&self, name: &str, language: Option<&str>) -> bool {
         let name = folded(name);
-        let mut names = self.display.iter().chain(&self.designations).peekable();
+        let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+        let speaks = |own: &Option<String>| match (own, language) {
+            (Some(own), Some(wanted)) => primary(own) == primary(wanted),
+            _ => true,
+        };
+        let others = self.designations.iter().filter(|other| speaks(&other.language)).map(|other| &other.value);
+        let mut names = self.display.iter().chain(others).peekable();
         names.peek().is_none() || names.any(|known| folded(known) == name)
     }
 }
@@ -103,7 +125,9 @@ impl CodeSystem {
     }
 
     fn read_rest(&mut self, concept: &mut Concept, item: &Value) {
-        concept.designations.extend(items(item, "designation").filter_map(|designation| text(designation, "value")));
+        concept.designations.extend(items(item, "designation").filter_map(|designation| {
+            Some(Designation { language: text(designation, "language"), value: text(designation, "value")? })
+        }));
         for property in items(item, "property") {
             let Some(name) = text(property, "code") else { continue };
             let value = property.as_object().into_iter().flatten().find(|(name, _)| name.starts_with("value"));
@@ -154,7 +178,7 @@ impl CodeSystem {
             if let Some(at) = at {
                 let mut concept = std::mem::take(&mut self.concepts[at]);
                 // A name of the supplement is one more name.
-                concept.designations.extend(text(item, "display"));
+                concept.designations.extend(text(item, "display").map(|value| Designation { language: None, value }));
                 self.read_rest(&mut concept, item);
                 self.concepts[at] = concept;
             }

@@ -53,7 +53,7 @@ fn each(system: &CodeSystem, property: &str, test: impl Fn(&str) -> bool) -> Opt
     Some(match property {
         "code" | "concept" => pass(&|concept| test(&concept.code)),
         "display" => pass(&|concept| concept.display.as_deref().is_some_and(&test)),
-        "designation" => pass(&|concept| concept.designations.iter().any(|name| test(name))),
+        "designation" => pass(&|concept| concept.designations.iter().any(|name| test(&name.value))),
         "parent" => pass(&|concept| concept.parents.iter().any(|at| test(code_of(at)))),
         "child" => {
             let mut passing = vec![false; system.concepts.len()];

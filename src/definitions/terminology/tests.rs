@@ -163,6 +163,13 @@ fn case_supplements_fragments() {
     let exact = all.code_system("http://t/exact").unwrap();
     let concept = exact.concept("Abc").unwrap();
     assert!(concept.is_called("alpha BETA") && concept.is_called("Anfang") && !concept.is_called("Gamma"));
+    // Names of a language that was not asked for do not count
+    let mut spoken = concept.clone();
+    for name in &mut spoken.designations {
+        name.language = Some("de-CH".to_owned());
+    }
+    assert!(spoken.is_called_in("Anfang", Some("de")) && spoken.is_called_in("Anfang", None));
+    assert!(!spoken.is_called_in("Anfang", Some("fr")) && spoken.is_called_in("Alpha beta", Some("fr")));
 }
 
 #[test]

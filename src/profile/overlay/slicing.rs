@@ -3,7 +3,7 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    Demand, Slice, Slicing,
+    Demand, ProfilePlan, Slice, Slicing,
     discriminator::{Step, Test, Wanted},
     items::{self, Item},
     value,
@@ -97,6 +97,20 @@ impl<'a> Walk<'a> {
         if let Some(slicing) = &demand.slicing {
             self.sliced(structure, demand, slicing, members, parent, scope);
         }
+    }
+
+    /// Whether a value is in the slice of that name, wherever the profile has it; none where that cannot be told.
+    pub fn in_slice(&mut self, plan: &ProfilePlan, name: &str, node: Node<'a>) -> Option<bool> {
+        fn find<'d>(demand: &'d Demand, name: &str) -> Option<&'d Slice> {
+            let sliced = demand.slicing.iter().flat_map(|slicing| &slicing.slices);
+            let own = sliced.clone().find(|slice| &*slice.name == name);
+            own.or_else(|| {
+                sliced.map(|slice| &slice.demand).chain(&demand.children).find_map(|inner| find(inner, name))
+            })
+        }
+        let tests = find(&plan.root, name)?.tests.as_ref()?;
+        let scope = Scope { resource: node, root: node, entry: None, contained_index: None };
+        Some(tests.iter().all(|test| self.passes(test, node, &Place::root(""), &scope)))
     }
 
     fn belongs_to(&mut self, slice: &Slice, item: &Item<'a>, parent: &Place<'_>, scope: &Scope<'a>) -> bool {

@@ -158,8 +158,9 @@ impl<'f> Responses<'_, '_, 'f> {
                 let known = self.walk.types.definitions.code_system(system);
                 let concept = known.as_ref().and_then(|known| known.concept(code));
                 let display = text(value, "display");
+                let language = self.walk.options.language.as_deref();
                 // The display is what the person saw and chose: with another meaning it is another answer
-                if display.zip(concept).is_some_and(|(display, concept)| !concept.is_called(display)) {
+                if display.zip(concept).is_some_and(|(display, concept)| !concept.is_called_in(display, language)) {
                     let text = "the display of the answer is not that of its code";
                     self.raise(place, Say::error("code-invalid", "answer-display", text));
                 }

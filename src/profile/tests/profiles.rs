@@ -159,3 +159,22 @@ fn extensions_within_extensions_are_those_of_the_definition() {
     let simple = extended(json!({"url": EXTENSION, "valueString": "x"}));
     assert!(!found(&validator, &simple, &[]).is_empty());
 }
+
+#[test]
+fn invariants_may_ask_for_slices() {
+    let elements = json!([
+        {"id": "Patient", "path": "Patient", "constraint": [{"key": "x-1", "severity": "error", "human": "An MRN has an assigner",
+            "expression": "identifier.slice(%profile, 'mrn').all(assigner.exists())"}]},
+        {"id": "Patient.identifier", "path": "Patient.identifier", "slicing": {"discriminator": [{"type": "value", "path": "system"}], "rules": "open"}},
+        {"id": "Patient.identifier:mrn", "path": "Patient.identifier", "sliceName": "mrn"},
+        {"id": "Patient.identifier:mrn.system", "path": "Patient.identifier.system", "min": 1, "fixedUri": "urn:x:mrn"}
+    ]);
+    let validator = knowing(&[profile("Patient", &elements)]);
+    let identified =
+        |system: &str| json!({"resourceType": "Patient", "identifier": [{"system": system, "value": "1"}]});
+    assert_eq!(found(&validator, &identified("urn:x:other"), &[URL]), NONE);
+    assert_eq!(found(&validator, &identified("urn:x:mrn"), &[URL]), ["x-1 "]);
+    let mut assigned = identified("urn:x:mrn");
+    assigned["identifier"][0]["assigner"] = json!({"display": "x"});
+    assert_eq!(found(&validator, &assigned, &[URL]), NONE);
+}
