@@ -423,6 +423,33 @@ fn bodies_too_large_or_too_slow_are_refused_early() {
 }
 
 #[test]
+fn a_preview_of_a_change_shows_the_object_after_it_and_stores_nothing() {
+    let gateway = gateway();
+    gateway.create("k1", &patient("p1", "E"));
+    let booked = visit("2026-10-26T09:30:00+00:00[Europe/London]", "2026-10-26T10:00:00+00:00[Europe/London]");
+    assert_eq!(gateway.post("/api/v1/appointments", &[("Idempotency-Key", "a1")], &booked).status, 202);
+    let head = gateway.ledger.head();
+    let ask = |method: &str, path: &str, version: &str, body: &Value| {
+        let mut headers = vec![("Content-Type", "application/json")];
+        headers.extend((!version.is_empty()).then_some(("If-Match", version)));
+        gateway.call(method, &format!("{path}?preview=true"), &headers, body.to_string().as_bytes())
+    };
+    let (person, visit) = ("/api/v1/patients/p1", "/api/v1/appointments/a1");
+    let family = json!({"names": [{"family": "Moved", "given": ["Ada"]}]});
+    let patched = ask("PATCH", person, "", &family).json();
+    assert_eq!(patched["targets"].as_array().map(Vec::len), Some(2));
+    assert_eq!(patched["targets"][1]["resources"][0]["name"][0]["family"], "Moved");
+    assert_eq!(ask("POST", &format!("{visit}/cancel"), "W/\"1\"", &json!({})).json()["object"]["status"], "cancelled");
+    ask("PATCH", person, "W/\"7\"", &family).is(412, "LIA-LDG-008");
+    ask("PATCH", person, "", &json!({"nmaes": []})).is(422, "LIA-SYNC-002");
+    ask("PATCH", visit, "", &json!({"status": "proposed"})).is(422, "LIA-SYNC-006");
+    ask("POST", "/api/v1/appointments/none/cancel", "", &json!({})).is(404, "LIA-LDG-010");
+    assert_eq!(gateway.get(person).json()["names"][0]["family"], "E");
+    assert_eq!(gateway.get(visit).json()["status"], "booked");
+    assert_eq!(gateway.ledger.head(), head);
+}
+
+#[test]
 fn routes_methods_and_queries_that_do_not_exist() {
     let gateway = gateway();
     for path in ["/nothing", "/api/v1/unicorns", "/api/v1/unicorns/1", "/api/v2/patients", "/api/v1/patients/a/b/c"] {

@@ -12,8 +12,12 @@ use crate::{
     domain::{ObjectId, ObjectName},
     error::Finding,
     ledger::{Answer, LedgerError, ObjectRow},
+<<<<<<< HEAD
     mapping::remarks,
     sync::{Accept, Change, Key, Update},
+=======
+    sync::{Accept, Change, Key, Preview, Update},
+>>>>>>> d77cd5e (Previews of patches and cancellations; references by identifier become literal where they mean one; benches of push and ledger)
 };
 
 /// The kind of object that the route names, and its plural.
@@ -60,7 +64,8 @@ pub(super) async fn create(ask: Ask) -> Answered {
     let (object, plural) = kind(&ask)?;
     let (api, by, lenient) = (ask.api.clone(), ask.who().to_owned(), ask.is_lenient());
     if ask.preview()? {
-        return preview(&api, &object, ask.json(JSON).await?);
+        let body = ask.json(JSON).await?;
+        return previewed(&api.engine().preview(&object, body)?);
     }
     let key = ask.key()?.ok_or(ApiError::NoKey)?.to_owned();
     let key = Key { scope: format!("{by} POST {}", ask.parts.uri.path()), key };
@@ -70,9 +75,8 @@ pub(super) async fn create(ask: Ask) -> Answered {
     accepted(&plural, &answer, &warnings)
 }
 
-fn preview(api: &Api, object: &ObjectName, body: Value) -> Answered {
-    let warnings = remarks(&body);
-    let preview = api.engine().preview(object, body)?;
+fn previewed(preview: &Preview) -> Answered {
+    let warnings = remarks(&preview.body);
     let targets: Vec<Value> = preview
         .targets
         .iter()
@@ -92,32 +96,16 @@ fn preview(api: &Api, object: &ObjectName, body: Value) -> Answered {
 
 /// `PUT /api/v1/{objects}/{id}`
 pub(super) async fn replace(ask: Ask) -> Answered {
-    if ask.preview()? {
-        let (object, _) = kind(&ask)?;
-        let row = existing(&ask, &object)?;
-        let api = ask.api.clone();
-        let mut body = ask.json(JSON).await?;
-        if let Value::Object(members) = &mut body {
-            members.insert("id".to_owned(), json!(row.id.as_str()));
-        }
-        return preview(&api, &object, body);
-    }
     change(ask, Reads::Object).await
 }
 
 /// `PATCH /api/v1/{objects}/{id}`
 pub(super) async fn patch(ask: Ask) -> Answered {
-    if ask.preview()? {
-        return Err(ApiError::NotYet("a preview of a patch").into());
-    }
     change(ask, Reads::Patch).await
 }
 
 /// `POST /api/v1/{objects}/{id}/cancel`
 pub(super) async fn cancel(ask: Ask) -> Answered {
-    if ask.preview()? {
-        return Err(ApiError::NotYet("a preview of a cancellation").into());
-    }
     change(ask, Reads::Cancel).await
 }
 
@@ -130,7 +118,9 @@ enum Reads {
 
 async fn change(ask: Ask, reads: Reads) -> Answered {
     let (object, plural) = kind(&ask)?;
-    let expected = ask.if_match()?;
+    let preview = ask.preview()?;
+    // A preview changes nothing, so it may go without a version; a stale one is told all the same.
+    let expected = if preview && ask.header("if-match").is_none() { None } else { ask.if_match()? };
     let row = existing(&ask, &object)?;
     let (api, by, lenient) = (ask.api.clone(), ask.who().to_owned(), ask.is_lenient());
     let scope = format!("{by} {} {}", ask.parts.method, ask.parts.uri.path());
@@ -140,6 +130,9 @@ async fn change(ask: Ask, reads: Reads) -> Answered {
         Reads::Patch => Change::Merge(ask.json(PATCH).await?),
         Reads::Cancel => Change::Cancel { reason: reason(ask.json_or_nothing().await?)? },
     };
+    if preview {
+        return previewed(&api.engine().preview_change(&object, &row.id, expected, change)?);
+    }
     let warnings = match &change {
         Change::Replace(body) | Change::Merge(body) => remarks(body),
         Change::Cancel { .. } => Vec::new(),

@@ -98,15 +98,8 @@ impl Engine {
             return Ok(answer);
         }
         let kind = self.kind(&request.object)?;
-        let row =
-            self.inner.ledger.object(&request.object, &request.id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
-        if row.version != request.expected {
-            return Err(Error::Ledger(LedgerError::Stale { current: row.version }));
-        }
-        let before = self.inner.object_body(&row)?;
-        let (body, cancels) = changed(&kind, &before, request.change)?;
-        let body = with_id(body, &request.id)?;
-        let cancelled = moves(&kind, &before, &body)? || cancels;
+        let (row, (body, cancelled)) =
+            self.changed(&kind, &request.object, &request.id, Some(request.expected), request.change)?;
         if row.content == Hash::of(&canonical_bytes(&body)) {
             let syncs = self.inner.ledger.syncs_of(&request.object, &request.id)?;
             return Ok(Answer { id: request.id, version: row.version, syncs });
@@ -128,7 +121,47 @@ impl Engine {
             .and_then(Value::as_str)
             .map_or_else(|| ObjectId::new(&self.inner.clock.new_id().to_string()), ObjectId::new);
         let body = with_id(body, &id.map_err(|_| bad_id())?)?;
-        self.inner.check_object(&kind, &body)?;
+        self.previewed(&kind, object, body)
+    }
+
+    /// What a change would send, with findings; nothing is stored. `expected` is the version that the caller saw.
+    ///
+    /// # Errors
+    /// As [`Engine::update`], but for what only storing can refuse.
+    pub fn preview_change(
+        &self,
+        object: &ObjectName,
+        id: &ObjectId,
+        expected: Option<u64>,
+        change: Change,
+    ) -> Result<Preview, Error> {
+        let kind = self.kind(object)?;
+        let (body, _) = self.changed(&kind, object, id, expected, change)?.1;
+        self.previewed(&kind, object, body)
+    }
+
+    /// An object's row, and its body after a change; whether the change calls it off.
+    fn changed(
+        &self,
+        kind: &ObjectType,
+        object: &ObjectName,
+        id: &ObjectId,
+        expected: Option<u64>,
+        change: Change,
+    ) -> Result<(ObjectRow, (Value, bool)), Error> {
+        let row = self.inner.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
+        if expected.is_some_and(|expected| expected != row.version) {
+            return Err(Error::Ledger(LedgerError::Stale { current: row.version }));
+        }
+        let before = self.inner.object_body(&row)?;
+        let (body, cancels) = changed(kind, &before, change)?;
+        let body = with_id(body, id)?;
+        let cancelled = moves(kind, &before, &body)? || cancels;
+        Ok((row, (body, cancelled)))
+    }
+
+    fn previewed(&self, kind: &ObjectType, object: &ObjectName, body: Value) -> Result<Preview, Error> {
+        self.inner.check_object(kind, &body)?;
         let mut targets = Vec::new();
         for system in self.inner.targets(object) {
             let translated = self.inner.translate(object, &body, system)?;

@@ -50,57 +50,109 @@ pub(super) fn logical(resource: &Value, instance: &str, known: &dyn Fn(&str) -> 
     }
 }
 
+/// What is known here of the objects that references name.
+pub(super) trait Places {
+    /// Where an object stands at the EHR.
+    fn place(&self, whose: &Whose) -> Result<Place, LedgerError>;
+    /// The one object whose resource is of this type and that carries this identifier; nothing where several do.
+    fn named(&self, kind: &str, system: &str, value: &str) -> Result<Option<Whose>, LedgerError>;
+}
+
 /// Makes a resource's logical references literal for an EHR. `before` is the resource as the EHR holds it: a
-/// reference that means the same keeps its form there. Gives the objects that must arrive first.
+/// reference that means the same keeps its form there. A reference by somebody's identifier becomes literal where that
+/// means exactly one object of ours that the EHR has. Gives the objects that must arrive first.
 pub(super) fn literal(
     resource: &mut Value,
     before: Option<&Value>,
     instance: &str,
-    place: &mut dyn FnMut(&Whose) -> Result<Place, LedgerError>,
+    places: &dyn Places,
 ) -> Result<Vec<Whose>, LedgerError> {
     let mut forms = HashMap::new();
     if let Some(before) = before {
         collect(before, &mut forms);
     }
-    let mut coming = Vec::new();
-    replace(resource, before, instance, &forms, place, &mut coming)?;
-    Ok(coming)
+    let mut rewriting = Rewriting { instance, forms, places, coming: Vec::new() };
+    rewriting.replace(resource, before)?;
+    Ok(rewriting.coming)
 }
 
-fn replace(
-    node: &mut Value,
-    before: Option<&Value>,
-    instance: &str,
-    forms: &HashMap<String, Value>,
-    place: &mut dyn FnMut(&Whose) -> Result<Place, LedgerError>,
-    coming: &mut Vec<Whose>,
-) -> Result<(), LedgerError> {
-    match node {
-        Value::Object(members) => {
-            if let Some(whose) = ours(members, instance) {
-                match place(&whose)? {
-                    Place::At(reference) => {
-                        let same = |form: &&Value| key_of(form).as_deref() == Some(reference.as_str());
-                        let form = before.filter(same).or_else(|| forms.get(&reference));
-                        *members = written(members, form, &reference);
+struct Rewriting<'a> {
+    instance: &'a str,
+    /// References as the EHR holds them, by what they name.
+    forms: HashMap<String, Value>,
+    places: &'a dyn Places,
+    coming: Vec<Whose>,
+}
+
+impl Rewriting<'_> {
+    fn replace(&mut self, node: &mut Value, before: Option<&Value>) -> Result<(), LedgerError> {
+        match node {
+            Value::Object(members) => {
+                let (whose, by_theirs) = match ours(members, self.instance) {
+                    Some(whose) => (Some(whose), false),
+                    None => (self.named(members)?, true),
+                };
+                if let Some(whose) = whose {
+                    match self.places.place(&whose)? {
+                        Place::At(reference) => {
+                            let same = |form: &&Value| key_of(form).as_deref() == Some(reference.as_str());
+                            let form = before.filter(same).or_else(|| self.forms.get(&reference));
+                            let kept =
+                                by_theirs.then(|| (members.get("type").cloned(), members.get("identifier").cloned()));
+                            *members = written(members, form, &reference);
+                            // The identifier is the sender's word: it stays beside the address.
+                            if let (Some((kind, identifier)), None) = (kept, form) {
+                                members.extend(kind.map(|kind| ("type".to_owned(), kind)));
+                                members.extend(identifier.map(|identifier| ("identifier".to_owned(), identifier)));
+                            }
+                        }
+                        Place::Coming => self.coming.push(whose),
+                        Place::Elsewhere => {}
                     }
-                    Place::Coming => coming.push(whose),
-                    Place::Elsewhere => {}
+                    return Ok(());
                 }
-                return Ok(());
+                for (key, value) in members.iter_mut() {
+                    self.replace(value, before.and_then(|before| before.get(key)))?;
+                }
             }
-            for (key, value) in members.iter_mut() {
-                replace(value, before.and_then(|before| before.get(key)), instance, forms, place, coming)?;
+            Value::Array(items) => {
+                for (at, item) in items.iter_mut().enumerate() {
+                    self.replace(item, before.and_then(|before| before.get(at)))?;
+                }
             }
+            _ => {}
         }
-        Value::Array(items) => {
-            for (at, item) in items.iter_mut().enumerate() {
-                replace(item, before.and_then(|before| before.get(at)), instance, forms, place, coming)?;
-            }
-        }
-        _ => {}
+        Ok(())
     }
-    Ok(())
+
+    /// The object that a reference by somebody's identifier means, unless the EHR holds the reference in just this form.
+    fn named(&self, members: &Map<String, Value>) -> Result<Option<Whose>, LedgerError> {
+        match by_identifier(members) {
+            Some((kind, system, value)) if !self.forms.contains_key(&name_of(kind, system, value)) => {
+                self.places.named(kind, system, value)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Type, system and value of a reference that has only an identifier.
+fn by_identifier(members: &Map<String, Value>) -> Option<(&str, &str, &str)> {
+    let of_reference = |key: &str| matches!(key, "id" | "extension" | "type" | "identifier" | "display");
+    fn text(value: Option<&Value>) -> Option<&str> {
+        value.and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+    if !members.keys().all(|key| of_reference(key)) {
+        return None;
+    }
+    let identifier = members.get("identifier")?;
+    let (kind, system, value) = (members.get("type")?.as_str()?, identifier.get("system"), identifier.get("value"));
+    Some((kind, text(system)?, text(value)?))
+}
+
+/// How a reference by identifier is remembered; no `Type/id` looks like it.
+fn name_of(kind: &str, system: &str, value: &str) -> String {
+    format!("{kind}?{system}|{value}")
 }
 
 /// A literal reference, in the form that the EHR uses where it has one.
@@ -139,9 +191,13 @@ fn collect(node: &Value, forms: &mut HashMap<String, Value>) {
     }
 }
 
-/// `Type/id` of a literal reference.
+/// What a reference names: `Type/id`, or type and identifier where it has no more.
 fn key_of(node: &Value) -> Option<String> {
-    match Reference::parse(node.get("reference")?.as_str()?) {
+    let Some(text) = node.get("reference") else {
+        let (kind, system, value) = by_identifier(node.as_object()?)?;
+        return Some(name_of(kind, system, value));
+    };
+    match Reference::parse(text.as_str()?) {
         Reference::Literal { kind, id, .. } => Some(format!("{kind}/{id}")),
         _ => None,
     }
@@ -215,12 +271,20 @@ mod tests {
         (reference == "Patient/7").then(|| (ObjectName::new("patient").unwrap(), ObjectId::new("p1").unwrap()))
     }
 
-    fn at(whose: &Whose) -> Result<Place, LedgerError> {
-        Ok(match whose.1.as_str() {
-            "p1" => Place::At("Patient/7".into()),
-            "p2" => Place::Coming,
-            _ => Place::Elsewhere,
-        })
+    struct Three;
+
+    impl Places for Three {
+        fn place(&self, whose: &Whose) -> Result<Place, LedgerError> {
+            Ok(match whose.1.as_str() {
+                "p1" => Place::At("Patient/7".into()),
+                "p2" => Place::Coming,
+                _ => Place::Elsewhere,
+            })
+        }
+        fn named(&self, kind: &str, system: &str, value: &str) -> Result<Option<Whose>, LedgerError> {
+            let known = kind == "Patient" && system == "urn:mrn";
+            Ok(known.then(|| (ObjectName::new("patient").unwrap(), ObjectId::new(value).unwrap())))
+        }
     }
 
     #[test]
@@ -237,7 +301,7 @@ mod tests {
         );
         assert_eq!(ours["participant"][2], held["participant"][2]);
         let mut back = ours;
-        assert!(literal(&mut back, Some(&held), "north", &mut at).unwrap().is_empty());
+        assert!(literal(&mut back, Some(&held), "north", &Three).unwrap().is_empty());
         assert_eq!(back, held);
     }
 
@@ -245,11 +309,32 @@ mod tests {
     fn new_references_become_literal_or_wait() {
         let whom = |id: &str| json!({"type": "Patient", "identifier": {"system": "urn:liaison:north:patient", "value": id}, "display": "D"});
         let mut resource = json!({"a": whom("p1"), "b": whom("p2"), "c": whom("p3"), "d": {"identifier": {"system": "urn:liaison:south:patient", "value": "p1"}}});
-        let coming = literal(&mut resource, None, "north", &mut at).unwrap();
+        let coming = literal(&mut resource, None, "north", &Three).unwrap();
         assert_eq!(resource["a"], json!({"reference": "Patient/7", "display": "D"}));
         assert_eq!(coming.len(), 1);
         assert_eq!(resource["c"], whom("p3"));
         assert_eq!(resource["d"]["identifier"]["system"], "urn:liaison:south:patient");
+    }
+
+    #[test]
+    fn a_reference_by_identifier_becomes_literal_where_it_means_one_that_is_there() {
+        let by = |kind: &str, system: &str, value: &str| json!({"type": kind, "identifier": {"system": system, "value": value}, "display": "D"});
+        let made = json!({
+            "subject": by("Patient", "urn:mrn", "p1"), "later": by("Patient", "urn:mrn", "p2"),
+            "elsewhere": by("Patient", "urn:mrn", "p9"), "stranger": by("Patient", "urn:other", "p1"),
+            "no reference": {"identifier": {"system": "urn:mrn", "value": "p1"}, "type": "Patient", "quantity": 1}});
+        let mut resource = made.clone();
+        let coming = literal(&mut resource, None, "north", &Three).unwrap();
+        let mut expected = by("Patient", "urn:mrn", "p1");
+        expected["reference"] = json!("Patient/7");
+        assert_eq!(resource["subject"], expected);
+        assert_eq!(coming.len(), 1, "one that is on its way is waited for");
+        for name in ["later", "elsewhere", "stranger", "no reference"] {
+            assert_eq!(resource[name], made[name]);
+        }
+        let mut held_so = made.clone();
+        literal(&mut held_so, Some(&json!({"subject": by("Patient", "urn:mrn", "p1")})), "north", &Three).unwrap();
+        assert_eq!(held_so["subject"], made["subject"], "what the EHR holds in this form stays");
     }
 
     #[test]

@@ -109,8 +109,8 @@ impl Inner {
             let at = held.iter().find(|held| held.part == name).cloned();
             let mut resource = part.resource.clone();
             let before = at.as_ref().and_then(|held| held.body.as_ref());
-            let coming =
-                identity::literal(&mut resource, before, &self.instance, &mut |whose| self.place(whose, system, row))?;
+            let places = At { inner: self, system, asking: row };
+            let coming = identity::literal(&mut resource, before, &self.instance, &places)?;
             waiting.extend(coming.iter().map(|(object, id)| SyncId::of(object, id, system.name())));
             let carries = part.attachment();
             if let (Some(attachment), None, Some(members)) = (&carries, &at, resource.as_object_mut()) {
@@ -148,6 +148,33 @@ impl Inner {
         let row = self.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
         let ours = self.object_body(&row)?;
         Ok(Subject { plan: self.plan(object, system)?, version: row.version, ours })
+    }
+}
+
+/// What is known here of the objects that a system's references name.
+struct At<'a> {
+    inner: &'a Inner,
+    system: &'a System,
+    asking: &'a SyncRow,
+}
+
+impl identity::Places for At<'_> {
+    fn place(&self, whose: &Whose) -> Result<Place, LedgerError> {
+        self.inner.place(whose, self.system, self.asking)
+    }
+
+    fn named(&self, kind: &str, system: &str, value: &str) -> Result<Option<Whose>, LedgerError> {
+        let (inner, key) = (self.inner, (system.to_owned(), value.to_owned()));
+        let mut found = Vec::new();
+        for object in inner.mappings.now().objects().filter(|object| object.resource_type() == kind) {
+            let Ok(object) = ObjectName::new(object.name()) else { continue };
+            let holders = inner.index.holders(&inner.ledger, &object, &identity::Held::Identifier, &key)?;
+            found.extend(holders.into_iter().map(|id| (object.clone(), id)));
+        }
+        // One that nobody is about to send is not waited for: its identifier says enough.
+        let [whose] = found.as_slice() else { return Ok(None) };
+        let row = inner.ledger.sync(&SyncId::of(&whose.0, &whose.1, self.system.name()))?;
+        Ok(row.filter(|row| row.state.is_pending() || !row.remote.is_empty()).map(|_| whose.clone()))
     }
 }
 

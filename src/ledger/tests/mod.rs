@@ -4,7 +4,6 @@ mod audits;
 mod crash;
 mod flow;
 mod kill;
-mod measure;
 
 use std::{
     io,
