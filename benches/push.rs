@@ -54,14 +54,23 @@ fn runtime(threads: usize) -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a runtime")
 }
 
-/// An ordinary appointment: the worked example, with a patient whom the EHR knows.
+/// An ordinary appointment: the worked example, with a patient whom the EHR knows by a number.
 fn appointment(id: &str) -> Value {
     const EXAMPLE: &str = include_str!("../mappings/appointment/examples/booked-check-up.internal.json");
     let mut body: Value = serde_json::from_str(EXAMPLE).expect("JSON");
     body["id"] = json!(id);
     body["identifiers"][0]["value"] = json!(format!("V-{id}"));
-    body["participants"][0]["who"]["id"] = json!("p1");
+    let number = json!({"system": "http://hospital.example/mrn", "value": "1032702"});
+    body["participants"][0]["who"] = json!({"object": "patient", "identifier": number, "display": "Ada Example"});
+    body["participants"].as_array_mut().expect("a list").truncate(1);
     body.as_object_mut().expect("an object").shift_remove("slots");
+    body
+}
+
+/// The same, of a patient who is known here.
+fn of_p1(id: &str) -> Value {
+    let mut body = appointment(id);
+    body["participants"][0]["who"] = json!({"object": "patient", "id": "p1", "display": "Ada Example"});
     body
 }
 
@@ -87,13 +96,9 @@ fn accepting(server: &Runtime, folder: &Path, clients: usize, pushes: usize, tab
     let gateway = server.block_on(gateway::start(nowhere, Arc::new(SystemClock))).expect("a gateway");
     let bare = server.block_on(bare(&folder.join("bare.log")));
     let client = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let patient = json!({"id": "p1", "names": [{"family": "Example", "given": ["Ada"]}], "birth_date": "1980-02-29"});
-    client.block_on(async {
-        let mut wire = Wire::open(gateway.address).await;
-        let (status, said) = wire.post("/api/v1/patients", "p1", patient.to_string().as_bytes()).await;
-        assert_eq!(status, 202, "{}", String::from_utf8_lossy(said));
-    });
-    std::thread::sleep(Duration::from_secs(1));
+    // Until the gateway has noticed that nobody is there.
+    client.block_on(load(gateway.address, "first", clients, 200));
+    std::thread::sleep(Duration::from_secs(2));
 
     let (mut rates, mut ours_all, mut bare_all, mut per_push) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -219,7 +224,7 @@ fn draining(server: &Runtime, folder: &Path, backlog: usize, table: &mut Table) 
     for round in 0..BACKLOG_ROUNDS {
         let each = backlog / BACKLOG_ROUNDS;
         server.block_on(async {
-            let accepts = (0..each).map(|at| accept(&engine, "appointment", appointment(&format!("d{round}-{at}"))));
+            let accepts = (0..each).map(|at| accept(&engine, "appointment", of_p1(&format!("d{round}-{at}"))));
             futures_util::stream::iter(accepts).buffer_unordered(64).collect::<Vec<()>>().await;
         });
         let before = there();

@@ -1,4 +1,4 @@
-//! kill -9 in the middle of pushes (PROMISES R1, R2): every acknowledged push is in the ledger after the restart, and
+//! kill -9 and SIGTERM in the middle of pushes (PROMISES R1, R2, R14): every acknowledged push is in the ledger after the restart, and
 //! the EHR's true history shows exactly one create for each. The moments of death come from a printed seed.
 
 use std::{
@@ -46,11 +46,28 @@ async fn truth(client: &reqwest::Client, ehr: &str) -> Vec<Value> {
 
 #[test]
 fn acked_pushes_survive_kill_9_and_are_created_once() {
+    acked_pushes_survive(&["sandbox", "--listen", "127.0.0.1:0"], Server::kill);
+}
+
+/// R14: SIGTERM ends the gateway in 10 s at most, also while the EHR is slow; 20 restarts under load lose and double nothing.
+#[test]
+fn acked_pushes_survive_sigterm_which_ends_within_ten_seconds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let faults = folder.path().join("faults.toml");
+    let slow = "seed = 1\n[[fault]]\nkind = \"delay\"\nmethod = \"POST\"\nseconds = 1.5\nprobability = 0.03";
+    std::fs::write(&faults, slow).expect("writable");
+    acked_pushes_survive(&["sandbox", "--listen", "127.0.0.1:0", "--faults", &faults.to_string_lossy()], |gateway| {
+        let took = gateway.terminate(Duration::from_secs(10));
+        assert!(took.is_some(), "it went on for more than 10 s after SIGTERM");
+    });
+}
+
+fn acked_pushes_survive(sandbox: &[&str], end: impl Fn(&mut Server)) {
     let seed = std::env::var("LIAISON_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026);
     println!("seed {seed}");
     let mut chance = fastrand::Rng::with_seed(seed);
     let folder = tempfile::tempdir().expect("a folder");
-    let ehr = Server::start(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let ehr = Server::start(sandbox);
     let config = configuration(folder.path(), &ehr.url);
     block_on(async {
         let client = client();
@@ -79,7 +96,7 @@ fn acked_pushes_survive_kill_9_and_are_created_once() {
                 });
             }
             tokio::time::sleep(Duration::from_millis(chance.u64(0..250))).await;
-            gateway.kill();
+            end(&mut gateway);
             while let Some(push) = pushes.join_next().await {
                 acked.extend(push.expect("no wrong answer"));
             }

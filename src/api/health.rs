@@ -49,7 +49,7 @@ pub(super) async fn metrics(ask: Ask) -> Answered {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
     };
     plain("liaison_ledger_entries", "gauge", "Entries in the ledger.", ledger.head());
-    plain("liaison_ledger_syncs_total", "counter", "Groups of entries synced to disk.", ledger.syncs_done());
+    plain("liaison_ledger_syncs_total", "counter", "Times that files were synced to disk.", ledger.syncs_done());
     let ready = u64::from(ledger.is_ready().is_ok());
     plain("liaison_ready", "gauge", "1 while pushes can be taken on.", ready);
     let _ = writeln!(text, "# HELP liaison_syncs Objects at systems, by state.\n# TYPE liaison_syncs gauge");

@@ -12,6 +12,7 @@ pub mod fhir;
 mod fhir_index;
 mod fhir_store;
 mod health;
+pub mod listen;
 mod objects;
 mod openapi;
 mod reply;

@@ -12,12 +12,8 @@ use crate::{
     domain::{ObjectId, ObjectName},
     error::Finding,
     ledger::{Answer, LedgerError, ObjectRow},
-<<<<<<< HEAD
     mapping::remarks,
-    sync::{Accept, Change, Key, Update},
-=======
     sync::{Accept, Change, Key, Preview, Update},
->>>>>>> d77cd5e (Previews of patches and cancellations; references by identifier become literal where they mean one; benches of push and ledger)
 };
 
 /// The kind of object that the route names, and its plural.

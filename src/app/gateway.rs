@@ -31,7 +31,7 @@ pub struct Running {
     /// The ledger, for whoever judges (the demo's summary).
     pub ledger: Ledger,
     stop: watch::Sender<bool>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     workers: JoinHandle<()>,
     mappings: Reload,
 }
@@ -83,8 +83,7 @@ pub async fn start(config: Config, clock: SharedClock) -> Result<Running, CouldN
     };
     let endpoint = Endpoint::new(fhir(mappings));
     let router = api::router(surface, endpoint.clone().router());
-    let server =
-        tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(until(stopping)).await });
+    let server = tokio::spawn(api::listen::serve(listener, router, api::listen::PATIENCE, stopping));
     let mappings = Reload { engine, endpoint, fhir: Box::new(fhir), config };
     Ok(Running { url, address, ledger, stop, server, workers, mappings })
 }

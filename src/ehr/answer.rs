@@ -10,7 +10,10 @@ use super::{
     failure::{Failure, Kind},
     transport::{Response, TransportError},
 };
-use crate::fhir::{self, Reference, reference::is_id};
+use crate::{
+    fhir::{self, Reference, reference::is_id},
+    mapping::Meaning,
+};
 
 /// What a request was meant to do: the same status means different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +50,17 @@ impl Seen {
         format!("{}/{}", self.kind, self.id)
     }
 
+    /// Type and id of a resource, where it has both.
+    #[must_use]
+    pub fn name(resource: &Value) -> Option<(&str, &str)> {
+        Some((fhir::resource_type(resource)?, resource.get("id")?.as_str().filter(|id| is_id(id))?))
+    }
+
     /// From a resource out of a search or history.
     #[must_use]
     pub fn of(resource: Value) -> Option<Self> {
-        let kind = fhir::resource_type(&resource)?.to_owned();
-        let id = resource.get("id")?.as_str().filter(|id| is_id(id))?.to_owned();
+        let (kind, id) = Self::name(&resource)?;
+        let (kind, id) = (kind.to_owned(), id.to_owned());
         let version = version_id(&resource);
         Some(Self { kind, id, version, body: Some(resource), created: false })
     }
@@ -124,19 +133,42 @@ pub fn one(response: &Response, intent: Intent, kind: &str, id: Option<&str>, no
 /// Reads a searchset or history bundle.
 ///
 /// # Errors
-/// The failure that the answer stands for; also where a 200 carries an error `OperationOutcome`.
-pub fn bundle(response: &Response, now: Timestamp) -> Result<Value, Failure> {
+/// The failure that the answer stands for.
+pub fn bundle(response: &Response, now: Timestamp) -> Result<super::page::Listed, Failure> {
     if !(200..300).contains(&response.status) {
         return Err(failed(response, Intent::Read, now));
     }
     let unreadable =
         || Failure { status: Some(response.status), ..Failure::new(Kind::Lost, "The EHR's list cannot be read.") };
-    let bundle = fhir::read(&response.body).map_err(|_| unreadable())?;
-    if fhir::resource_type(&bundle) != Some("Bundle") {
+    let listed = super::page::read(&response.body).ok_or_else(unreadable)?;
+    if fhir::resource_type(&listed.bundle) != Some("Bundle") {
         return Err(unreadable());
     }
-    Ok(bundle)
+    Ok(listed)
 }
+
+/// The failure that an error number of the EHR's own stands for.
+#[must_use]
+pub fn meant(meaning: Meaning, response: &Response) -> Failure {
+    let (kind, sentence) = match meaning {
+        Meaning::Merged => (Kind::Merged, "The record was merged into another one at the EHR."),
+        Meaning::Restart => (Kind::Expired, "The EHR's list has expired; it must be begun anew."),
+        Meaning::Narrow => (Kind::TooMany, "The EHR finds more than it gives at once."),
+        Meaning::Never => (Kind::Forbidden, "The record is specially protected at the EHR."),
+        Meaning::Tomorrow => (Kind::Later, "The EHR takes no more of this today."),
+        Meaning::Duplicate => (Kind::Exists, "The EHR says that it holds this already."),
+    };
+    let mut failure = Failure::new(kind, sentence);
+    failure.status = Some(response.status);
+    failure.retry_after = (meaning == Meaning::Tomorrow).then_some(Duration::from_secs(DAY_S));
+    if let Some(says) = super::outcome::sentence(&response.body) {
+        failure.message.push(' ');
+        failure.message.push_str(&says);
+    }
+    failure
+}
+
+const DAY_S: u64 = 86_400;
 
 /// The version in an `ETag`.
 #[must_use]
@@ -192,7 +224,6 @@ pub fn failed(response: &Response, intent: Intent, now: Timestamp) -> Failure {
 /// `Retry-After`: seconds or an HTTP date; at most a day, so that a wild value cannot park a system for ever.
 #[must_use]
 pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    const DAY_S: u64 = 86_400;
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds.min(DAY_S)));

@@ -17,10 +17,12 @@ use super::{
     capability::Capability,
     config::SystemConfig,
     failure::{Failure, Kind},
+    outcome,
+    page::Listed,
     search::Search,
     transport::{Request, Response, Transport},
 };
-use crate::{clock::SharedClock, fhir};
+use crate::{clock::SharedClock, fhir, mapping::Answers};
 
 const FHIR_JSON: &str = "application/fhir+json";
 
@@ -30,6 +32,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     auth: Auth,
     clock: SharedClock,
+    answers: Answers,
     capability: tokio::sync::Mutex<Option<Arc<Capability>>>,
 }
 
@@ -52,7 +55,14 @@ impl Client {
             .filter(|url| url.username().is_empty() && url.password().is_none())
             .ok_or_else(|| Failure::new(Kind::NotAnEhr, "base_url is not an http or https address of a server."))?;
         let auth = Auth::new(config.auth.clone(), base.clone(), Arc::clone(&transport), Arc::clone(&clock));
-        Ok(Self { base, transport, auth, clock, capability: tokio::sync::Mutex::new(None) })
+        let answers = Answers::new();
+        Ok(Self { base, transport, auth, clock, answers, capability: tokio::sync::Mutex::new(None) })
+    }
+
+    /// The same, knowing what the EHR's own error numbers mean.
+    #[must_use]
+    pub fn with_answers(self, answers: Answers) -> Self {
+        Self { answers, ..self }
     }
 
     /// What the EHR says it offers; read once. An EHR without a statement is taken to offer what is asked of it.
@@ -180,7 +190,11 @@ impl Client {
         let mut search = self.search(kind, &[("identifier", &token)])?;
         let mut found = Vec::new();
         while let Some(page) = search.next_page().await? {
-            found.extend(page.into_iter().filter(|resource| carries(resource, system, value)).filter_map(Seen::of));
+            if !page.unreadable.is_empty() {
+                return Err(Failure::new(Kind::Lost, "The EHR's list holds something that cannot be read."));
+            }
+            let ours = page.resources.into_iter().filter(|resource| carries(resource, system, value));
+            found.extend(ours.filter_map(Seen::of));
             if found.len() > 10 {
                 break;
             }
@@ -190,7 +204,7 @@ impl Client {
     }
 
     /// One page of a search.
-    pub(super) async fn page(&self, url: Url) -> Result<Value, Failure> {
+    pub(super) async fn page(&self, url: Url) -> Result<Listed, Failure> {
         let response = self.exchange(Method::GET, url, &[], None, Intent::Read).await?;
         answer::bundle(&response, self.clock.now())
     }
@@ -248,8 +262,23 @@ impl Client {
                     self.auth.forget(&refused).await;
                     fresh = true;
                 }
-                _ => return Ok(response),
+                _ => return self.meant(method, response),
             }
+        }
+    }
+
+    /// An answer that carries one of the EHR's own error numbers is the failure that this stands for. What says that it
+    /// wrote, wrote.
+    fn meant(&self, method: Method, response: Response) -> Result<Response, Failure> {
+        let may_fail = !(200..300).contains(&response.status) || method == Method::GET;
+        let names_outcome = || response.body.windows(16).any(|window| window == b"OperationOutcome");
+        if self.answers.is_empty() || !may_fail || !names_outcome() {
+            return Ok(response);
+        }
+        let codes = outcome::codes(&response.body);
+        match codes.iter().find_map(|code| self.answers.get(code)) {
+            Some(meaning) => Err(answer::meant(*meaning, &response)),
+            None => Ok(response),
         }
     }
 }

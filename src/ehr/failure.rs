@@ -36,6 +36,16 @@ pub enum Kind {
     TooLarge,
     /// No FHIR R4 server.
     NotAnEhr,
+    /// Its number there now belongs to another record.
+    Merged,
+    /// The list's session there has ended.
+    Expired,
+    /// More results than it gives at once.
+    TooMany,
+    /// Not before tomorrow.
+    Later,
+    /// It says that it holds this already.
+    Exists,
 }
 
 /// One failed exchange.
@@ -60,11 +70,13 @@ impl Failure {
     }
     /// Whether the fault is the system's as a whole (and its circuit should know), not this object's.
     #[must_use]
-    pub const fn concerns_all(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Unreachable | Kind::Busy | Kind::Unauthorised | Kind::Credentials | Kind::Elsewhere | Kind::Lost
-        )
+    pub fn concerns_all(&self) -> bool {
+        match self.kind {
+            Kind::Unreachable | Kind::Busy | Kind::Unauthorised | Kind::Credentials | Kind::Elsewhere => true,
+            // One that answers 2xx is at work, even where the answer cannot be read.
+            Kind::Lost => self.status.is_none_or(|status| !(200..300).contains(&status)),
+            _ => false,
+        }
     }
 }
 
@@ -85,14 +97,23 @@ impl Explained for Failure {
             Kind::NotOffered => "LIA-EHR-012",
             Kind::TooLarge => "LIA-EHR-013",
             Kind::NotAnEhr => "LIA-EHR-014",
+            Kind::Merged => "LIA-EHR-015",
+            Kind::Expired => "LIA-EHR-016",
+            Kind::TooMany => "LIA-EHR-017",
+            Kind::Later => "LIA-EHR-018",
+            Kind::Exists => "LIA-EHR-019",
         }
     }
     fn category(&self) -> Category {
         match self.kind {
-            Kind::Unreachable | Kind::Busy | Kind::Unauthorised | Kind::Elsewhere | Kind::Credentials => {
-                Category::Retry
-            }
-            Kind::Lost => Category::Unknown,
+            Kind::Unreachable
+            | Kind::Busy
+            | Kind::Unauthorised
+            | Kind::Elsewhere
+            | Kind::Credentials
+            | Kind::Expired
+            | Kind::Later => Category::Retry,
+            Kind::Lost | Kind::Exists => Category::Unknown,
             Kind::Changed => Category::Conflict,
             Kind::Several
             | Kind::Gone
@@ -100,7 +121,9 @@ impl Explained for Failure {
             | Kind::Forbidden
             | Kind::NotOffered
             | Kind::TooLarge
-            | Kind::NotAnEhr => Category::Rejected,
+            | Kind::NotAnEhr
+            | Kind::Merged
+            | Kind::TooMany => Category::Rejected,
         }
     }
 }

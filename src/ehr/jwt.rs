@@ -96,7 +96,35 @@ impl Signer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ring::signature::{ECDSA_P384_SHA384_FIXED, KeyPair, UnparsedPublicKey};
+    use ring::signature::{ECDSA_P384_SHA384_FIXED, KeyPair, RSA_PKCS1_2048_8192_SHA384, UnparsedPublicKey};
+
+    /// Made for this test with `openssl genpkey`; known to nobody else's system.
+    const RSA: &str = include_str!("test-rsa-key.pem");
+
+    #[test]
+    fn an_rs384_assertion_verifies_and_names_its_algorithm() {
+        let signer = Signer::from_pem(RSA).expect("readable");
+        let now: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
+        let token = signer.assertion("us", Some("k2"), "https://ehr/token", now, "j2").unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let Signer::Rs384(pair) = &signer else { panic!("RSA") };
+        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA384, pair.public().as_ref());
+        public.verify(signed.as_bytes(), &signature).expect("verifies");
+        assert!(public.verify(b"something else", &signature).is_err());
+        let part = |at: usize| -> serde_json::Value {
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(signed.split('.').nth(at).unwrap()).unwrap()).unwrap()
+        };
+        assert_eq!(part(0), json!({"alg": "RS384", "typ": "JWT", "kid": "k2"}));
+        assert_eq!((&part(1)["sub"], &part(1)["jti"]), (&json!("us"), &json!("j2")));
+        // PKCS#1, as older tools write it: the key inside PKCS#8 begins behind its header.
+        let der = STANDARD.decode(RSA.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
+        let pem = format!(
+            "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n",
+            STANDARD.encode(&der[26..])
+        );
+        assert!(matches!(Signer::from_pem(&pem), Ok(Signer::Rs384(_))));
+    }
 
     #[test]
     fn an_es384_assertion_verifies_and_is_short_lived() {

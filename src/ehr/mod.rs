@@ -12,6 +12,7 @@ mod failure;
 mod http;
 mod jwt;
 mod outcome;
+mod page;
 mod search;
 mod skim;
 #[cfg(test)]
@@ -25,6 +26,6 @@ pub use client::{Client, carries, escaped};
 pub use config::{AuthConfig, BinaryForm, Period, PullConfig, SweepConfig, SystemConfig};
 pub use failure::{Failure, Kind};
 pub use http::Http;
-pub use search::Search;
+pub use search::{Page, Search};
 pub use skim::{Keep, Keeping, Kept};
 pub use transport::{Request, Response, Sending, Transport, TransportError};

@@ -30,6 +30,23 @@ pub fn is_transient(body: &[u8]) -> bool {
         .any(|code| matches!(code, "transient" | "lock-error" | "throttled" | "timeout" | "incomplete" | "no-store"))
 }
 
+/// The error numbers of an OperationOutcome, or of those among a list's entries.
+#[must_use]
+pub fn codes(body: &[u8]) -> Vec<String> {
+    let Ok(body) = fhir::read(body) else { return Vec::new() };
+    let entries = body.get("entry").and_then(Value::as_array).into_iter().flatten();
+    let inside = entries.filter_map(|entry| entry.get("resource"));
+    std::iter::once(&body)
+        .chain(inside)
+        .filter(|resource| fhir::resource_type(resource) == Some("OperationOutcome"))
+        .filter_map(|outcome| outcome.get("issue")?.as_array())
+        .flatten()
+        .filter_map(|issue| issue.pointer("/details/coding")?.as_array())
+        .flatten()
+        .filter_map(|coding| coding.get("code")?.as_str().map(str::to_owned))
+        .collect()
+}
+
 /// Whether a searchset carries an OperationOutcome that says the list is wrong or incomplete.
 #[must_use]
 pub fn error_in(bundle: &Value) -> Option<String> {

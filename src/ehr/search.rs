@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use reqwest::Url;
 use serde_json::Value;
 
@@ -11,16 +12,30 @@ use super::{
     client::Client,
     failure::{Failure, Kind},
     outcome,
+    page::Listed,
 };
 use crate::fhir;
 
 /// More pages than this are taken for a loop that changes its address each time.
 const MAX_PAGES: usize = 100_000;
+/// So often a list that expired on the way is begun anew.
+const RESTARTS: usize = 3;
+
+/// One page's yield.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Resources that earlier pages did not show, also such without type or id.
+    pub resources: Vec<Value>,
+    /// Entries that cannot be read.
+    pub unreadable: Vec<Bytes>,
+}
 
 /// A search in progress.
 #[derive(Debug)]
 pub struct Search<'a> {
     client: &'a Client,
+    first: Url,
+    restarts: usize,
     next: Option<Url>,
     visited: HashSet<String>,
     seen: HashSet<(String, String, Option<String>)>,
@@ -28,20 +43,32 @@ pub struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(client: &'a Client, first: Url) -> Self {
-        Self { client, next: Some(first), visited: HashSet::new(), seen: HashSet::new() }
+        let next = Some(first.clone());
+        Self { client, first, restarts: 0, next, visited: HashSet::new(), seen: HashSet::new() }
     }
 
-    /// The next page's resources without those of earlier pages (same id and version) and without included
-    /// outcomes; `None` after the last page. Deleted entries of a history are left out.
+    /// The next page without the resources of earlier pages (same id and version) and without included outcomes;
+    /// `None` after the last page. Deleted entries of a history are left out. A list whose session ended is begun anew.
     ///
     /// # Errors
     /// A failed request, a link to another origin, links in a circle, or an error inside the page.
-    pub async fn next_page(&mut self) -> Result<Option<Vec<Value>>, Failure> {
-        let Some(url) = self.next.take() else { return Ok(None) };
-        if !self.visited.insert(url.to_string()) || self.visited.len() > MAX_PAGES {
-            return Err(Failure::new(Kind::Refused, "The EHR's pages go round in a circle."));
-        }
-        let mut bundle = self.client.page(url).await?;
+    pub async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
+        let listed = loop {
+            let Some(url) = self.next.take() else { return Ok(None) };
+            if !self.visited.insert(url.to_string()) || self.visited.len() > MAX_PAGES {
+                return Err(Failure::new(Kind::Refused, "The EHR's pages go round in a circle."));
+            }
+            match self.client.page(url).await {
+                Ok(listed) => break listed,
+                Err(failure) if failure.kind == Kind::Expired && self.restarts < RESTARTS => {
+                    self.restarts += 1;
+                    self.visited.clear();
+                    self.next = Some(self.first.clone());
+                }
+                Err(failure) => return Err(failure),
+            }
+        };
+        let Listed { mut bundle, unreadable } = listed;
         if let Some(says) = outcome::error_in(&bundle) {
             return Err(Failure::new(Kind::Refused, format!("The EHR's list is not complete. {says}")));
         }
@@ -49,18 +76,19 @@ impl<'a> Search<'a> {
             self.next = Some(self.client.own_link(link)?);
         }
         let entries = bundle.get_mut("entry").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
-        let mut page = Vec::with_capacity(entries.len());
+        let mut page = Page { resources: Vec::with_capacity(entries.len()), unreadable };
         for mut entry in entries {
             let Some(resource) = entry.get_mut("resource").map(Value::take) else { continue };
-            let Some(kind) = fhir::resource_type(&resource).filter(|kind| *kind != "OperationOutcome") else {
+            let kind = fhir::resource_type(&resource);
+            if kind == Some("OperationOutcome") {
                 continue;
-            };
-            if let Some(id) = resource.get("id").and_then(Value::as_str)
+            }
+            if let (Some(kind), Some(id)) = (kind, resource.get("id").and_then(Value::as_str))
                 && !self.seen.insert((kind.to_owned(), id.to_owned(), version_id(&resource)))
             {
                 continue;
             }
-            page.push(resource);
+            page.resources.push(resource);
         }
         Ok(Some(page))
     }

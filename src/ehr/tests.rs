@@ -8,7 +8,7 @@ use std::{
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::{clock::ManualClock, error::Explained as _};
 
 /// Answers in order and remembers what was asked.
 #[derive(Default)]
@@ -71,8 +71,12 @@ async fn pages_are_followed_within_the_origin_only() {
     ]);
     let (client, _) = client("kind = \"none\"", &script);
     let mut search = client.search("Patient", &[("identifier", "a|b")]).unwrap();
-    assert_eq!(search.next_page().await.unwrap().unwrap().len(), 2);
-    assert_eq!(search.next_page().await.unwrap().unwrap().len(), 1, "Patient/1 was on the first page already");
+    assert_eq!(search.next_page().await.unwrap().unwrap().resources.len(), 2);
+    assert_eq!(
+        search.next_page().await.unwrap().unwrap().resources.len(),
+        1,
+        "Patient/1 was on the first page already"
+    );
     assert_eq!(search.next_page().await.unwrap_err().kind, Kind::Elsewhere);
     assert_eq!(script.asked.lock().unwrap().len(), 3, "nothing went to the other origin");
 }
@@ -164,4 +168,101 @@ async fn conditions_travel_as_headers() {
     assert_eq!(header(&asked[0], "if-none-exist").as_deref(), Some("identifier=a|b"));
     assert_eq!(header(&asked[1], "if-match").as_deref(), Some("W/\"1\""));
     assert_eq!(asked[1].url.as_str(), "https://ehr.example.com/fhir/Patient/7");
+}
+
+/// An outcome with one of the EHR's own numbers.
+fn numbered(code: &str) -> String {
+    format!(
+        r#"{{"resourceType":"OperationOutcome","issue":[{{"severity":"fatal","code":"processing","details":{{"coding":[{{"system":"urn:oid:1.2.3","code":"{code}"}}],"text":"Zaphod"}}}}]}}"#
+    )
+}
+
+/// The embedded meanings of a dialect's error numbers, over a script.
+fn speaking(dialect: &str, script: &Arc<Script>) -> Client {
+    client("kind = \"none\"", script).0.with_answers(crate::mapping::Mappings::embedded().unwrap().answers(dialect))
+}
+
+#[tokio::test]
+async fn an_ehrs_own_error_numbers_mean_what_the_dialect_says() {
+    for (code, status, kind) in [
+        ("4107", 200, Kind::Merged),
+        ("4107", 404, Kind::Merged),
+        ("4130", 403, Kind::Forbidden),
+        ("4131", 200, Kind::Forbidden),
+        ("4135", 400, Kind::Later),
+        ("59133", 400, Kind::TooMany),
+        ("4127", 200, Kind::TooMany),
+        ("9999", 404, Kind::Gone),
+    ] {
+        let script = Script::of([reply(status, &[], &numbered(code))]);
+        let failure = speaking("epic", &script).read("Patient", "1").await.unwrap_err();
+        assert_eq!((failure.kind, failure.status), (kind, Some(status)), "{code} {status}");
+        assert!(!failure.message.contains("Zaphod"), "{}", failure.message);
+        assert_eq!(failure.retry_after.is_some(), kind == Kind::Later);
+    }
+    let refused = || Script::of([reply(422, &[], &numbered("59141"))]);
+    let known = speaking("epic", &refused()).create("Patient", "{}".into(), None).await.unwrap_err();
+    assert_eq!((known.kind, known.category()), (Kind::Exists, crate::error::Category::Unknown));
+    let strange = speaking("generic", &refused()).create("Patient", "{}".into(), None).await.unwrap_err();
+    assert_eq!(strange.kind, Kind::Refused, "another EHR may mean something else by the same number");
+    // What says that it wrote, wrote.
+    let remark = format!("{},{{\"severity\":\"warning\"}}]}}", numbered("59141").trim_end_matches("]}"));
+    let script = Script::of([reply(201, &[("location", "Patient/7")], &remark)]);
+    assert!(speaking("epic", &script).create("Patient", "{}".into(), None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_list_whose_session_ended_is_begun_anew() {
+    let page = |id: &str, next: &str| {
+        let link = if next.is_empty() { String::new() } else { format!(r#"{{"relation":"next","url":"{next}"}}"#) };
+        reply(
+            200,
+            &[],
+            &format!(
+                r#"{{"resourceType":"Bundle","link":[{link}],"entry":[{{"resource":{{"resourceType":"Patient","id":"{id}"}}}}]}}"#
+            ),
+        )
+    };
+    let inside =
+        format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{}}}]}}"#, numbered("4113"));
+    let script = Script::of([
+        page("1", "?s=a"),
+        reply(400, &[], &numbered("4113")),
+        page("1", "?s=b"),
+        reply(200, &[], &inside),
+        page("1", "?s=c"),
+        page("2", ""),
+    ]);
+    let client = speaking("epic", &script);
+    let mut search = client.search("Patient", &[("name", "x")]).unwrap();
+    let mut ids = Vec::new();
+    while let Some(page) = search.next_page().await.unwrap() {
+        ids.extend(page.resources.iter().map(|resource| resource["id"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(ids, ["1", "2"], "each once");
+    let asked: Vec<String> =
+        script.asked.lock().unwrap().iter().map(|r| r.url.query().unwrap_or_default().to_owned()).collect();
+    assert_eq!(asked, ["name=x", "s=a", "name=x", "s=b", "name=x", "s=c"]);
+    // It does not go on for ever.
+    let script = Script::of((0..20).map(|_| reply(400, &[], &numbered("4113"))));
+    let failure = speaking("epic", &script).search("Patient", &[]).unwrap().next_page().await.unwrap_err();
+    assert_eq!((failure.kind, script.asked.lock().unwrap().len()), (Kind::Expired, 4));
+}
+
+/// 412 without or with a stale version, 409, 423, 424: as an EHR with JSON Patch and locks answers them.
+#[tokio::test]
+async fn locks_and_versions_are_told_apart() {
+    use crate::error::Category;
+    for (status, kind, category) in [
+        (412, Kind::Changed, Category::Conflict),
+        (409, Kind::Changed, Category::Conflict),
+        (423, Kind::Busy, Category::Retry),
+        (424, Kind::Busy, Category::Retry),
+        (406, Kind::Refused, Category::Rejected),
+    ] {
+        let script = Script::of([reply(status, &[], "")]);
+        let failure = speaking("oracle-health", &script).update("Appointment", "1", "{}".into(), Some("3")).await;
+        let failure = failure.unwrap_err();
+        assert_eq!((failure.kind, failure.category()), (kind, category), "{status}");
+    }
 }

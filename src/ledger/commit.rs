@@ -2,7 +2,10 @@
 //! syncs once a group, moves the folds, and only then answers. A failed sync is fatal: what the disk holds is then
 //! unknown, so the process stops and the next start makes the ledger whole.
 
-use std::{fs::File, sync::Arc};
+use std::{
+    fs::File,
+    sync::{Arc, mpsc::Receiver, mpsc::Sender},
+};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +19,7 @@ use super::{
     keys,
     ledger::Core,
     log::Segment,
+    media::Media,
     scan::Tip,
     store::{Applied, View},
 };
@@ -41,9 +45,41 @@ impl Job {
     }
 }
 
+/// A second thread that syncs, so that two files are synced at the same time; ends with its owner.
+struct Beside {
+    work: Sender<Arc<File>>,
+    done: Receiver<std::io::Result<()>>,
+}
+
+impl Beside {
+    fn start(media: Arc<dyn Media>) -> std::io::Result<Self> {
+        let (work, inbox) = std::sync::mpsc::channel::<Arc<File>>();
+        let (outbox, done) = std::sync::mpsc::channel();
+        let sync = move || {
+            for file in inbox {
+                if outbox.send(media.sync(&file)).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("ledger-bodies".to_owned()).spawn(sync)?;
+        Ok(Self { work, done })
+    }
+
+    /// Syncs `other` here and `file` there.
+    fn both(&self, file: Arc<File>, other: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
+        let gone = || std::io::Error::other("the sync of the bodies panicked");
+        self.work.send(file).map_err(|_| gone())?;
+        let here = other();
+        let there = self.done.recv().unwrap_or_else(|_| Err(gone()));
+        here.and(there)
+    }
+}
+
 /// What the thread holds between groups.
 pub(super) struct Writer {
     core: Arc<Core>,
+    beside: Beside,
     tip: Tip,
     front: Front,
     segment: Arc<Segment>,
@@ -59,6 +95,8 @@ struct Group<'s> {
     ends: Vec<u64>,
     records: Vec<u8>,
     tip: Tip,
+    /// When the last entry was made.
+    at: jiff::Timestamp,
     answers: Vec<(Asker, Result<Outcome, LedgerError>)>,
 }
 
@@ -67,7 +105,9 @@ impl Writer {
         let segments = core.log.segments();
         let segment = segments.last().cloned().ok_or_else(|| LedgerError::Folds("the log has no file".to_owned()))?;
         let length = segment.length()?;
-        Ok(Self { core, tip, front, segment, length, checkpointed: 0 })
+        let beside = Beside::start(Arc::clone(&core.options.media));
+        let beside = beside.map_err(|source| super::media::io_error("start the writer of", &core.folder, source))?;
+        Ok(Self { core, beside, tip, front, segment, length, checkpointed: 0 })
     }
 
     /// Works until every sender is gone.
@@ -133,6 +173,7 @@ impl Writer {
             ends: Vec::new(),
             records: Vec::new(),
             tip: self.tip,
+            at: core.now(),
             answers: Vec::with_capacity(jobs.len()),
         };
         for Job { proposal, bodies, answer } in jobs {
@@ -182,6 +223,7 @@ impl Writer {
             sealed.map_err(|bad| LedgerError::Folds(format!("an entry cannot be written: {bad}")))?;
             group.ends.push(self.length + group.lines.len() as u64);
             group.tip = Tip { seq: entry.seq, hash: entry.hash };
+            group.at = entry.at;
             receipt = group.folding.take(&mut group.view, &entry)?;
         }
         receipt.map(Outcome::Committed).ok_or_else(|| LedgerError::Folds("an empty proposal".to_owned()))
@@ -210,12 +252,12 @@ impl Writer {
                 };
             }
         };
-        self.sync(bodies.as_deref()).map_err(|why| core.stop(&format!("a sync failed: {why}")))?;
+        self.sync(bodies).map_err(|why| core.stop(&format!("a sync failed: {why}")))?;
         let applied = Applied { seq: group.tip.seq, hash: group.tip.hash };
         core.store.write(group.view.into_changes(), applied).map_err(|why| core.stop(&why.to_string()))?;
         self.length += group.lines.len() as u64;
         self.tip = group.tip;
-        core.moved(self.tip.seq);
+        core.moved(self.tip.seq, group.at);
         if self.tip.seq >= self.checkpointed + checkpoint::EVERY {
             self.checkpoint();
         }
@@ -228,16 +270,13 @@ impl Writer {
     }
 
     /// Both files at once: the file system joins the two into one journal commit.
-    fn sync(&self, bodies: Option<&File>) -> std::io::Result<()> {
+    fn sync(&self, bodies: Option<Arc<File>>) -> std::io::Result<()> {
         let media = &*self.core.options.media;
-        self.core.count_sync();
-        let Some(bodies) = bodies else { return media.sync(&self.segment.file) };
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| media.sync(bodies));
-            let log = media.sync(&self.segment.file);
-            let other = other.join().unwrap_or_else(|_| Err(std::io::Error::other("the sync of the bodies panicked")));
-            log.and(other)
-        })
+        self.core.count_syncs(1 + u64::from(bodies.is_some()));
+        match bodies {
+            Some(bodies) => self.beside.both(bodies, || media.sync(&self.segment.file)),
+            None => media.sync(&self.segment.file),
+        }
     }
 
     fn checkpoint(&mut self) {

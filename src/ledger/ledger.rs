@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     thread::JoinHandle,
 };
@@ -69,6 +69,8 @@ pub(super) struct Core {
     pub bodies: Bodies,
     pub store: Arc<dyn Store>,
     pub head: watch::Sender<u64>,
+    /// When the head was made, in milliseconds.
+    head_ms: AtomicI64,
     reserve: u64,
     syncs: AtomicU64,
     stopped: OnceLock<String>,
@@ -125,12 +127,13 @@ impl Core {
         }
     }
 
-    pub(super) fn moved(&self, seq: u64) {
+    pub(super) fn moved(&self, seq: u64, at: Timestamp) {
+        self.head_ms.store(at.as_millisecond(), Ordering::Relaxed);
         self.head.send_replace(seq);
     }
 
-    pub(super) fn count_sync(&self) {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_syncs(&self, count: u64) {
+        self.syncs.fetch_add(count, Ordering::Relaxed);
     }
 }
 
@@ -178,7 +181,9 @@ impl Ledger {
         let Opened { lock, log, bodies, store, tip, front } = opened;
         let free = options.media.free(folder).unwrap_or(u64::MAX);
         let reserve = options.reserve_bytes.unwrap_or_else(|| (free / 8).clamp(1 << 20, 16 << 20));
+        let head_at = if tip.seq == 0 { None } else { Some(log.entry(tip.seq)?.at) };
         let core = Arc::new(Core {
+            head_ms: AtomicI64::new(head_at.map_or(i64::MIN, Timestamp::as_millisecond)),
             folder: folder.to_owned(),
             options,
             log,
@@ -213,6 +218,11 @@ impl Ledger {
         *self.core().head.borrow()
     }
 
+    /// The clock was set back since the last entry was made.
+    pub(super) fn is_set_back(&self, now: Timestamp) -> bool {
+        self.core().head_ms.load(Ordering::Relaxed) > now.as_millisecond()
+    }
+
     /// Follows [`Self::head`]: changes once a group, when it is on disk and in the folds.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
@@ -225,7 +235,7 @@ impl Ledger {
         self.core().stopped()
     }
 
-    /// How often the disk was synced since the start: one fdatasync group each.
+    /// How often fdatasync was called since the start.
     #[must_use]
     pub fn syncs_done(&self) -> u64 {
         self.core().syncs.load(Ordering::Relaxed)

@@ -214,8 +214,7 @@ impl Ledger {
     /// Those whose delay is over, and the shortest wait of the others that were looked at.
     fn scan_waiting(&self, system: &SystemName, now: Timestamp, limit: usize) -> Read<(Vec<SyncRow>, Option<u64>)> {
         // If the clock was set back, the order of due times says nothing: then look at all.
-        let head = self.entry(self.head())?;
-        let set_back = head.is_some_and(|head| head.at > now);
+        let set_back = self.is_set_back(now);
         let (mut due, mut shortest) = (Vec::new(), None);
         self.core().store.scan(&keys::waiting(system), None, &mut |key, _| {
             let Some(row) = self.sync(&keys::sync_at_end(key))? else { return Ok(true) };

@@ -15,6 +15,9 @@ use super::{
 /// Memory that sled may use for its pages.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// How often sled hands what it has to the operating system; after kill -9 so much is replayed.
+const FLUSH_MS: u64 = 1_000;
+
 /// The folds in a folder of sled's.
 pub(super) struct SledStore {
     db: sled::Db,
@@ -26,7 +29,7 @@ impl SledStore {
     /// # Errors
     /// [`LedgerError::Folds`] on any doubt, panics of sled's included.
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
-        let open = || sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(200)).open();
+        let open = || sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MS)).open();
         let db = guard(open)?;
         Ok(Self { db })
     }

@@ -33,7 +33,7 @@ pub use examples::{Example, ExampleFault, Refusal, resources};
 pub use explain::Origin;
 pub use export::Export;
 pub use live::Live;
-pub use load::Files;
+pub use load::{Answers, Files, Meaning};
 pub use loss::Loss;
 pub use paths::RulePath;
 pub use permit::Writes;

@@ -12,7 +12,7 @@ use super::{
     check::Schema,
     engine::Plan,
     examples::{Example, Refusal},
-    load::{self, Files},
+    load::{self, Answers, Files},
     plan::{Condition, Name},
 };
 use crate::{
@@ -38,6 +38,8 @@ pub struct Mappings {
     dialects: Vec<Name>,
     /// Dialect → the one whose overlays hold where it has none.
     extends: BTreeMap<Name, Name>,
+    /// Dialect → what its error numbers mean.
+    answers: BTreeMap<String, Answers>,
 }
 
 impl Mappings {
@@ -95,8 +97,9 @@ impl Mappings {
     }
 
     fn made(files: &Files, definitions: &Arc<Definitions>, drafts: bool) -> Result<Arc<Self>, MappingError> {
-        let (loaded, known) = load::all(files, definitions, drafts).map_err(MappingError::Mistakes)?;
-        let mut mappings = Self::default();
+        let load::All { loaded, dialects: known, answers } =
+            load::all(files, definitions, drafts).map_err(MappingError::Mistakes)?;
+        let mut mappings = Self { answers, ..Self::default() };
         let mut dialects: BTreeSet<Name> = known.keys().map(|name| Name::from(name.as_str())).collect();
         mappings.extends =
             known.into_iter().filter_map(|(name, dialect)| Some((name.into(), dialect.extends?.into()))).collect();
@@ -161,6 +164,20 @@ impl Mappings {
                 None => "generic",
             };
         }
+    }
+
+    /// What the error numbers of a dialect's EHRs mean, those of the dialects that it extends included.
+    #[must_use]
+    pub fn answers(&self, dialect: &str) -> Answers {
+        let mut all = self.answers.get(dialect).cloned().unwrap_or_default();
+        let mut next = self.extends.get(dialect);
+        while let Some(base) = next {
+            for (number, meaning) in self.answers.get(&**base).into_iter().flatten() {
+                all.entry(number.clone()).or_insert(*meaning);
+            }
+            next = self.extends.get(base);
+        }
+        all
     }
 
     /// All plans: base mappings and overlays, by object and dialect.

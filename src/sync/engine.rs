@@ -32,6 +32,8 @@ pub struct Engine {
 struct Checked {
     kind: Arc<ObjectType>,
     body: Value,
+    /// Hash of the canonical body.
+    content: Hash,
     parked: Vec<(crate::domain::SystemName, Vec<Finding>)>,
 }
 
@@ -73,14 +75,12 @@ impl Engine {
             Some(_) => return Err(bad_id()),
         };
         let body = with_id(request.body, &id)?;
-        let existing = self.inner.ledger.object(&request.object, &id)?;
-        if let Some(row) = &existing
-            && row.content != Hash::of(&canonical_bytes(&body))
-        {
+        let content = Hash::of(&canonical_bytes(&body));
+        if self.inner.ledger.object(&request.object, &id)?.is_some_and(|row| row.content != content) {
             return Err(Error::Ledger(LedgerError::Exists));
         }
-        let checked = self.check(&request.object, body, request.lenient)?;
-        let expect = Expect::NewOrEqual(Hash::of(&canonical_bytes(&checked.body)));
+        let checked = self.check(&request.object, body, content, request.lenient)?;
+        let expect = Expect::NewOrEqual(content);
         self.store(&request.object, &id, 1, Operation::Created, &checked, expect, Some(key), &request.by).await
     }
 
@@ -100,11 +100,12 @@ impl Engine {
         let kind = self.kind(&request.object)?;
         let (row, (body, cancelled)) =
             self.changed(&kind, &request.object, &request.id, Some(request.expected), request.change)?;
-        if row.content == Hash::of(&canonical_bytes(&body)) {
+        let content = Hash::of(&canonical_bytes(&body));
+        if row.content == content {
             let syncs = self.inner.ledger.syncs_of(&request.object, &request.id)?;
             return Ok(Answer { id: request.id, version: row.version, syncs });
         }
-        let checked = self.check(&request.object, body, request.lenient)?;
+        let checked = self.check(&request.object, body, content, request.lenient)?;
         let operation = if cancelled { Operation::Cancelled } else { Operation::Updated };
         let (version, expect) = (row.version + 1, Expect::Version(row.version));
         self.store(&request.object, &request.id, version, operation, &checked, expect, key, &request.by).await
@@ -182,7 +183,7 @@ impl Engine {
         Ok(self.inner.ledger.remembered(key)?.and_then(|receipt| receipt.answer))
     }
 
-    fn check(&self, object: &ObjectName, body: Value, lenient: bool) -> Result<Checked, Error> {
+    fn check(&self, object: &ObjectName, body: Value, content: Hash, lenient: bool) -> Result<Checked, Error> {
         let kind = self.kind(object)?;
         self.inner.check_object(&kind, &body)?;
         let mut parked = Vec::new();
@@ -195,7 +196,7 @@ impl Engine {
         if !lenient && !parked.is_empty() {
             return Err(Error::Invalid(parked.into_iter().flat_map(|(_, findings)| findings).collect()));
         }
-        Ok(Checked { kind, body, parked })
+        Ok(Checked { kind, body, content, parked })
     }
 
     /// Refuses where too much waits for a target already: the backlog is bounded.
@@ -225,7 +226,7 @@ impl Engine {
     ) -> Result<Answer, Error> {
         self.room(object)?;
         let bytes = Bytes::from(serde_json::to_vec(&checked.body).map_err(|_| bad_id())?);
-        let content = Hash::of(&canonical_bytes(&checked.body));
+        let content = checked.content;
         let targets: Vec<Target> = self
             .inner
             .targets(object)

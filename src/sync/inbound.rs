@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
-    ehr::Seen,
+    ehr::{self, Seen},
     fhir::canonical_bytes,
     ledger::{
         Check, Draft, Expect, Fact, Hash, ItemKind, Operation, PartRow, Proposal, Remote, SyncId, SyncRow, SyncState,
@@ -60,15 +60,33 @@ pub(super) type Sighting = (Remote, Option<Bytes>);
 impl Inner {
     /// Takes in one resource as a list showed it.
     pub async fn take_in(&self, system: &System, resource: Value) -> Result<Taken, Error> {
-        let Some(seen) = Seen::of(resource) else {
-            let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", "The EHR sent something without type or id.")
-                .subject(format!("{} without id", system.name()));
-            return self.puzzled(system, &trouble, None).await;
-        };
+        if Seen::name(&resource).is_none() {
+            let bytes = Bytes::from(serde_json::to_vec(&resource).unwrap_or_default());
+            return self.nameless(system, "without type or id", bytes).await;
+        }
+        let Some(seen) = Seen::of(resource) else { return Ok(Taken::Done) };
         match self.ledger.linked_at(system.name(), &seen.reference())?.into_iter().next() {
             Some(part) => self.known(system, seen, &part).await,
             None => self.stranger(system, seen).await,
         }
+    }
+
+    /// Something in a list that has no name of its own, or that cannot be read: known by its bytes.
+    pub async fn nameless(&self, system: &System, what: &str, body: Bytes) -> Result<Taken, Error> {
+        let sentence = format!("{} sent something {what}.", system.name());
+        let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence)
+            .cause(&[system.name().as_str(), what])
+            .subject(format!("{} {what} {}", system.name(), Hash::of(&body)));
+        self.puzzled(system, &trouble, Some(body)).await
+    }
+
+    /// A whole list that cannot be read: told once until it can be.
+    pub async fn illegible(&self, system: &System, kind: &str) -> Result<Taken, Error> {
+        let sentence = format!("The list of each {kind} from {} cannot be read.", system.name());
+        let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence)
+            .cause(&[system.name().as_str(), kind, "list"])
+            .subject(list_of(system, kind));
+        self.puzzled(system, &trouble, None).await
     }
 
     /// A resource that an object of ours is linked to.
@@ -85,9 +103,22 @@ impl Inner {
         if same(&seen, &held[at]) {
             return Ok(Taken::Done);
         }
+        // A person was told about just this already.
+        let told = (format!("{} {}", system.name(), seen.reference()), record::remote(&part.part, &seen).0.body);
+        if self.is_told(&told) {
+            return Ok(Taken::Done);
+        }
         // Lists lag and may show an older state: what counts is what a read shows now.
-        let Ok(seen) = self.ask(system, system.client.read(&seen.kind, &seen.id)).await else {
-            return Ok(Taken::Held);
+        let seen = match self.ask(system, system.client.read(&seen.kind, &seen.id)).await {
+            Ok(seen) => seen,
+            // Asking again would not help, and may be watched: a person is told, once.
+            Err(failure) if matches!(failure.kind, ehr::Kind::Forbidden | ehr::Kind::Merged) => {
+                let trouble = record::rejected(&failure, &part.object, system.name());
+                let trouble = trouble.subject(format!("{} {}", system.name(), seen.reference()));
+                let (_, bytes) = record::remote(&part.part, &seen);
+                return self.puzzled(system, &trouble, bytes).await;
+            }
+            Err(_) => return Ok(Taken::Held),
         };
         let Some(body) = seen.body.clone() else { return Ok(Taken::Held) };
         let topic = Topic::new(&part.object, &part.object_id, system.name());
@@ -225,6 +256,9 @@ impl Inner {
                 _ => self.adopt(system, &topic, &body, sighting).await,
             };
         }
+        if let Some(trouble) = self.broken(system, &seen, &body) {
+            return self.puzzled(system, &trouble, sighting.1).await;
+        }
         let Some(kind) = self.mappings.now().object_for(&body).cloned() else {
             let trouble = Trouble::new(
                 ItemKind::Inbound,
@@ -235,9 +269,6 @@ impl Inner {
             .subject(format!("{} {}", system.name(), seen.reference()));
             return self.puzzled(system, &trouble, sighting.1).await;
         };
-        if let Some(trouble) = self.broken(system, &seen, &body) {
-            return self.puzzled(system, &trouble, sighting.1).await;
-        }
         self.new_or_matched(system, &kind, &seen, &body, sighting).await
     }
 
@@ -364,4 +395,9 @@ impl Inner {
         self.tell(mark);
         Ok(Taken::Done)
     }
+}
+
+/// What a question about a whole list is about.
+pub(super) fn list_of(system: &System, kind: &str) -> String {
+    format!("{} {kind} list", system.name())
 }

@@ -72,6 +72,10 @@ impl Inner {
         let mut sent = row.clone();
         sent.version = subject.version;
         match failure.category() {
+            // It was looked for by our identifier, was not there, and is refused once more: it is somebody else's record.
+            Category::Unknown if failure.kind == ehr::Kind::Exists && row.attempts > 0 => {
+                self.park(&sent, &record::rejected(failure, &row.object, &row.system)).await?;
+            }
             Category::Unknown => {
                 self.suspect(&sent.id, failure.status);
                 let wait = backoff(row.attempts + 1, failure.retry_after, self.clock.chance());

@@ -2,17 +2,17 @@
 //! where that is what it offers, and sweeps compared by content, because timestamps are skewed, stale or absent. The
 //! cursor never passes what was not taken in.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Error, identity,
-    inbound::Taken,
+    inbound::{Taken, list_of},
     record::LIAISON,
-    retry::Gate,
+    retry::{Circuit, Gate},
     setup::{Inner, System},
 };
 use crate::{
@@ -41,14 +41,29 @@ pub(super) async fn run(inner: Arc<Inner>, system: Arc<System>, mut stopped: wat
     // Those that others refer to come first.
     types.sort_by_key(|kind| !identity::is_registered(kind));
     let mut round = 0_u64;
+    // Types of which the EHR gives no more for a while.
+    let mut resting: HashMap<&str, Instant> = HashMap::new();
     while !*stopped.borrow() {
         for kind in &types {
             let gate = system.circuit(|circuit| circuit.gate(inner.clock.now()));
-            if *stopped.borrow() || gate != Gate::Open {
+            if *stopped.borrow() || matches!(gate, Gate::Shut(_)) {
                 break;
             }
-            if let Err(error) = inner.pull(&system, &pull, kind, round).await {
-                tracing::warn!(system = %system.name(), kind, code = error, "a fetch failed; it is repeated");
+            if resting.get(kind.as_str()).is_some_and(|until| *until > Instant::now()) {
+                continue;
+            }
+            // After an outage a fetch is as good a probe as a push, and where nothing waits to be pushed the only one.
+            if gate == Gate::Probe {
+                system.circuit(Circuit::probing);
+            }
+            let ended = inner.pull(&system, &pull, kind, round).await;
+            if gate == Gate::Probe {
+                system.circuit(Circuit::undecided);
+            }
+            if let Err(failed) = ended {
+                tracing::warn!(system = %system.name(), kind, code = failed.code, "a fetch failed; it is repeated");
+                resting
+                    .extend(failed.rests.and_then(|rests| Some((kind.as_str(), Instant::now().checked_add(rests)?))));
             }
         }
         round += 1;
@@ -59,13 +74,36 @@ pub(super) async fn run(inner: Arc<Inner>, system: Arc<System>, mut stopped: wat
     }
 }
 
+/// Why a round of a type did not end well.
+struct Failed {
+    code: &'static str,
+    /// For so long it is not worth asking again.
+    rests: Option<Duration>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let rests = failure.retry_after.filter(|_| failure.kind == ehr::Kind::Later);
+        Self { code: failure.code(), rests }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { code: error.code(), rests: None }
+    }
+}
+
+/// The days that a sweep looks at, the last one included.
+type Days = (Date, Date);
+
 impl Inner {
     /// One round of one type.
-    async fn pull(&self, system: &System, pull: &PullConfig, kind: &str, round: u64) -> Result<(), &'static str> {
+    async fn pull(&self, system: &System, pull: &PullConfig, kind: &str, round: u64) -> Result<(), Failed> {
         let capability = match self.capability(system).await {
             Ok(capability) => capability,
             Err(failure) if failure.kind == ehr::Kind::NotAnEhr => Arc::default(),
-            Err(failure) => return Err(failure.code()),
+            Err(failure) => return Err(failure.into()),
         };
         let mode = match capability.searches(kind, "_lastUpdated") {
             Some(false) if capability.offers(kind, "history-type") => Mode::History,
@@ -75,23 +113,46 @@ impl Inner {
         let since = self
             .ledger
             .cursor(system.name(), kind)
-            .map_err(|error| error.code())?
+            .map_err(Error::from)?
             .and_then(|cursor| cursor.cursor.parse::<Timestamp>().ok());
         let mut mode = mode;
         if mode != Mode::Sweep {
-            match self.fetch(system, pull, kind, mode, since).await {
-                // Some refuse the parameter only when it is used.
-                Err(failure) if matches!(failure.kind, ehr::Kind::Refused | ehr::Kind::NotOffered) => {
+            use ehr::Kind::{NotOffered, Refused, TooMany};
+            match self.fetch(system, pull, kind, mode, since, None).await {
+                // Some refuse the parameter only when it is used; a sweep can go in smaller steps.
+                Err(failure) if matches!(failure.kind, Refused | NotOffered | TooMany) => {
                     mode = Mode::Sweep;
                 }
-                Err(failure) => return Err(failure.code()),
-                Ok(ended) => ended.map_err(|error| error.code())?,
+                ended => ended??,
             }
         }
         if mode == Mode::Sweep || (round % SWEEP_EVERY == SWEEP_EVERY - 1) {
-            match self.fetch(system, pull, kind, Mode::Sweep, since).await {
-                Ok(ended) => ended.map_err(|error| error.code())?,
-                Err(failure) => return Err(failure.code()),
+            self.sweep(system, pull, kind, since).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at content; where that is too much at once, in two halves of the days, and so on.
+    async fn sweep(
+        &self,
+        system: &System,
+        pull: &PullConfig,
+        kind: &str,
+        since: Option<Timestamp>,
+    ) -> Result<(), Failed> {
+        let days = pull.sweep.get(kind).map(|sweep| {
+            let today = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+            let (past, future) = (i64::from(sweep.past_days).days(), i64::from(sweep.future_days).days());
+            (today.saturating_sub(past), today.saturating_add(future))
+        });
+        let mut left = vec![days];
+        while let Some(days) = left.pop() {
+            match (self.fetch(system, pull, kind, Mode::Sweep, since, days).await, days) {
+                (Err(failure), Some(days)) if failure.kind == ehr::Kind::TooMany && days.0 < days.1 => {
+                    let (early, late) = halves(days);
+                    left.extend([Some(late), Some(early)]);
+                }
+                (ended, _) => ended??,
             }
         }
         Ok(())
@@ -104,8 +165,9 @@ impl Inner {
         kind: &str,
         mode: Mode,
         since: Option<Timestamp>,
+        days: Option<Days>,
     ) -> Result<Result<(), Error>, Failure> {
-        let mut search = self.search_for(system, pull, kind, mode, since)?;
+        let mut search = self.search_for(system, pull, kind, mode, since, days)?;
         let (mut newest, mut held, mut pages) = (since, None::<Timestamp>, 0);
         loop {
             let page = match self.ask(system, search.next_page()).await {
@@ -119,10 +181,22 @@ impl Inner {
                         None => break,
                     }
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    if failure.kind == ehr::Kind::Lost && failure.status.is_some_and(|s| (200..300).contains(&s)) {
+                        // What cannot be told is told in the next round.
+                        let _told = self.illegible(system, kind).await;
+                    }
+                    return Err(failure);
+                }
             };
             pages += 1;
-            for resource in page {
+            self.forget_told(&list_of(system, kind));
+            for entry in page.unreadable {
+                if let Err(error) = self.nameless(system, "that cannot be read", entry).await {
+                    return Ok(Err(error));
+                }
+            }
+            for resource in page.resources {
                 let updated = last_updated(&resource);
                 match self.take_in(system, resource).await {
                     Ok(Taken::Done) => newest = newest.max(updated),
@@ -137,8 +211,7 @@ impl Inner {
                     }
                 }
             }
-            let windowed = pull.sweep.contains_key(kind);
-            if mode == Mode::Sweep && !windowed && pages >= SWEEP_PAGES {
+            if mode == Mode::Sweep && days.is_none() && pages >= SWEEP_PAGES {
                 break;
             }
         }
@@ -160,6 +233,7 @@ impl Inner {
         kind: &str,
         mode: Mode,
         since: Option<Timestamp>,
+        days: Option<Days>,
     ) -> Result<Search<'a>, Failure> {
         match mode {
             Mode::LastUpdated => system.client.search(kind, &parameters(pull, since, true, &count(pull)).as_pairs()),
@@ -172,10 +246,7 @@ impl Inner {
             }
             Mode::Sweep => {
                 let mut list = Parameters(vec![("_count".to_owned(), count(pull))]);
-                if let Some(sweep) = pull.sweep.get(kind) {
-                    let today = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-                    let from = today.saturating_sub(i64::from(sweep.past_days).days());
-                    let to = today.saturating_add(i64::from(sweep.future_days).days());
+                if let (Some(sweep), Some((from, to))) = (pull.sweep.get(kind), days) {
                     list.0.push((sweep.param.clone(), format!("ge{from}")));
                     list.0.push((sweep.param.clone(), format!("le{to}")));
                 }
@@ -197,6 +268,12 @@ impl Inner {
         self.ledger.commit(Proposal::of(draft)).await?;
         Ok(())
     }
+}
+
+/// The earlier and the later half of some days, of which there are at least two.
+fn halves((from, to): Days) -> (Days, Days) {
+    let middle = from.saturating_add((i64::from((to - from).get_days()) / 2).days());
+    ((from, middle), (middle.saturating_add(1.day()), to))
 }
 
 struct Parameters(Vec<(String, String)>);
@@ -241,6 +318,13 @@ fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_halved_down_to_one() {
+        let day = |n: i8| Date::constant(2026, 3, n);
+        assert_eq!(halves((day(1), day(2))), ((day(1), day(1)), (day(2), day(2))));
+        assert_eq!(halves((day(1), day(31))), ((day(1), day(16)), (day(17), day(31))));
+    }
 
     #[test]
     fn a_fetch_reaches_back_behind_its_cursor() {

@@ -191,6 +191,9 @@ impl Inner {
             Ok(way) => way,
             Err(failure) => return self.not_done(system, row, &failure).await,
         };
+        if let Some(step) = self.looked_for(system, row, subject, part, &way).await? {
+            return Ok(step);
+        }
         let mut resource = part.resource.clone();
         if let (Way::Create { .. }, Some(members)) = (&way, resource.as_object_mut()) {
             members.shift_remove("id");

@@ -108,7 +108,10 @@ pub(super) fn places(findings: &[Finding]) -> Vec<Value> {
 
 /// What an EHR refused for good.
 pub(super) fn rejected(failure: &ehr::Failure, object: &ObjectName, system: &SystemName) -> Trouble {
-    let kind = if failure.kind == ehr::Kind::Several { ItemKind::Identity } else { ItemKind::Rejected };
+    let kind = match failure.kind {
+        ehr::Kind::Several | ehr::Kind::Merged | ehr::Kind::Exists => ItemKind::Identity,
+        _ => ItemKind::Rejected,
+    };
     Trouble::new(kind, failure.code(), failure.message.clone()).cause(&[
         system.as_str(),
         object.as_str(),

@@ -167,7 +167,10 @@ impl Inner {
         let mut shown = None;
         let mut search = system.client.search(kind, &[("identifier", &tokens)])?;
         while let Some(page) = self.ask(system, search.next_page()).await? {
-            for resource in page {
+            if !page.unreadable.is_empty() {
+                return Err(Failure::new(ehr::Kind::Lost, "The EHR's list holds something that cannot be read."));
+            }
+            for resource in page.resources {
                 if let Some(witness) = witness.as_ref().filter(|w| carries(&resource, &w.system, &w.value)) {
                     shown = Some(witness.sent_at);
                 }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -127,6 +127,11 @@ pub(super) struct Inner {
     pub systems: BTreeMap<SystemName, Arc<System>>,
     pub index: super::identity::Index,
     pub suspicions: super::settle::Suspicions,
+    /// Where the ledger stood at the start: what was accepted before may be at an EHR without our knowing, because the
+    /// ledger may be a restored backup.
+    pub began: u64,
+    /// How many more of those are looked for where the EHR says that it looks itself.
+    pub doubts: AtomicUsize,
     /// What a person was told about received records since the start, so that a repeated list says nothing twice.
     told: Mutex<HashMap<String, Option<Hash>>>,
 }
@@ -144,6 +149,8 @@ impl Inner {
             }
         }
         Ok(Self {
+            began: setup.ledger.head(),
+            doubts: AtomicUsize::new(super::restore::DOUBTS),
             instance: setup.instance,
             ledger: setup.ledger,
             mappings: Live::new(setup.mappings),
@@ -206,6 +213,7 @@ fn system(
     let transport = connect(&config).map_err(|why| wrong(&name, &why))?;
     let client =
         Client::new(&config, transport, Arc::clone(clock)).map_err(|failure| wrong(&name, &failure.message))?;
+    let client = client.with_answers(mappings.answers(&config.dialect));
     Ok(System {
         context: Context::new(instance).in_zone(&config.zone),
         network: tokio::sync::Semaphore::new(config.max_concurrency),

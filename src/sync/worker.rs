@@ -24,8 +24,8 @@ use crate::{
 
 /// Rows fetched from the outbox at a time.
 const BATCH: usize = 512;
-/// Steps under way for each request under way: while one waits for the disk, another uses the network.
-const AHEAD: usize = 4;
+/// Steps under way for each request under way: while some wait for the disk, others use the network.
+const AHEAD: usize = 8;
 /// So many wait for others in memory; beyond, and after this time, waiting is written down.
 const MOST_WAITING: usize = 2048;
 const WAIT_IN_MEMORY: Duration = Duration::from_secs(3);

@@ -1,16 +1,20 @@
 //! A gateway's engine and a practice EHR in one process: pushes go in, the EHR's true history judges.
-#![expect(dead_code, reason = "not every module uses every helper")]
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use liaison::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     definitions::Definitions,
     domain::{ObjectId, ObjectName, SystemName},
+    ehr::{Http, Request, Response, Sending, Transport},
     ledger::{self, Ledger, SyncFilter, SyncRow, SyncState, WorkFilter},
     mapping::Mappings,
     profile::Validator,
@@ -29,8 +33,54 @@ pub struct Rig {
     pub ledger: Ledger,
     pub engine: Engine,
     pub folder: tempfile::TempDir,
+    pub clock: Arc<Shifted>,
+    tamper: Option<Arc<dyn Tamper>>,
     config: SystemConfig,
     workers: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// The system's clock, set wrong by so much.
+#[derive(Default)]
+pub struct Shifted(AtomicI64);
+
+impl Shifted {
+    pub fn jump(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Shifted {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() + jiff::SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+    fn chance(&self) -> f64 {
+        SystemClock.chance()
+    }
+    fn new_id(&self) -> uuid::Uuid {
+        SystemClock.new_id()
+    }
+}
+
+/// Somebody between gateway and EHR.
+pub trait Tamper: Send + Sync + 'static {
+    /// Told before a request leaves.
+    fn leaves(&self, _request: &Request) {}
+    /// May change an answer.
+    fn answers(&self, _request: &Request, response: Response) -> Response {
+        response
+    }
+}
+
+struct Tampered(Arc<dyn Transport>, Arc<dyn Tamper>);
+
+impl Transport for Tampered {
+    fn send(&self, request: Request) -> Sending<'_> {
+        Box::pin(async move {
+            self.1.leaves(&request);
+            let answer = self.0.send(request.clone()).await?;
+            Ok(self.1.answers(&request, answer))
+        })
+    }
 }
 
 pub fn name(text: &str) -> ObjectName {
@@ -45,6 +95,15 @@ impl Rig {
     /// An EHR with these faults, and a gateway that sends patients, appointments, slots, sessions and letters there.
     pub async fn new(faulty: &str, configure: impl FnOnce(&mut SystemConfig)) -> Self {
         let options = sandbox::Options { faults: faults(faulty), ..sandbox::Options::practice() };
+        Self::with(options, configure, None).await
+    }
+
+    /// Another EHR, with somebody in between.
+    pub async fn with(
+        options: sandbox::Options,
+        configure: impl FnOnce(&mut SystemConfig),
+        tamper: Option<Arc<dyn Tamper>>,
+    ) -> Self {
         let ehr = sandbox::spawn(options).await.expect("a sandbox");
         let mut config = SystemConfig::new(SystemName::new("ehr").expect("a name"), &ehr.url);
         config.push = ["patient", "appointment", "letter", "slot", "clinic-session"].map(name).to_vec();
@@ -52,8 +111,9 @@ impl Rig {
         config.settle_within = "5s".to_owned().try_into().expect("a period");
         configure(&mut config);
         let folder = tempfile::tempdir().expect("a folder");
-        let (ledger, engine) = open(&folder, &config);
-        let mut rig = Self { ehr, ledger, engine, folder, config, workers: None };
+        let clock = Arc::new(Shifted::default());
+        let (ledger, engine) = try_open(folder.path(), &config, &clock, tamper.as_ref()).expect("a ledger");
+        let mut rig = Self { ehr, ledger, engine, folder, clock, tamper, config, workers: None };
         rig.start();
         rig
     }
@@ -81,16 +141,26 @@ impl Rig {
         workers.abort();
         let _ = workers.await;
         drop(stop);
+        self.reopen(|_| {}).await;
+    }
+
+    /// Closes the ledger, lets somebody at its folder, and opens it again; no worker runs before or after.
+    pub async fn reopen(&mut self, meanwhile: impl FnOnce(&Path)) {
         // The folder is locked until the last handle is gone.
         let (ledger, engine) = {
             let spare = tempfile::tempdir().expect("a folder");
-            open(&spare, &self.config)
+            try_open(spare.path(), &self.config, &self.clock, None).expect("a ledger")
         };
         drop(std::mem::replace(&mut self.engine, engine));
         drop(std::mem::replace(&mut self.ledger, ledger));
         let started = Instant::now();
+        while let Err(error) = Ledger::open(self.folder.path(), ledger::Options::new(Arc::new(SystemClock))) {
+            assert!(started.elapsed() < Duration::from_secs(5), "the ledger stays locked: {error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        meanwhile(self.folder.path());
         loop {
-            match try_open(&self.folder, &self.config) {
+            match try_open(self.folder.path(), &self.config, &self.clock, self.tamper.as_ref()) {
                 Ok((ledger, engine)) => {
                     (self.ledger, self.engine) = (ledger, engine);
                     break;
@@ -235,22 +305,30 @@ impl Rig {
     }
 }
 
-fn try_open(folder: &tempfile::TempDir, config: &SystemConfig) -> Result<(Ledger, Engine), String> {
-    let clock = Arc::new(SystemClock);
-    let ledger = Ledger::open(folder.path(), ledger::Options::new(clock.clone())).map_err(|error| error.to_string())?;
-    let engine = Engine::new(Setup {
+fn try_open(
+    folder: &Path,
+    config: &SystemConfig,
+    clock: &Arc<Shifted>,
+    tamper: Option<&Arc<dyn Tamper>>,
+) -> Result<(Ledger, Engine), String> {
+    let clock: Arc<dyn Clock> = clock.clone();
+    let ledger = Ledger::open(folder, ledger::Options::new(clock.clone())).map_err(|error| error.to_string())?;
+    let setup = Setup {
         instance: INSTANCE.to_owned(),
         systems: vec![config.clone()],
         ledger: ledger.clone(),
         mappings: Mappings::embedded().expect("mappings"),
         validator: Arc::new(Validator::new(Definitions::core())),
         clock,
+    };
+    let engine = Engine::with(setup, &|config| {
+        let http = Http::shared(config)?;
+        Ok(match tamper {
+            Some(tamper) => Arc::new(Tampered(http, Arc::clone(tamper))),
+            None => http,
+        })
     });
     Ok((ledger, engine.expect("an engine")))
-}
-
-fn open(folder: &tempfile::TempDir, config: &SystemConfig) -> (Ledger, Engine) {
-    try_open(folder, config).expect("a ledger")
 }
 
 pub fn patient(id: &str) -> Value {

@@ -39,7 +39,9 @@ pub struct Played {
     pub surprises: Vec<String>,
     /// Changes by the EHR's staff.
     pub edits: Vec<Edit>,
-    /// Those that the gateway took in.
+    /// Records that the EHR's staff made: the kind of object and where they are.
+    pub arrivals: Vec<(String, String)>,
+    /// Changes and records of theirs that the gateway took in.
     pub pulled: usize,
     /// What the EHR did wrong, and how often.
     pub faults: BTreeMap<&'static str, u64>,
@@ -122,6 +124,10 @@ impl Player<'_> {
                 Ok(())
             }
             Step::Ehr { object, id, patch } => self.at_the_ehr(object, id, patch, played).await,
+            Step::Arrives { object, resource } => {
+                self.made_at_the_ehr(object, resource, played);
+                Ok(())
+            }
             Step::Settle => {
                 self.bar.set_message("what is under way arrives");
                 self.settle().await
@@ -189,6 +195,23 @@ impl Player<'_> {
         Ok(())
     }
 
+    fn made_at_the_ehr(&self, object: &str, resource: &Value, played: &mut Played) {
+        self.bar.set_message(format!("the EHR's staff make {}", self.gateway.title(object)));
+        let resource = placed(resource, &Truth::new(self.instance, self.ehr.truth()));
+        let kind = crate::fhir::resource_type(&resource).unwrap_or_default().to_owned();
+        let mut request = Request::new(Method::Post, &kind, "");
+        request.headers.push(("content-type".to_owned(), "application/fhir+json".to_owned()));
+        request.body = resource.to_string().into_bytes();
+        let response = self.ehr.request(&request);
+        let made = crate::fhir::read(&response.body).ok().filter(|_| response.status == 201);
+        match made.as_ref().and_then(|made| made.get("id")?.as_str()) {
+            Some(id) => played.arrivals.push((object.to_owned(), format!("{kind}/{id}"))),
+            None => {
+                played.surprises.push(format!("the EHR answered {} to its own staff's new {object}", response.status))
+            }
+        }
+    }
+
     async fn last_entry(&self, object: &str, id: &str) -> Result<u64, CouldNotRun> {
         let history = self.gateway.history(object, id).await?;
         Ok(history.iter().filter_map(|entry| entry["seq"].as_u64()).max().unwrap_or_default())
@@ -225,12 +248,30 @@ impl Player<'_> {
                 };
                 seen += usize::from(history.iter().any(told));
             }
+            for (object, reference) in &played.arrivals {
+                let page = self.gateway.get(&format!("syncs?object={object}&remote={reference}&limit=1")).await?;
+                seen += usize::from(page.body["items"].as_array().is_some_and(|items| !items.is_empty()));
+            }
             played.pulled = seen;
-            if seen == played.edits.len() || started.elapsed() > PATIENCE {
+            if seen == played.edits.len() + played.arrivals.len() || started.elapsed() > PATIENCE {
                 return Ok(());
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+}
+
+/// `{object id}` becomes what the EHR calls that object.
+fn placed(node: &Value, truth: &Truth) -> Value {
+    match node {
+        Value::String(text) => {
+            let named = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')?.split_once(' '));
+            let found = named.and_then(|(object, id)| truth.find(object, id));
+            found.map_or_else(|| node.clone(), |(kind, id)| json!(format!("{kind}/{id}")))
+        }
+        Value::Array(items) => items.iter().map(|item| placed(item, truth)).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), placed(value, truth))).collect(),
+        other => other.clone(),
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Step {
     Cancel { object: String, id: String, reason: String },
     /// A change by the EHR's own staff (JSON Patch).
     Ehr { object: String, id: String, patch: Vec<Value> },
+    /// A record that the EHR's own staff make; `{object id}` in it stands for what the EHR calls that object.
+    Arrives { object: String, resource: Value },
     /// Until everything has arrived or waits for a person.
     Settle,
     /// Until every change made at the EHR has been seen by the gateway.
@@ -72,6 +74,9 @@ fn read(step: &Value) -> Result<Option<Step>, CouldNotRun> {
             .zip(id)
             .zip(step.get("patch").and_then(Value::as_array).cloned())
             .map(|((object, id), patch)| Step::Ehr { object, id, patch }),
+        "arrives" => {
+            object.zip(step.get("resource").cloned()).map(|(object, resource)| Step::Arrives { object, resource })
+        }
         _ => None,
     };
     Ok(found)

@@ -23,6 +23,16 @@ impl Tale {
         self.syncs.iter().filter(|sync| sync["state"] == state).count()
     }
 
+    /// Pushed objects that the EHR has.
+    fn synced(&self) -> usize {
+        let pushed = |sync: &&Value| {
+            let is =
+                |(object, id): &(String, String)| sync["object"] == object.as_str() && sync["object_id"] == id.as_str();
+            sync["state"] == "synced" && self.played.accepted.iter().any(is)
+        };
+        self.syncs.iter().filter(pushed).count()
+    }
+
     /// Whether something went wrong that must not.
     pub fn is_bad(&self) -> bool {
         let Verdict { lost, doubled, clobbered } = self.verdict;
@@ -32,7 +42,7 @@ impl Tale {
     /// CONTRACT, `liaison demo --once --output json`.
     pub fn json(&self) -> Value {
         json!({
-            "pushed": self.played.accepted.len(), "synced": self.in_state("synced"), "pulled": self.played.pulled,
+            "pushed": self.played.accepted.len(), "synced": self.synced(), "pulled": self.played.pulled,
             "refused": self.played.refused.len(), "parked": self.in_state("parked"),
             "conflicts": self.in_state("conflict"), "lost": self.verdict.lost, "doubled": self.verdict.doubled,
             "clobbered": self.verdict.clobbered, "seconds": (self.seconds * 100.0).round() / 100.0,
@@ -69,7 +79,8 @@ impl Tale {
                 objects.iter().map(|(object, count)| format!("{} × {count}", gateway.title(object))).collect();
             writeln!(out, "\nArrived at {system}: {}", list.join(", "))?;
         }
-        writeln!(out, "\nChanges made there and taken in here: {} of {}", played.pulled, played.edits.len())?;
+        let there = played.edits.len() + played.arrivals.len();
+        writeln!(out, "\nChanges and new records made there and taken in here: {} of {there}", played.pulled)?;
         writeln!(out, "\nRefused at once, so that the sender can mend them: {}", played.refused.len())?;
         for (object, id, said, why) in &played.refused {
             writeln!(out, "  {} {id}: {said}\n    ({why})", gateway.title(object))?;

@@ -1,6 +1,7 @@
 //! From the files of the mappings folder to plans: reading, checking, compiling. Every mistake an author can make is
 //! told with file, line, column and a hint; all of them at once.
 
+mod answers;
 mod checks;
 mod compile;
 mod concepts;
@@ -20,6 +21,7 @@ mod slips;
 mod target;
 pub(crate) mod yaml;
 
+pub use answers::{Answers, Meaning};
 pub use files::Files;
 pub(crate) use path::parse as parse_path;
 pub(crate) use shape::Shape;
@@ -51,6 +53,13 @@ pub(crate) struct Dialect {
     pub(crate) never: Vec<(String, String)>,
 }
 
+/// What the files come to.
+pub(crate) struct All {
+    pub(crate) loaded: Vec<Loaded>,
+    pub(crate) dialects: Dialects,
+    pub(crate) answers: BTreeMap<String, Answers>,
+}
+
 /// Compiles everything; mistakes are sorted by file and line.
 ///
 /// With `drafts` it is no mistake that an example has no other side yet, or that there is none: for the tools that make one.
@@ -58,7 +67,7 @@ pub(crate) fn all(
     files: &Files,
     definitions: &Arc<Definitions>,
     drafts: bool,
-) -> Result<(Vec<Loaded>, Dialects), Vec<Mistake>> {
+) -> Result<All, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
     let mut mappings = BTreeMap::new();
     for name in files.objects() {
@@ -77,8 +86,9 @@ pub(crate) fn all(
     }
     plurals(&loaded, &mappings, &mut mistakes);
     never::check(&loaded, &shared.dialects, &mut mistakes);
+    let answers = answers::read(files, &shared.dialects, &mut mistakes);
     if mistakes.0.is_empty() {
-        return Ok((loaded, shared.dialects));
+        return Ok(All { loaded, dialects: shared.dialects, answers });
     }
     mistakes.0.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     Err(mistakes.0)
