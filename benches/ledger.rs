@@ -17,14 +17,14 @@ use liaison::{
     domain::{ObjectId, ObjectName, SystemName},
     ledger::{Check, Draft, Expect, Fact, Hash, Ledger, Operation, Options, Outcome, Proposal, Remote, SyncId, Target},
 };
-use support::{Table, Wants, median, resident_mib, size};
+use support::{Table, median, memory_kib, size};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 const CLIENTS: usize = 64;
 const SMALL: usize = 10_000;
 
 fn main() {
-    if std::env::args().any(|arg| arg == "--test") {
+    if support::only_checked() {
         return;
     }
     if let Ok(folder) = std::env::var("LEDGER_BENCH_WRITES") {
@@ -57,17 +57,13 @@ fn main() {
     let ledger = open(&large(folder.path()));
     let reopen = begin.elapsed().as_secs_f64();
     println!("P11: {} entries opened in {reopen:.3} s after kill -9", ledger.head());
-    let mut table = Table::default();
-    table.row(
-        "P9",
-        format!("append at {entries} / {SMALL} entries, {CLIENTS} clients"),
-        append,
-        Wants::AtMost(1.5, 1.1),
-    );
-    table.row("P9", format!("read by id at {entries} / {SMALL} entries"), read, Wants::AtMost(1.5, 1.1));
-    table.row("P10", format!("MiB of memory added by {entries} entries"), memory, Wants::AtMost(150.0, 64.0));
-    table.row("P11", format!("s to reopen {entries} entries after kill -9"), reopen, Wants::AtMost(5.0, 0.5));
-    table.print();
+    let mut table = Table::new("PROMISES P9 to P11");
+    let (good, aim) = (Some(1.5), Some(1.1));
+    table.most(&format!("P9 append at {entries} / {SMALL} entries, {CLIENTS} clients"), append, "x", good, aim);
+    table.most(&format!("P9 read by id at {entries} / {SMALL} entries"), read, "x", good, aim);
+    table.most(&format!("P10 memory added by {entries} entries"), memory, "MiB", Some(150.0), Some(64.0));
+    table.most(&format!("P11 to reopen {entries} entries after kill -9"), reopen, "s", Some(5.0), Some(0.5));
+    table.finish();
 }
 
 fn large(folder: &Path) -> PathBuf {
@@ -85,13 +81,13 @@ fn runtime() -> Runtime {
 fn write_until_killed(folder: &Path) {
     let entries = size("ENTRIES", 100_000);
     let runtime = runtime();
-    let before = resident_mib();
+    let before = memory_kib("self", "VmRSS") as f64 / 1024.0;
     let large = open(&large(folder));
     let begin = Instant::now();
     let mut objects = fill(&runtime, &large, "l", 0, entries);
     let seconds = begin.elapsed().as_secs_f64();
     // Freed memory that the allocator keeps counts: it is what an administrator sees.
-    let memory = resident_mib() - before;
+    let memory = memory_kib("self", "VmRSS") as f64 / 1024.0 - before;
     println!(
         "{} entries in {seconds:.0} s, {:.0}/s, one fsync for {:.1}",
         large.head(),
@@ -113,7 +109,7 @@ fn write_until_killed(folder: &Path) {
         println!("append {:.1} / {:.1} us, read by id {far:.1} / {near:.1} us", slow / 3e3 * 1e6, quick / 3e3 * 1e6);
         read.push(far / near);
     }
-    println!("figure {}\nfigure {}\nfigure {memory}\nkill me", median(&append), median(&read));
+    println!("figure {}\nfigure {}\nfigure {memory}\nkill me", median(&mut append), median(&mut read));
     loop {
         objects = fill(&runtime, &large, "l", objects, 3_000);
     }

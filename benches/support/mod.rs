@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each bench uses a part")]
 
 pub mod fixtures;
+pub mod wire;
 
 use std::{fs, path::PathBuf};
 
@@ -66,6 +67,17 @@ pub fn time(count: usize, work: &mut impl FnMut()) -> f64 {
 fn processor_s() -> f64 {
     let spent = clock_gettime(ClockId::ThreadCPUTime);
     spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
+}
+
+/// Seconds that this process, all its threads together, has had of the processors.
+pub fn process_s() -> f64 {
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
+}
+
+/// A size from the environment, or the default.
+pub fn size(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// The middle value.

@@ -29,8 +29,8 @@ impl SledStore {
     /// # Errors
     /// [`LedgerError::Folds`] on any doubt, panics of sled's included.
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
-        let open = || sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MS)).open();
-        let db = guard(open)?;
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MS));
+        let db = guard(|| config.open())?;
         Ok(Self { db })
     }
 }

@@ -1,24 +1,18 @@
 //! Where an EHR ignores `If-Match`, a write may land on an edit that was made while it was under way. The versions tell:
 //! ours must follow the one that was read. If not, what was in between is put back, and the next step merges it
 //! like any other edit. Nothing of the EHR's is lost, and its history shows what happened.
-//! And where the ledger itself may be a restored backup, what it does not know to have sent may be there all the same.
-
-use std::sync::atomic::Ordering;
 
 use super::{
-    Error, identity,
+    Error,
     prepare::{Outgoing, Subject},
-    push::{Step, Way},
+    push::Way,
     record::{self, LIAISON, Trouble, same_content},
     setup::{Inner, System},
 };
 use crate::{
-    ehr::{self, Failure, Seen},
+    ehr::Seen,
     ledger::{Draft, Fact, Hash, ItemKind, Proposal, SyncRow},
 };
-
-/// So many that were waiting at the start are looked for before the EHR's own word is taken.
-pub(super) const DOUBTS: usize = 8;
 
 impl Inner {
     /// Whether a write had landed on somebody's edit, which was then dealt with.
@@ -75,47 +69,6 @@ impl Inner {
         );
         self.ledger.commit(Proposal::of(draft)).await?;
         Ok(true)
-    }
-
-    /// Looks for what may be there although the ledger does not know it: something accepted before the start. Always where
-    /// the EHR does not look by itself before it creates; where it says that it does, the oldest few, and as long as
-    /// any is found (then the ledger is a backup). What is found is linked; the next step compares.
-    pub async fn looked_for(
-        &self,
-        system: &System,
-        row: &SyncRow,
-        subject: &Subject,
-        part: &Outgoing,
-        way: &Way,
-    ) -> Result<Option<Step>, Error> {
-        let Way::Create { condition } = way else { return Ok(None) };
-        let doubtful = condition.is_none() || self.doubts.load(Ordering::Relaxed) > 0;
-        if row.since > self.began || row.attempts > 0 || !doubtful {
-            return Ok(None);
-        }
-        let Some((object, id)) = identity::claimed(&part.resource, &self.instance) else { return Ok(None) };
-        let name = format!("urn:liaison:{}:{object}", self.instance);
-        let found = match self.ask(system, system.client.by_identifier(&part.kind, &name, id.as_str())).await {
-            Ok(found) => found,
-            Err(failure) => return self.not_done(system, row, &failure).await.map(Some),
-        };
-        match found.as_slice() {
-            [] => {
-                let _ = self.doubts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-                Ok(None)
-            }
-            [seen] => {
-                self.doubts.store(DOUBTS, Ordering::Relaxed);
-                let (remote, bytes) = record::remote(&part.part, seen);
-                self.acknowledge_with(row, subject, false, vec![remote], None, bytes).await?;
-                Ok(Some(Step::Recorded))
-            }
-            _ => {
-                let failure = Failure::new(ehr::Kind::Several, "The EHR holds it more than once.");
-                self.park(row, &record::rejected(&failure, &row.object, &row.system)).await?;
-                Ok(Some(Step::Recorded))
-            }
-        }
     }
 
     async fn tell_overwritten(&self, row: &SyncRow) -> Result<(), Error> {

@@ -150,7 +150,7 @@ impl Inner {
         }
         Ok(Self {
             began: setup.ledger.head(),
-            doubts: AtomicUsize::new(super::restore::DOUBTS),
+            doubts: AtomicUsize::new(super::backup::DOUBTS),
             instance: setup.instance,
             ledger: setup.ledger,
             mappings: Live::new(setup.mappings),

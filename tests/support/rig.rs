@@ -321,8 +321,8 @@ fn try_open(
         validator: Arc::new(Validator::new(Definitions::core())),
         clock,
     };
-    let engine = Engine::with(setup, &|config| {
-        let http = Http::shared(config)?;
+    let engine = Engine::with(setup, &|config, keep| {
+        let http: Arc<dyn Transport> = Arc::new(Http::new(config)?.keeping(keep));
         Ok(match tamper {
             Some(tamper) => Arc::new(Tampered(http, Arc::clone(tamper))),
             None => http,

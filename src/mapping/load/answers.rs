@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn numbers_have_meanings_and_mistakes_have_places() {
-        let dialects = Dialects::from(["generic", "odd"].map(|name| (name.to_owned(), super::super::Dialect::default())));
+        let dialects =
+            Dialects::from(["generic", "odd"].map(|name| (name.to_owned(), super::super::Dialect::default())));
         let parse = |text: &str| {
             let files = Files(BTreeMap::from([("answers.yaml".to_owned(), text.to_owned())]));
             let mut mistakes = Mistakes::default();

@@ -63,11 +63,7 @@ pub(crate) struct All {
 /// Compiles everything; mistakes are sorted by file and line.
 ///
 /// With `drafts` it is no mistake that an example has no other side yet, or that there is none: for the tools that make one.
-pub(crate) fn all(
-    files: &Files,
-    definitions: &Arc<Definitions>,
-    drafts: bool,
-) -> Result<All, Vec<Mistake>> {
+pub(crate) fn all(files: &Files, definitions: &Arc<Definitions>, drafts: bool) -> Result<All, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
     let mut mappings = BTreeMap::new();
     for name in files.objects() {
