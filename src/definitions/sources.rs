@@ -96,21 +96,40 @@ impl Bases<'_> {
             return;
         }
         for element in elements {
-            let Some(Value::String(canonical)) = element.pointer_mut("/binding/valueSet") else { continue };
-            if let Some(pinned) = self.definitions.pinned(canonical, "ValueSet", from.0) {
+            if let Some(Value::String(canonical)) = element.pointer_mut("/binding/valueSet")
+                && let Some(pinned) = self.definitions.pinned(canonical, "ValueSet", from.0)
+            {
                 *canonical = pinned;
+            }
+            let types = element.get_mut("type").and_then(Value::as_array_mut).into_iter().flatten();
+            for list in types.filter_map(Value::as_object_mut).flat_map(|ty| ty.iter_mut()) {
+                for canonical in list.1.as_array_mut().into_iter().flatten().filter(|_| list.0.ends_with("rofile")) {
+                    let pinned =
+                        canonical.as_str().and_then(|url| self.definitions.pinned(url, "StructureDefinition", from.0));
+                    if let Some(pinned) = pinned {
+                        *canonical = Value::from(pinned);
+                    }
+                }
             }
         }
     }
 }
 
 impl Definitions {
+    /// What `from` means by the canonical of a profile: with its version, where several packages bring several.
+    #[must_use]
+    pub fn meant(&self, canonical: &str, from: &Structure) -> String {
+        let pinned = self.pinned(canonical, "StructureDefinition", from.layer);
+        pinned.unwrap_or_else(|| canonical.to_owned())
+    }
+
     /// `url|version` of what the pack `from` means by a canonical without a version, where there are several versions.
     fn pinned(&self, canonical: &str, kind: &str, from: usize) -> Option<String> {
         if canonical.contains('|') || self.versions(canonical, kind) < 2 {
             return None;
         }
-        let at = self.find(canonical, kind, Some(from))?;
+        // FHIR's own are what everybody means who says nothing else.
+        let at = self.find(canonical, kind, Some(from)).filter(|at| at.0 > 0)?;
         let version = &self.entry(at).version;
         (!version.is_empty()).then(|| format!("{canonical}|{version}"))
     }

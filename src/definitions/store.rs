@@ -41,6 +41,8 @@ type Cache<K, T> = Mutex<HashMap<K, Option<Arc<T>>>>;
 /// then the packages it depends on, then loose files, then the highest version.
 pub struct Definitions {
     pub(super) packs: Vec<Arc<Pack>>,
+    /// Which packs each pack needs; see [`versions::needs`].
+    needs: Vec<Vec<u8>>,
     by_url: HashMap<String, Vec<At>>,
     structures: Cache<At, Structure>,
     /// Elements of snapshots that were generated on the way to others.
@@ -114,7 +116,10 @@ impl Definitions {
                 }
             }
         }
+        let labels: Vec<&str> = packs.iter().map(|pack| pack.label.as_str()).collect();
+        let dependencies: Vec<&[String]> = packs.iter().map(|pack| pack.dependencies.as_slice()).collect();
         Self {
+            needs: versions::needs(&labels, &dependencies),
             packs,
             by_url,
             structures: Mutex::default(),
@@ -166,12 +171,10 @@ impl Definitions {
                 && version.is_none_or(|version| versions::fits(&entry.version, version))
         };
         let rank = |at: &At| -> u8 {
-            let pack = &self.packs[at.0];
-            match from.map(|from| (from, &self.packs[from])) {
-                Some((from, _)) if from == at.0 => 3,
-                Some((_, referrer)) if referrer.dependencies.contains(&pack.label) => 2,
-                _ => u8::from(!pack.label.contains('#')),
-            }
+            let need =
+                from.and_then(|from| if from == at.0 { Some(3) } else { self.needs.get(from)?.get(at.0).copied() });
+            let loose = u8::from(!self.packs[at.0].label.contains('#'));
+            need.filter(|need| *need > 0).map_or(loose, |need| need + 1)
         };
         let candidates = self.by_url.get(url)?.iter().filter(fits).copied();
         candidates.max_by(|a, b| {

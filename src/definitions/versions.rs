@@ -37,9 +37,61 @@ pub(super) fn compare(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// Whether a dependency (`name#6.1.x`) means the package with this label (`name#6.1.0`).
+fn means(dependency: &str, label: &str) -> bool {
+    let any = |version: &str| matches!(version, "latest" | "current" | "*" | "x");
+    match (dependency.split_once('#'), label.split_once('#')) {
+        (Some((wanted, version)), Some((name, own))) => {
+            wanted == name
+                && (version == own
+                    || any(version)
+                    || version.strip_suffix('x').is_some_and(|stem| stem.ends_with('.') && own.starts_with(stem)))
+        }
+        _ => dependency == label,
+    }
+}
+
+/// For each package the others that it needs, by place: 2 where it says so, 1 where one of those does.
+pub(super) fn needs(labels: &[&str], dependencies: &[&[String]]) -> Vec<Vec<u8>> {
+    let direct = |from: usize, to: usize| from != to && dependencies[from].iter().any(|it| means(it, labels[to]));
+    let of = |from: usize| {
+        let mut ranks: Vec<u8> = (0..labels.len()).map(|to| if direct(from, to) { 2 } else { 0 }).collect();
+        let mut left: Vec<usize> = (0..labels.len()).filter(|to| ranks[*to] > 0).collect();
+        while let Some(next) = left.pop() {
+            for to in (0..labels.len()).filter(|to| *to != from && direct(next, *to)) {
+                if ranks[to] == 0 {
+                    ranks[to] = 1;
+                    left.push(to);
+                }
+            }
+        }
+        ranks
+    };
+    (0..labels.len()).map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_need_what_they_name_and_what_that_needs() {
+        let labels = ["a#1.0.0", "b#1.0.0", "b#1.1.0", "c#2.0.0", "c#3.0.0", "loose.json"];
+        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let all = [
+            named(&["b#1.0.x"]),
+            named(&["c#2.0.0", "a#1.0.0"]),
+            named(&["c#latest"]),
+            named(&[]),
+            named(&[]),
+            named(&[]),
+        ];
+        let lists: Vec<&[String]> = all.iter().map(Vec::as_slice).collect();
+        let needs = needs(&labels, &lists);
+        assert_eq!(needs[0], [0, 2, 0, 1, 0, 0]);
+        assert_eq!(needs[2], [0, 0, 0, 2, 2, 0]);
+        assert_eq!(needs[5], [0; 6]);
+    }
 
     #[test]
     fn versions_are_ordered_as_people_mean_them() {

@@ -11,6 +11,20 @@ use crate::{
     profile::{place::Place, say::Say, suggest, walk::Walk},
 };
 
+/// Whether an id (`Patient.name:official.given`) names what the path does, slices and chosen types aside.
+fn same_place(id: &str, path: &str) -> bool {
+    let names = |text: &str| -> Vec<String> {
+        text.split('.').map(|part| part.split(':').next().unwrap_or(part).to_owned()).collect()
+    };
+    let (id, path) = (names(id), names(path));
+    let agree = |(id, path): (&String, &String)| {
+        id == path
+            || id.strip_suffix("[x]").is_some_and(|stem| path.starts_with(stem))
+            || path.strip_suffix("[x]").is_some_and(|stem| id.starts_with(stem))
+    };
+    id.len() == path.len() && id.iter().zip(&path).all(agree)
+}
+
 /// How many codes of a narrower value set are compared with the wider.
 const MOST_CODES: usize = 2_000;
 
@@ -65,6 +79,12 @@ impl<'a> Walk<'a> {
         if path.split('.').next() != Some(subject.type_name) && !subject.type_name.is_empty() {
             let sentence = format!("the element's path must start with {}", subject.type_name);
             self.raise(at, Some(&subject.rules), Say::error("invalid", "element-path", sentence));
+        }
+        if let Some(id) = text(element, "id")
+            && !same_place(id, path)
+        {
+            let sentence = "the element's id names another place than its path";
+            self.raise(&at.plain("id", None), Some(&subject.rules), Say::warning("invalid", "element-id", sentence));
         }
         let allowed = path == "Extension" || path.ends_with(".extension");
         if subject.is_profile && element.get("meaningWhenMissing").is_some() && !allowed {

@@ -80,12 +80,12 @@ pub fn profile(types: &Types, structure: Arc<Structure>) -> ProfilePlan {
 
 /// What the profile and those that it derives from impose.
 fn imposed(types: &Types, structure: &Arc<Structure>) -> Vec<String> {
-    let mut found = structure.imposed.clone();
+    let mut found: Vec<String> = structure.imposed.iter().map(|url| types.definitions.meant(url, structure)).collect();
     let mut now = Arc::clone(structure);
     for _ in 0..16 {
         let base = now.base.as_deref().filter(|_| now.derivation == Derivation::Constraint);
         let Some(base) = base.and_then(|base| types.definitions.structure_from(base, &now)) else { break };
-        found.extend(base.imposed.iter().cloned());
+        found.extend(base.imposed.iter().map(|url| types.definitions.meant(url, &base)));
         now = base;
     }
     found
@@ -112,6 +112,10 @@ impl Maker<'_> {
             demand.min = if element.min > plain.map_or(0, |plain| plain.min) { element.min } else { 0 };
             demand.max = element.max.filter(|max| plain.and_then(|plain| plain.max).is_none_or(|base| *max < base));
             types_of(&mut demand, element, plain);
+            let meant = |url: &mut String| *url = self.types.definitions.meant(url, &structure);
+            demand.profiles.iter_mut().flat_map(|of| &mut of.1).for_each(meant);
+            let meant = |url: &mut String| *url = self.types.definitions.meant(url, &structure);
+            demand.targets.iter_mut().for_each(meant);
         }
         let same_binding = plain.is_some_and(|plain| plain.binding == element.binding);
         if !same_binding {

@@ -121,3 +121,35 @@ fn a_profile_whose_base_is_not_at_hand_cannot_be_met() {
     let validator = validator(&[orphan]);
     assert_eq!(rules(&validator, "http://t/a", &observation(json!({}))), ["profile-base Observation"]);
 }
+
+/// Two versions of a library; a package that needs the older one; a loose profile upon that package.
+#[test]
+fn a_package_means_the_versions_that_it_depends_on() {
+    let of = |label: &str, needs: Option<&str>, definition: Value| {
+        let mut builder = Builder::fast(label);
+        needs.into_iter().for_each(|needs| builder.needs(needs));
+        assert!(builder.add(&definition));
+        Arc::new(Pack::open(builder.build()).unwrap())
+    };
+    let library = |version: &str, min: u32| {
+        let mut made = profile("http://t/a", OBSERVATION, json!([{"path": "Observation.subject", "min": min}]));
+        made["version"] = json!(version);
+        of(&format!("lib#{version}"), None, made)
+    };
+    let mut imposing = profile("http://t/b", OBSERVATION, json!([{"path": "Observation.code", "short": "x"}]));
+    imposing["extension"] = json!([{"url": "http://hl7.org/fhir/StructureDefinition/structuredefinition-imposeProfile",
+        "valueCanonical": "http://t/a"}]);
+    let loose = profile("http://t/c", "http://t/b", json!([{"path": "Observation.code", "short": "y"}]));
+    for (needs, errors) in [("lib#1.0.x", 1), ("lib#2.0.0", 0)] {
+        let packs = [
+            library("1.0.0", 1),
+            library("2.0.0", 0),
+            of("user#1.0.0", Some(needs), imposing.clone()),
+            of("c.json", None, loose.clone()),
+        ];
+        let validator = Validator::new(Definitions::with_packages(packs).unwrap());
+        for url in ["http://t/b", "http://t/c"] {
+            assert_eq!(rules(&validator, url, &observation(json!({}))).len(), errors, "{url} with {needs}");
+        }
+    }
+}
