@@ -14,6 +14,7 @@ mod outcome;
 mod prepare;
 mod pull;
 mod push;
+mod puzzled;
 mod record;
 mod recorded;
 mod request;

@@ -10,7 +10,8 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Error, identity,
-    inbound::{Taken, list_of},
+    inbound::Taken,
+    puzzled::list_of,
     record::LIAISON,
     retry::{Circuit, Gate},
     setup::{Inner, System},
