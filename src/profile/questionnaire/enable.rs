@@ -5,10 +5,12 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Responses, choice, limits, list, setting, text};
-use crate::fhirpath::{Context, Expression, Node, Type};
+use super::{Responses, choice, extensions, limits, list, setting, text};
+use crate::fhirpath::{Context, Expression, Item, Node, Type, Variables};
 
 const EXPRESSION: &str = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-enableWhenExpression";
+
+const VARIABLE: &str = "http://hl7.org/fhir/StructureDefinition/variable";
 
 /// A node of the response and those above it: a condition looks for its question nearby first.
 #[derive(Clone, Copy)]
@@ -23,7 +25,7 @@ impl<'f> Responses<'_, '_, 'f> {
     /// Whether the question is enabled here; none if that cannot be decided.
     pub(super) fn is_enabled(&self, question: &'f Value, level: &Level<'_, 'f>) -> Option<bool> {
         if let Some((_, value)) = setting(question, EXPRESSION) {
-            return self.by_expression(text(value, "expression")?);
+            return self.by_expression(question, text(value, "expression")?);
         }
         let conditions = list(question, "enableWhen");
         let mut results = conditions.iter().map(|condition| self.is_met(condition, level));
@@ -37,10 +39,38 @@ impl<'f> Responses<'_, '_, 'f> {
         }
     }
 
-    fn by_expression(&self, expression: &str) -> Option<bool> {
-        let expression = Expression::parse(expression).ok()?;
+    /// SDC's `enableWhenExpression`: it sees the response (`%resource`), the form (`%questionnaire`), the question
+    /// (`%qitem`), and the variables that the form, the groups around the question and the question itself define.
+    fn by_expression(&self, question: &'f Value, expression: &str) -> Option<bool> {
+        let mut holders = vec![question];
+        let mut at = text(question, "linkId");
+        while let Some(holder) = at.and_then(|id| self.holders.get(id)).filter(|_| holders.len() < super::INNERMOST) {
+            holders.extend(self.questions.get(holder));
+            at = Some(holder);
+        }
+        holders.push(self.form);
+        let mut whole = String::new();
+        for defined in holders.iter().rev().flat_map(|holder| extensions(holder, VARIABLE)) {
+            let defined = &defined["valueExpression"];
+            let (Some(name), Some(value)) = (text(defined, "name"), text(defined, "expression")) else { continue };
+            // What is no FHIRPath stays undefined, and an expression that needs it undecided
+            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if plain && text(defined, "language") == Some("text/fhirpath") {
+                whole.push_str(&format!("defineVariable('{name}', {value})."));
+            }
+        }
+        let whole = if whole.is_empty() { expression.to_owned() } else { format!("{whole}select({expression})") };
+        let expression = Expression::parse(&whole).ok()?;
         let focus = Node::new(Some(self.response), None, Type::UNKNOWN);
-        expression.holds(focus, &Context::new(self.walk.types, Some(focus))).ok()
+        let node = |value| Item::Node(Node::new(Some(value), None, Type::UNKNOWN));
+        let variables = Variables::from([
+            ("questionnaire".to_owned(), vec![node(self.form)]),
+            ("qitem".to_owned(), vec![node(question)]),
+        ]);
+        let mut context = Context::new(self.walk.types, Some(focus));
+        context.now = self.walk.options.now;
+        context.variables = Some(&variables);
+        expression.holds(focus, &context).ok()
     }
 
     fn is_met(&self, condition: &'f Value, level: &Level<'_, 'f>) -> bool {

@@ -87,10 +87,11 @@ impl<'a> Walk<'a> {
             response,
             scope: *scope,
             questions: HashMap::new(),
+            holders: HashMap::new(),
             answered: HashMap::new(),
             in_progress: text(response, "status") == Some("in-progress"),
         };
-        responses.index_form(list(form, "item"), 0);
+        responses.index_form(list(form, "item"), None, 0);
         responses.index_response(list(response, "item"), 0);
         let root = Level { node: response, above: None };
         responses.items(list(form, "item"), response, place, &root);
@@ -124,19 +125,25 @@ struct Responses<'w, 'a, 'f> {
     scope: Scope<'a>,
     /// All questions by linkId.
     questions: HashMap<&'f str, &'f Value>,
+    /// The question that holds another, by linkIds.
+    holders: HashMap<&'f str, &'f str>,
     /// All items of the response by linkId.
     answered: HashMap<&'f str, Vec<&'f Value>>,
     in_progress: bool,
 }
 
 impl<'f> Responses<'_, '_, 'f> {
-    fn index_form(&mut self, items: &'f [Value], depth: usize) {
+    fn index_form(&mut self, items: &'f [Value], holder: Option<&'f str>, depth: usize) {
         for item in items {
-            if let Some(id) = text(item, "linkId") {
+            let id = text(item, "linkId");
+            if let Some(id) = id {
                 self.questions.entry(id).or_insert(item);
+                if let Some(holder) = holder {
+                    self.holders.entry(id).or_insert(holder);
+                }
             }
             if depth < INNERMOST {
-                self.index_form(list(item, "item"), depth + 1);
+                self.index_form(list(item, "item"), id.or(holder), depth + 1);
             }
         }
     }

@@ -352,6 +352,44 @@ fn bent_questionnaires_and_responses_do_no_harm() {
 }
 
 #[test]
+fn expressions_see_variables_and_the_question() {
+    let expression = |name: &str, text: &str| {
+        let mut made = json!({"language": "text/fhirpath", "expression": text});
+        if !name.is_empty() {
+            made["name"] = json!(name);
+        }
+        made
+    };
+    let variable = |name: &str, text: &str| json!({"url": "http://hl7.org/fhir/StructureDefinition/variable", "valueExpression": expression(name, text)});
+    let enabled = |text: &str| {
+        json!({"url": "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-enableWhenExpression",
+            "valueExpression": expression("", text)})
+    };
+    let form = |condition: &str| {
+        json!([
+            {"linkId": "a", "type": "integer"},
+            {"linkId": "g", "type": "group", "extension": [variable("twice", "%first * 2")], "item": [
+                {"linkId": "b", "type": "string", "extension": [enabled(condition)]}], }
+        ])
+    };
+    let disabled = |condition: &str| {
+        let mut items = form(condition);
+        // On the group too, so that the order of definitions counts
+        let first = variable("first", "item.where(linkId = 'a').answer.value");
+        items[1]["extension"].as_array_mut().unwrap().insert(0, first);
+        let answers = json!([{"linkId": "a", "answer": [{"valueInteger": 3}]},
+            {"linkId": "g", "item": [{"linkId": "b", "answer": [{"valueString": "x"}]}]}]);
+        !found(items, answers, "completed").is_empty()
+    };
+    assert!(!disabled("%twice = 6"));
+    assert!(disabled("%twice = 7"));
+    assert!(!disabled("%resource.item.count() = 2 and %qitem.linkId = 'b'"));
+    assert!(disabled("%questionnaire.item.count() = 3"));
+    // What nobody defines cannot be decided, and is no error
+    assert!(!disabled("%other = 7"));
+}
+
+#[test]
 fn a_long_response_costs_in_proportion() {
     let response = |count: usize| {
         let items = |item: fn(usize) -> Value| (0..count).map(item).collect::<Vec<_>>();
