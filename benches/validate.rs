@@ -46,7 +46,22 @@ fn main() {
     if asked("linear") {
         linear(&mut table, &validator);
     }
+    if asked("wide") {
+        wide(&mut table, &validator);
+    }
     table.finish();
+}
+
+/// Ten times as wide costs ten times as much, whatever is wide.
+fn wide(table: &mut Table, validator: &Validator) {
+    let options = Options::default();
+    for (name, make) in support::wide::WIDE {
+        let (small, large) = (make(400), make(4_000));
+        let validate = |value: &Value| drop(black_box(validator.validate(value, &options)));
+        let found = versus(5, || validate(&large), || validate(&small));
+        table.most(&format!("4,000 ÷ 400: {name}"), found.ratio, "x", Some(14.0), Some(12.0));
+        table.note(&format!("4,000 take {:.1} ms", found.a_s * 1e3));
+    }
 }
 
 /// R4 + US Core.

@@ -149,7 +149,7 @@ fn circle(value: &mut Value, random: &mut Rng) {
                 "meta": {"profile": [format!("http://hl7.org/fhir/StructureDefinition/{}", PROFILES[random.usize(..PROFILES.len())])]}})
         })
         .collect();
-    if random.bool() {
+    if value.is_object() && random.bool() {
         value["contained"] = json!(contained);
         value["managingOrganization"] = reference(0);
         value["subject"] = json!({"reference": "#"});

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each bench uses a part")]
 
 pub mod fixtures;
+pub mod wide;
 pub mod wire;
 
 use std::{fs, path::PathBuf};

@@ -1,5 +1,7 @@
 //! What single elements must keep: primitives and their extensions, narratives, attachments.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{
@@ -117,7 +119,8 @@ impl<'a> Walk<'a> {
             };
             self.raise(&at, None, say);
         }
-        for link in read.links.into_iter().filter(|link| !read.ids.contains(link)) {
+        let ids: HashSet<&str> = if read.links.is_empty() { HashSet::new() } else { read.ids.into_iter().collect() };
+        for link in read.links.into_iter().filter(|link| !ids.contains(link)) {
             self.fragments.push((scope.contained_index, link));
             self.anchors.push(Anchor::new(link, "narrative-link", self.index.entries.is_empty(), &at));
         }
@@ -171,13 +174,14 @@ pub fn is_example(text: &str) -> bool {
 
 /// `<` followed by a tag's name, as in `<p>` or `</p>`; `a < b` and `<5` are none.
 fn looks_like_html(text: &str) -> bool {
-    text.match_indices('<').any(|(at, _)| {
+    // Looked for once, so that a text of nothing but openings costs a pass and not one a `<`
+    let Some(end) = text.rfind('>') else { return false };
+    text[..end].match_indices('<').any(|(at, _)| {
         let rest = text[at + 1..].trim_start_matches('/');
         let name = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
         name > 0
             && rest.starts_with(|c: char| c.is_ascii_alphabetic())
             && rest[name..].starts_with(|c: char| c == '>' || c == '/' || c.is_ascii_whitespace())
-            && rest.contains('>')
     })
 }
 
