@@ -7,6 +7,12 @@ use serde_json::json;
 use crate::support::fixtures::{appointment, patient};
 
 fn with(mut value: Value, pointer: &str, part: Value) -> Value {
+    if let Some(place) = value.pointer_mut(pointer)
+        && !part.is_null()
+    {
+        *place = part;
+        return value;
+    }
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
     let place = value.pointer_mut(parent).expect("a place");
     if part.is_null() {
