@@ -81,7 +81,7 @@ impl Plan {
             "resourceType": "StructureMap",
             "id": name,
             "url": format!("urn:liaison:structure-map:{name}"),
-            "name": name.replace('-', "_"),
+            "name": machine_name(&name),
             "status": "active",
             "description": format!("{} ({way}), exported from Liaison's mapping {}", self.title, self.version),
             "structure": self.parts.iter().map(|part| json!({
@@ -237,6 +237,15 @@ fn groups(codes: &Codes, unmapped: &Unmapped, to_fhir: bool) -> Vec<Value> {
         group
     };
     systems.iter().map(group).collect()
+}
+
+/// A name for machines: a capital first, then letters, digits and `_`.
+fn machine_name(name: &str) -> String {
+    let mut letters = name.replace('-', "_");
+    if let Some(first) = letters.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    letters
 }
 
 /// A rule's name as an id: letters, digits, `-` and `.`, at most 64.

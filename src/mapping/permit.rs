@@ -119,12 +119,13 @@ impl Plan {
     pub fn refused(&self, new: &Value, old: Option<&Value>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for limit in &self.limits {
+            let whole = limit.test.is_of_whole();
             let (mut there, mut caught) = (Vec::new(), Vec::new());
             if let Some(old) = old {
-                found(old, &limit.path, "", &mut |_, value| there.push(value));
+                found(old, &limit.path, "", whole, &mut |_, value| there.push(value));
             }
             let mut any = false;
-            found(new, &limit.path, "", &mut |pointer, value| {
+            found(new, &limit.path, "", whole, &mut |pointer, value| {
                 any = any || !super::run::is_absent(value);
                 if limit.test.catches(value) && !there.iter().any(|own| canonically_equal(own, value)) {
                     caught.push(pointer);

@@ -16,7 +16,9 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> Run {
     let plan = args.one.plan()?;
     let export = plan.export();
-    let entry: Vec<Value> = export.resources.into_iter().map(|resource| json!({ "resource": resource })).collect();
+    let entry =
+        export.resources.into_iter().map(|resource| json!({ "fullUrl": resource["url"], "resource": resource }));
+    let entry: Vec<Value> = entry.collect();
     let bundle = json!({ "resourceType": "Bundle", "type": "collection", "entry": entry });
     crate::cli::say!("{}", serde_json::to_string_pretty(&bundle).unwrap_or_default());
     for (rule, what) in &export.not_expressed {

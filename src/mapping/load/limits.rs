@@ -31,6 +31,9 @@ pub(super) fn limit(item: &Node, why: &str, schema: Cursor<'_>, mistakes: &mut M
         mistakes.add(&node.at, format!("`{key}` and `{other}` exclude each other"), "write two items");
         return None;
     }
+    // All tests but those of the whole field are about the items of a list.
+    let whole = matches!(key, "more_than" | "missing") || !cursor.is_array();
+    let cursor = if whole { cursor } else { cursor.items()? };
     let test = self::test(key, value, field, cursor, mistakes)?;
     Some(Limit { path, test, why: why.into() })
 }

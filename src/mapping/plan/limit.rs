@@ -34,6 +34,11 @@ pub(crate) enum Refuse {
 }
 
 impl Refuse {
+    /// Whether the test is about a whole field, and not about each item where the field is a list.
+    pub(crate) const fn is_of_whole(&self) -> bool {
+        matches!(self, Self::MoreThan(_) | Self::Missing)
+    }
+
     /// Whether a value that is there is refused.
     pub(crate) fn catches(&self, value: &Value) -> bool {
         let among = |values: &[Value]| values.iter().any(|own| canonically_equal(own, value));
@@ -71,16 +76,22 @@ impl Refuse {
     }
 }
 
-/// The values at a path with their pointers; a list at the end is one value.
-pub(crate) fn found<'v>(value: &'v Value, path: &[Name], pointer: &str, hear: &mut dyn FnMut(String, &'v Value)) {
+/// What to tell of a value and its pointer.
+type Hear<'h, 'v> = &'h mut dyn FnMut(String, &'v Value);
+
+/// The values at a path with their pointers; a list at the end is one value if `whole`, else each of its items is one.
+pub(crate) fn found<'v>(value: &'v Value, path: &[Name], pointer: &str, whole: bool, hear: Hear<'_, 'v>) {
     match (path.split_first(), value) {
+        (None, Value::Array(items)) if !whole => {
+            items.iter().enumerate().for_each(|(at, item)| hear(format!("{pointer}/{at}"), item));
+        }
         (None, value) => hear(pointer.to_owned(), value),
         (Some(_), Value::Array(items)) => {
-            items.iter().enumerate().for_each(|(at, item)| found(item, path, &format!("{pointer}/{at}"), hear));
+            items.iter().enumerate().for_each(|(at, item)| found(item, path, &format!("{pointer}/{at}"), whole, hear));
         }
         (Some((name, rest)), Value::Object(members)) => {
             if let Some(inner) = members.get(&**name) {
-                found(inner, rest, &format!("{pointer}/{name}"), hear);
+                found(inner, rest, &format!("{pointer}/{name}"), whole, hear);
             }
         }
         _ => {}
