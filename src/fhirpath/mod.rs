@@ -40,7 +40,7 @@ pub use context::{Budget, Coding, Conformance, Context, Resolved, Resolver, Term
 pub use error::Error;
 pub use item::{Collection, Item, Node, Quantity};
 pub use model::{Child, Choice, Inferred, Model};
-pub use names::children;
+pub use names::step;
 pub use temporal::{Precision, Temporal, TemporalKind};
 pub use types::{Kind, Type};
 

@@ -14,12 +14,23 @@ use super::{
 type Types = Option<Vec<Type>>;
 
 /// The types of the child `name`; a choice has several.
-pub fn children(model: &dyn Model, of: Type, name: &str) -> Vec<Type> {
+fn children(model: &dyn Model, of: Type, name: &str) -> Vec<Type> {
     match model.child(of, name) {
         Child::Element(ty) => vec![ty],
         Child::Choice(choices) => choices.iter().map(|choice| choice.ty).collect(),
         Child::Absent | Child::Unknown => Vec::new(),
     }
+}
+
+/// The types of the child `name` of any of these, each once.
+pub fn step(model: &dyn Model, from: &[Type], name: &str) -> Vec<Type> {
+    let mut found: Vec<Type> = Vec::new();
+    for ty in from.iter().flat_map(|ty| children(model, *ty, name)) {
+        if !found.contains(&ty) {
+            found.push(ty);
+        }
+    }
+    found
 }
 
 impl Expression {
@@ -72,7 +83,15 @@ impl Names<'_> {
             }
             Expr::Union(arms) => {
                 let all: Vec<Types> = arms.iter().map(|arm| self.of(arm, this, outer)).collect();
-                all.into_iter().collect::<Option<Vec<_>>>().map(|all| all.concat())
+                let mut all = all.into_iter().collect::<Option<Vec<_>>>()?.concat();
+                let mut seen = Vec::new();
+                all.retain(|ty| {
+                    !seen.contains(ty) && {
+                        seen.push(*ty);
+                        true
+                    }
+                });
+                Some(all)
             }
             Expr::Binary(_, left, right) => {
                 self.of(left, this, outer);
@@ -124,7 +143,7 @@ impl Names<'_> {
         if from.iter().any(|ty| matches!(self.model.child(*ty, name), Child::Unknown)) {
             return None;
         }
-        let found: Vec<Type> = from.iter().flat_map(|ty| children(self.model, *ty, name)).collect();
+        let found = step(self.model, &from, name);
         if found.is_empty() {
             self.found.get_or_insert_with(|| name.to_owned());
             return None;
@@ -162,7 +181,7 @@ impl Names<'_> {
             Function::Extension => self.model.named("Extension").map(|ty| vec![ty]),
             Function::Union | Function::Combine => {
                 let (from, other) = (from?, args.into_iter().next()??);
-                Some([from, other].concat())
+                Some(from.iter().chain(other.iter().filter(|ty| !from.contains(ty))).copied().collect())
             }
             _ => None,
         }

@@ -26,6 +26,11 @@ pub(super) trait Bases {
     fn snapshot(&mut self, canonical: &str) -> Option<Vec<Value>>;
 }
 
+/// Levels of a path, and of slices within slices. Real ones have a dozen.
+const DEEPEST: usize = 60;
+/// Elements that one differential may unfold. Real ones unfold a few hundred.
+const MOST_UNFOLDED: usize = 20_000;
+
 /// One part of an element's id: a name, and the slice (`outer/inner` for re-slices).
 #[derive(Clone, Debug)]
 struct Part {
@@ -52,8 +57,17 @@ pub(super) fn generate(resource: &Value, bases: &mut dyn Bases, watch: bool) -> 
     root.name = type_name;
     let base = root.clone();
     let specializes = text("derivation") != "constraint" || elements.is_none();
-    let mut work =
-        Work { bases, base, specializes, profile: text("url"), problems, at: None, now: Laid::default(), watch };
+    let mut work = Work {
+        bases,
+        base,
+        specializes,
+        profile: text("url"),
+        problems,
+        at: None,
+        now: Laid::default(),
+        watch,
+        left: MOST_UNFOLDED,
+    };
     let mut laid = Vec::new();
     let mut last: HashMap<String, Vec<Part>> = HashMap::new();
     for (at, element) in differential.into_iter().enumerate() {
@@ -115,6 +129,8 @@ struct Work<'a> {
     /// What happens to it.
     now: Laid,
     watch: bool,
+    /// How many more elements may be unfolded.
+    left: usize,
 }
 
 impl Work<'_> {
@@ -127,6 +143,10 @@ impl Work<'_> {
         let Some(path) = element.get("path").and_then(Value::as_str) else {
             return self.problem("an element of its differential has no path".to_owned());
         };
+        let slices = element.get("sliceName").and_then(Value::as_str).unwrap_or_default();
+        if path.split('.').count() > DEEPEST || slices.split('/').count() > DEEPEST {
+            return self.problem("an element of its differential is nested too deeply".to_owned());
+        }
         let Some(parts) = parts(element, path, last) else {
             return self.problem(format!("{path}: nothing in its differential leads there"));
         };
@@ -228,6 +248,7 @@ impl Work<'_> {
                 || json!({"discriminator": [{"type": "value", "path": "url"}], "ordered": false, "rules": "open"}),
             );
         }
+        self.spend(&mut made);
         node.slices.push(made);
         let at = node.slices.len() - 1;
         self.now.route.push(Step::Slice(at));
@@ -236,6 +257,20 @@ impl Work<'_> {
 
     /// Gives `node` the children of its type, profile or content reference.
     fn unfold(&mut self, node: &mut Node) {
+        self.unfolded(node);
+        self.spend(node);
+    }
+
+    /// Keeps within what may be unfolded.
+    fn spend(&mut self, node: &mut Node) {
+        let size = node.children.iter().map(Node::size).sum();
+        match self.left.checked_sub(size) {
+            Some(left) => self.left = left,
+            None => node.children.clear(),
+        }
+    }
+
+    fn unfolded(&mut self, node: &mut Node) {
         if let Some(reference) = node.element.get("contentReference").and_then(Value::as_str) {
             let id = reference.rsplit_once('#').map_or(reference, |(_, id)| id);
             if let Some(meant) = self.base.find(id).cloned() {

@@ -87,6 +87,11 @@ impl Node {
         })
     }
 
+    /// How many elements this is, with what is below it.
+    pub(super) fn size(&self) -> usize {
+        1 + self.children.iter().chain(&self.slices).map(Self::size).sum::<usize>()
+    }
+
     /// Writes the elements out in a snapshot's order, with ids, paths and bases.
     pub(super) fn flatten(&self) -> Vec<Value> {
         let mut out = Vec::new();

@@ -162,7 +162,8 @@ impl<'a> Walk<'a> {
             let own = text(value, "url").unwrap_or_default();
             let of_fhir = own.strip_prefix("http://hl7.org/fhir/").is_some_and(|name| !name.contains('/'));
             let known = uri.strip_prefix(KNOWN).is_some_and(|name| PROPERTIES.iter().any(|known| known.0 == name));
-            if uri.contains("://hl7.org/fhir") && !known && !of_fhir && !(uri.starts_with(own) && !own.is_empty()) {
+            let its_own = !own.is_empty() && uri.starts_with(own);
+            if uri.contains("://hl7.org/fhir") && !known && !of_fhir && !its_own {
                 wrong(self, "FHIR defines no property with this URI".to_owned());
             }
             let Some((name, right)) =

@@ -131,7 +131,7 @@ fn focus(types: &Types, element: &Value) -> Vec<Type> {
         let mut found = vec![types.root(parts.next().unwrap_or_default())];
         for part in parts {
             let name = part.strip_suffix("[x]").unwrap_or(part);
-            found = found.iter().flat_map(|ty| crate::fhirpath::children(types, *ty, name)).collect();
+            found = crate::fhirpath::step(types, &found, name);
         }
         return found;
     }

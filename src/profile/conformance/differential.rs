@@ -25,6 +25,8 @@ fn same_place(id: &str, path: &str) -> bool {
     id.len() == path.len() && id.iter().zip(&path).all(agree)
 }
 
+/// Elements of a differential that are looked at. The largest published ones have some hundreds.
+const MOST_ELEMENTS: usize = 3_000;
 /// How many codes of a narrower value set are compared with the wider.
 const MOST_CODES: usize = 2_000;
 
@@ -44,6 +46,11 @@ impl<'a> Walk<'a> {
                 self.characteristics(subject, element, None, &place.plain("element", Some(index)));
             }
             return;
+        }
+        if elements.len() > MOST_ELEMENTS {
+            let sentence =
+                format!("with more than {MOST_ELEMENTS} elements the differential was not held against its base");
+            return self.raise(place, Some(&subject.rules), Say::warning("too-costly", "not-checked", sentence));
         }
         let derived = self.types.definitions.derive(subject.value);
         for problem in &derived.problems {

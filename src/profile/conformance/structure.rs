@@ -107,6 +107,11 @@ impl<'a> Walk<'a> {
 
     /// Profiles that this one claims to comply with must be for the same type and must not demand what this contradicts.
     fn complies(&mut self, subject: &Subject<'a>, place: &Place<'_>) {
+        if extensions(subject.value, COMPLIES_WITH).next().is_none() {
+            return;
+        }
+        let derived = self.types.definitions.derive(subject.value);
+        let Some(own) = self.types.definitions.structure_of(subject.value, &derived.elements) else { return };
         for claim in extensions(subject.value, COMPLIES_WITH) {
             let Some(canonical) = claim
                 .as_object()
@@ -121,44 +126,13 @@ impl<'a> Walk<'a> {
                     let sentence = format!("the profile {canonical} that this claims to comply with is not at hand");
                     Say::error("not-found", "complies-with", sentence)
                 }
-                Some(other) => match self.contradiction(subject, &other) {
+                Some(other) => match contradiction(subject, &own, &other) {
                     Some(sentence) => Say::error("business-rule", "complies-with", sentence),
                     None => continue,
                 },
             };
             self.raise(place, Some(&subject.rules), say);
         }
-    }
-
-    /// The first demand of `other` that the subject's elements plainly do not make.
-    fn contradiction(&self, subject: &Subject<'a>, other: &Structure) -> Option<String> {
-        if other.type_name != subject.type_name {
-            return Some(format!("it claims to comply with {}, which is for {}", other.url, other.type_name));
-        }
-        let derived = self.types.definitions.derive(subject.value);
-        let own = self.types.definitions.structure_of(subject.value, &derived.elements)?;
-        let differs = |demand: &crate::definitions::Element| {
-            let own = own.element(&demand.id)?;
-            let too_many = match (own.max, demand.max) {
-                (_, None) => false,
-                (None, Some(_)) => true,
-                (Some(own), Some(max)) => own > max,
-            };
-            let fixed = |one: &crate::definitions::Element| one.fixed.clone().or_else(|| one.pattern.clone());
-            let types = !demand.types.is_empty()
-                && own.types.iter().any(|ty| !demand.types.iter().any(|other| other.code == ty.code));
-            let what = if own.min < demand.min || too_many {
-                "its cardinality is wider"
-            } else if types {
-                "it allows more types"
-            } else if fixed(demand).is_some() && fixed(own).is_none() && own.slicing.is_none() {
-                "it leaves out a fixed value"
-            } else {
-                return None;
-            };
-            Some(format!("it claims to comply with {}, but at {} {what}", other.url, demand.id))
-        };
-        other.elements.iter().find_map(differs)
     }
 
     /// What a definition of an extension needs, and what none but extensions may have.
@@ -180,6 +154,35 @@ impl<'a> Walk<'a> {
         };
         self.raise(place, Some(rules), Say::error("invalid", "extension-definition-url", sentence));
     }
+}
+
+/// The first demand of `other` that the subject's elements plainly do not make.
+fn contradiction(subject: &Subject<'_>, own: &Structure, other: &Structure) -> Option<String> {
+    if other.type_name != subject.type_name {
+        return Some(format!("it claims to comply with {}, which is for {}", other.url, other.type_name));
+    }
+    let differs = |demand: &crate::definitions::Element| {
+        let own = own.element(&demand.id)?;
+        let too_many = match (own.max, demand.max) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(own), Some(max)) => own > max,
+        };
+        let fixed = |one: &crate::definitions::Element| one.fixed.clone().or_else(|| one.pattern.clone());
+        let types = !demand.types.is_empty()
+            && own.types.iter().any(|ty| !demand.types.iter().any(|other| other.code == ty.code));
+        let what = if own.min < demand.min || too_many {
+            "its cardinality is wider"
+        } else if types {
+            "it allows more types"
+        } else if fixed(demand).is_some() && fixed(own).is_none() && own.slicing.is_none() {
+            "it leaves out a fixed value"
+        } else {
+            return None;
+        };
+        Some(format!("it claims to comply with {}, but at {} {what}", other.url, demand.id))
+    };
+    other.elements.iter().find_map(differs)
 }
 
 /// Whether a definition is a logical model that stands in JSON under a name of its own.

@@ -558,3 +558,22 @@ fn obligation_profiles_add_nothing_but_obligations() {
     one(&flagged(json!([element("Observation.status", purpose("required"))])), "obligation-profile", AT);
     none(&profile(json!([element("Observation.status", json!({"fixedCode": "final"}))])));
 }
+
+#[test]
+fn monstrous_differentials_do_no_harm() {
+    let started = std::time::Instant::now();
+    let deep = format!("Observation{}", ".extension".repeat(50_000));
+    assert!(!errors(&profile(json!([element(&deep, json!({"min": 1}))]))).is_empty());
+    let within = "a/".repeat(50_000);
+    let slice =
+        json!({"id": format!("Observation.category:{within}"), "path": "Observation.category", "sliceName": within});
+    assert!(!errors(&profile(json!([slice]))).is_empty());
+    let many = |count: usize| -> Vec<Value> {
+        (0..count)
+            .map(|at| json!({"id": format!("Observation.contained:s{at}.name"), "path": "Observation.contained.name", "min": 1}))
+            .collect()
+    };
+    assert!(!errors(&profile(json!(many(2_000)))).is_empty());
+    let _ = errors(&profile(json!(many(20_000))));
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
