@@ -44,7 +44,9 @@ impl Selector {
 
     /// A new item.
     pub(crate) fn new_item(&self, object: &str, context: &Context) -> Object {
-        let mut item = self.template.clone();
+        // With room for what the rules will write.
+        let mut item = Object::with_capacity(self.template.len() + 2);
+        item.extend(self.template.iter().map(|(name, value)| (name.clone(), value.clone())));
         if self.own {
             item.insert("system".to_owned(), Value::String(context.system(object)));
         }

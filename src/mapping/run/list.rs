@@ -133,10 +133,16 @@ fn merge(
             read_item(element, at, rule, select, &env)
         })
         .collect();
+    let mut visible = old.iter().flatten();
     let new: Vec<Cow<'_, Value>> = new
         .iter()
         .filter(|item| !super::is_absent(item))
-        .map(|item| if slots.is_empty() { Cow::Borrowed(item) } else { normal_item(item, rule, &env) })
+        .map(|item| match visible.next() {
+            None if slots.is_empty() => Cow::Borrowed(item),
+            // What was read is in normal form, and most often it says the same.
+            Some(read) if canonically_equal(item, read) => Cow::Borrowed(item),
+            _ => normal_item(item, rule, &env),
+        })
         .collect();
     let partners = pair(&new, &old, by);
     let mut slots: Vec<Option<Element>> = slots.into_iter().map(Some).collect();

@@ -14,7 +14,8 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 pub(super) fn get(reference: &Value, env: &Env<'_>) -> Option<Value> {
-    let mut internal = Object::with_capacity(3);
+    let display = text(reference, "display");
+    let mut internal = Object::with_capacity(2 + usize::from(display.is_some()));
     let mut set = |name: &str, value: &str| internal.insert(name.to_owned(), Value::String(value.to_owned()));
     let identifier = fhir::inner(reference, "identifier");
     let system = identifier.and_then(|identifier| text(identifier, "system"));
@@ -39,7 +40,7 @@ pub(super) fn get(reference: &Value, env: &Env<'_>) -> Option<Value> {
         inner.insert("value".to_owned(), number.into());
         internal.insert("identifier".to_owned(), Value::Object(inner));
     }
-    if let Some(display) = text(reference, "display") {
+    if let Some(display) = display {
         internal.insert("display".to_owned(), display.into());
     }
     (!internal.is_empty()).then_some(Value::Object(internal))
@@ -54,7 +55,7 @@ pub(super) fn put(
 ) -> Result<(), Unsayable> {
     let mut members = match element.value.take() {
         Some(Value::Object(members)) => members,
-        _ => Object::with_capacity(3),
+        _ => Object::with_capacity(new.and_then(Value::as_object).map_or(0, Object::len)),
     };
     let same = |name: &str| new.and_then(|new| fhir::inner(new, name)) == old.and_then(|old| fhir::inner(old, name));
     if new.is_none() || !["object", "id", "identifier", "reference", "type"].into_iter().all(same) {
