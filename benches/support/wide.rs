@@ -7,8 +7,11 @@ fn each(count: usize, make: impl Fn(usize) -> Value) -> Value {
     (0..count).map(make).collect()
 }
 
+/// A resource of a size.
+type Make = fn(usize) -> Value;
+
 /// Name and maker by size.
-pub const WIDE: &[(&str, fn(usize) -> Value)] = &[
+pub const WIDE: &[(&str, Make)] = &[
     ("contained resources that refer to each other", |n| {
         let contained = each(n, |at| {
             json!({"resourceType": "Organization", "id": format!("c{at}"), "name": "x",

@@ -45,6 +45,9 @@ enum State {
     Long(bool),
 }
 
+/// The name that stands for a content in the text, and where the content is being kept.
+pub(super) type Apart = (String, Box<dyn Keeping>);
+
 /// The reader.
 pub(super) struct Skim<'k> {
     keep: &'k dyn Keep,
@@ -60,7 +63,7 @@ pub(super) struct Skim<'k> {
     /// Padding came: nothing may follow.
     padded: bool,
     open: Option<Box<dyn Keeping>>,
-    done: Vec<(String, Box<dyn Keeping>)>,
+    done: Vec<Apart>,
 }
 
 /// Why reading cannot go on.
@@ -211,7 +214,7 @@ impl<'k> Skim<'k> {
     }
 
     /// All was read: what stays, and what goes elsewhere by name.
-    pub(super) fn end(self) -> (Vec<u8>, Vec<(String, Box<dyn Keeping>)>) {
+    pub(super) fn end(self) -> (Vec<u8>, Vec<Apart>) {
         (self.text, self.done)
     }
 }
@@ -275,7 +278,7 @@ mod tests {
         for chunk in [1, 7, 65_536, text.len()] {
             let (left, kept) = skimmed(&text, chunk).unwrap();
             assert_eq!(left, text.replacen(&long, &name, 1));
-            assert_eq!(kept, [bytes.clone()]);
+            assert_eq!(kept, std::slice::from_ref(&bytes));
         }
         // Lines and escaped slashes are ways to write base64.
         let lines: Vec<&str> = long.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();

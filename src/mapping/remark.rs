@@ -16,18 +16,15 @@ pub fn remarks(internal: &Value) -> Vec<Finding> {
 fn walk(value: &Value, pointer: &str, found: &mut Vec<Finding>) {
     match value {
         // Only a time that names its zone can contradict it.
-        Value::String(text) if text.ends_with(']') => {
-            if Time::parse(text).is_ok_and(|time| time.disagrees()) {
-                found.push(Finding {
-                    pointer: pointer.to_owned(),
-                    code: "LIA-TIME-005".to_owned(),
-                    detail:
-                        "The offset of this time is not the one that its zone has at that moment; the offset decides."
-                            .to_owned(),
-                    remedy: "Check the hour; leave the offset out, or correct it, if the local time is meant."
-                        .to_owned(),
-                });
-            }
+        Value::String(text) if text.ends_with(']') && Time::parse(text).is_ok_and(|time| time.disagrees()) => {
+            let detail = "The offset of this time is not the one that its zone has at that moment; the offset decides.";
+            let remedy = "Check the hour; leave the offset out, or correct it, if the local time is meant.";
+            found.push(Finding {
+                pointer: pointer.to_owned(),
+                code: "LIA-TIME-005".to_owned(),
+                detail: detail.to_owned(),
+                remedy: remedy.to_owned(),
+            });
         }
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(at, item)| walk(item, &format!("{pointer}/{at}"), found));

@@ -186,12 +186,15 @@ impl Inner {
     }
 }
 
+/// Opens a system's transport.
+type Open<'o> = dyn Fn(&SystemConfig) -> Result<Arc<dyn Transport>, String> + 'o;
+
 fn system(
     config: SystemConfig,
     instance: &str,
     mappings: &Mappings,
     clock: &SharedClock,
-    connect: &dyn Fn(&SystemConfig) -> Result<Arc<dyn Transport>, String>,
+    connect: &Open<'_>,
 ) -> Result<System, Error> {
     let name = config.name.clone();
     if config.max_concurrency == 0 {
