@@ -151,7 +151,9 @@ impl<'a> Walk<'a> {
             contained.iter().enumerate().filter_map(|(at, it)| Some((it.get("id")?.as_str()?, at))).collect();
         let mut open = Vec::new();
         let mut links = vec![Vec::new(); contained.len()];
-        for (from, fragment) in &self.fragments {
+        // What stands in a contained resource's own contained ones (dom-2) has an index of another list
+        let own = |from: &&(Option<usize>, &str)| from.0.is_none_or(|from| from < contained.len());
+        for (from, fragment) in self.fragments.iter().filter(own) {
             match (from, by_id.get(fragment)) {
                 (None, Some(to)) => open.push(*to),
                 (Some(from), Some(to)) => links[*from].push(*to),

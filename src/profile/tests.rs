@@ -93,6 +93,17 @@ fn contained_and_references() {
         "Patient.managingOrganization",
     );
 }
+
+#[test]
+fn what_contained_resources_contain_is_refused_and_no_more() {
+    let inner = |id: &str| serde_json::json!({"resourceType": "Organization", "id": id, "name": "x", "partOf": {"reference": "#"}});
+    let mut holder = inner("a");
+    holder["contained"] = serde_json::json!([inner("b"), inner("c"), inner("d")]);
+    let patient = serde_json::json!({"resourceType": "Patient", "contained": [holder]});
+    let report = Validator::new(Definitions::core()).validate(&patient, &Options::default());
+    assert!(report.errors().any(|issue| issue.rule == "dom-2"), "{:#?}", report.issues);
+}
+
 #[test]
 fn codes() {
     one(r#"{"resourceType":"Patient","gender":"femal"}"#, "binding", "Patient.gender");
