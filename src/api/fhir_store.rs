@@ -90,7 +90,7 @@ impl LedgerStore {
             return Ok(None);
         }
         let text = |pointer: &str| members.get("identifier").and_then(|identifier| identifier.get(pointer)?.as_str());
-        let prefix = format!("urn:liaison:{}:", self.context.instance);
+        let prefix = self.context.system("");
         let object =
             text("system").and_then(|system| system.strip_prefix(&prefix)).and_then(|o| ObjectName::new(o).ok());
         let id = text("value").and_then(|value| ObjectId::new(value).ok());

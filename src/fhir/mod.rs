@@ -47,6 +47,18 @@ pub fn inner<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     member(value.as_object()?, name)
 }
 
+/// The text of a member; none where it is absent or no text.
+#[must_use]
+pub fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    inner(value, name)?.as_str()
+}
+
+/// The items of a list member; none where it is absent or no list.
+#[must_use]
+pub fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    inner(value, name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
 /// An object of these members, as large as it must be.
 #[must_use]
 pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {

@@ -30,18 +30,30 @@ impl Context {
     /// The identifier system of one object type: `urn:liaison:<instance>:<object>`.
     #[must_use]
     pub fn system(&self, object: &str) -> String {
-        let mut system = String::with_capacity(13 + self.instance.len() + object.len());
-        for part in ["urn:liaison:", &*self.instance, ":", object] {
-            system.push_str(part);
-        }
-        system
+        identifier_system(&self.instance, object)
     }
 
     /// The object type of an identifier system of ours; none if it is somebody else's.
     #[must_use]
     pub fn object_of<'s>(&self, system: &'s str) -> Option<&'s str> {
-        system.strip_prefix("urn:liaison:")?.strip_prefix(&*self.instance)?.strip_prefix(':')
+        object_of(&self.instance, system)
     }
+}
+
+/// The identifier system of an instance's objects of one type: `urn:liaison:<instance>:<object>`.
+#[must_use]
+pub fn identifier_system(instance: &str, object: &str) -> String {
+    let mut system = String::with_capacity(13 + instance.len() + object.len());
+    for part in ["urn:liaison:", instance, ":", object] {
+        system.push_str(part);
+    }
+    system
+}
+
+/// The object type of an instance's identifier system; none if it is somebody else's.
+#[must_use]
+pub fn object_of<'s>(instance: &str, system: &'s str) -> Option<&'s str> {
+    system.strip_prefix("urn:liaison:")?.strip_prefix(instance)?.strip_prefix(':')
 }
 
 /// One FHIR resource of an object.

@@ -24,7 +24,7 @@ mod shadow;
 mod support;
 mod transform;
 
-pub use context::{Context, MAIN, Part};
+pub use context::{Context, MAIN, Part, identifier_system, object_of};
 pub use coverage::{Coverage, Covered, State};
 pub use engine::Plan;
 pub use error::{MappingError, Mistake};

@@ -13,17 +13,13 @@ use super::{
     types::TypePlan,
     walk::Walk,
 };
-use crate::fhir::{inner, reference::is_id, resource_type};
+use crate::fhir::{inner, reference::is_id, resource_type, text};
 
 /// References of a Composition that must lead to entries of its document.
 const OF_DOCUMENT: &[&[&str]] =
     &[&["subject"], &["author"], &["encounter"], &["custodian"], &["attester", "party"], &["event", "detail"]];
 /// Those of its sections.
 const OF_SECTION: &[&[&str]] = &[&["author"], &["focus"], &["entry"]];
-
-fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
-    inner(value, name).and_then(Value::as_str)
-}
 
 impl<'a> Walk<'a> {
     /// A `Bundle`.

@@ -7,16 +7,7 @@ use base64::Engine as _;
 use serde_json::Value;
 
 use super::{place::Place, say::Say, walk::Walk};
-
-/// The members of a list; none where it is absent.
-pub(super) fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
-    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// A text member.
-pub(super) fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
-    value.get(name).and_then(Value::as_str)
-}
+use crate::fhir::{list, text};
 
 /// The libraries that a measure names.
 struct Libraries {

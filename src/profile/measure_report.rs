@@ -7,11 +7,11 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::{
-    measure::{list, text},
     place::{Place, What},
     say::Say,
     walk::{Scope, Walk},
 };
+use crate::fhir::{list, text};
 
 const POPULATIONS: &str = "http://terminology.hl7.org/CodeSystem/measure-population";
 /// DEQM's score of another type than Quantity.

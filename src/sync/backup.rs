@@ -13,7 +13,7 @@ use super::{
     setup::{Inner, System},
 };
 use crate::{
-    ehr::{self, Failure, Seen},
+    ehr::Seen,
     ledger::SyncRow,
     mapping::{MAIN, Owner},
 };
@@ -39,7 +39,7 @@ impl Inner {
             return Ok(None);
         }
         let Some((object, id)) = identity::claimed(&part.resource, &self.instance) else { return Ok(None) };
-        let name = format!("urn:liaison:{}:{object}", self.instance);
+        let name = system.context.system(object.as_str());
         let found = match self.ask(system, system.client.by_identifier(&part.kind, &name, id.as_str())).await {
             Ok(found) => found,
             Err(failure) => return self.not_done(system, row, &failure).await.map(Some),
@@ -54,11 +54,7 @@ impl Inner {
                 self.take_later(system, row, subject, part, seen).await?;
                 Ok(Some(Step::Recorded))
             }
-            _ => {
-                let failure = Failure::new(ehr::Kind::Several, "The EHR holds it more than once.");
-                self.park(row, &record::rejected(&failure, &row.object, &row.system)).await?;
-                Ok(Some(Step::Recorded))
-            }
+            _ => self.several(row).await.map(Some),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     domain::{ObjectId, ObjectName},
     fhir::Reference,
     ledger::LedgerError,
+    mapping::{identifier_system, object_of},
 };
 
 /// An object of ours, as references name it.
@@ -39,7 +40,7 @@ pub(super) fn logical(resource: &Value, instance: &str, known: &dyn Fn(&str) -> 
             changed.insert("type".to_owned(), json!(kind));
             changed.insert(
                 "identifier".to_owned(),
-                json!({"system": format!("urn:liaison:{instance}:{object}"), "value": ours.as_str()}),
+                json!({"system": identifier_system(instance, object.as_str()), "value": ours.as_str()}),
             );
             let others = members.iter().filter(|(key, _)| !matches!(key.as_str(), "reference" | "type" | "identifier"));
             changed.extend(others.map(|(key, value)| (key.clone(), value.clone())));
@@ -214,7 +215,7 @@ fn ours(members: &Map<String, Value>, instance: &str) -> Option<Whose> {
 /// The object that an identifier of ours names.
 fn whose(identifier: &Value, instance: &str) -> Option<Whose> {
     let system = identifier.get("system")?.as_str()?;
-    let object = system.strip_prefix("urn:liaison:")?.strip_prefix(instance)?.strip_prefix(':')?;
+    let object = object_of(instance, system)?;
     let id = identifier.get("value")?.as_str()?;
     Some((ObjectName::new(object).ok()?, ObjectId::new(id).ok()?))
 }

@@ -125,7 +125,7 @@ impl Inner {
         held[at].body = Some(body);
         let merged = self.merged(system, &subject, before.as_deref(), &held);
         let taken = self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes)).await?;
-        self.judge_again(system, &topic).await?;
+        self.judge_again(&topic).await?;
         Ok(taken)
     }
 

@@ -131,12 +131,19 @@ impl Inner {
         Ok(())
     }
 
+    /// The EHR holds it more than once: a person decides which one counts.
+    pub async fn several(&self, row: &SyncRow) -> Result<Step, Error> {
+        let failure = Failure::new(ehr::Kind::Several, "The EHR holds it more than once.");
+        self.park(row, &record::rejected(&failure, &row.object, &row.system)).await?;
+        Ok(Step::Recorded)
+    }
+
     /// Remembers a created resource, and now and then how soon the EHR's search finds such a one.
     pub async fn witnessed(&self, system: &System, seen: &Seen, sent_at: Timestamp) {
         let Some((object, id)) = seen.body.as_ref().and_then(|body| identity::claimed(body, &self.instance)) else {
             return;
         };
-        let (name, value) = (format!("urn:liaison:{}:{object}", self.instance), id.to_string());
+        let (name, value) = (system.context.system(object.as_str()), id.to_string());
         system.remember(&seen.kind, Witness { system: name.clone(), value: value.clone(), sent_at });
         if !system.wants_lag(&seen.kind, sent_at) {
             return;

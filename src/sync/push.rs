@@ -15,7 +15,7 @@ use crate::{
     ehr::{self, Capability, Failure, Seen},
     fhir::canonical_bytes,
     ledger::{Check, Draft, Fact, Hash, LedgerError, Proposal, SyncId, SyncRow, SyncState},
-    mapping::MAIN,
+    mapping::{MAIN, identifier_system},
 };
 
 /// How a step ended; what comes next stands in the ledger.
@@ -302,7 +302,10 @@ impl Inner {
             return refuse("take");
         }
         let condition = claim.filter(|_| capability.conditional_create(&part.kind)).map(|(object, id)| {
-            format!("identifier={}", query_value(&format!("urn:liaison:{}:{object}|{id}", self.instance)))
+            format!(
+                "identifier={}",
+                query_value(&format!("{}|{id}", identifier_system(&self.instance, object.as_str())))
+            )
         });
         Ok(Way::Create { condition })
     }

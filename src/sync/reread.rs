@@ -26,7 +26,7 @@ impl Inner {
     /// sees the same.
     pub async fn look_again(&self, system: &System, row: &SyncRow, subject: &Subject) {
         let topic = Topic::of(row);
-        if let Err(error) = self.judge_again(system, &topic).await {
+        if let Err(error) = self.judge_again(&topic).await {
             tracing::warn!(system = %system.name(), code = error.code(), "an open question could not be looked at again");
         }
         let Some(kind) = self.mappings.now().object(row.object.as_str()).cloned() else { return };
@@ -52,8 +52,8 @@ impl Inner {
         }
     }
 
-    /// Reads a target whose state a person was asked about, and judges it once more. Gives whether it is in order now.
-    pub async fn look_at_target(&self, system: &System, item: &ItemRow) -> Result<bool, Error> {
+    /// Reads a target whose state a person was asked about, and judges it once more.
+    pub async fn look_at_target(&self, system: &System, item: &ItemRow) -> Result<(), Error> {
         let (Some(object), Some(id)) = (&item.object, &item.object_id) else {
             return Err(Error::Decision("it is not said what to look at; dismiss it".to_owned()));
         };
@@ -63,9 +63,8 @@ impl Inner {
     }
 
     /// Something arrived here or there: a question that is open about it may have answered itself.
-    pub async fn judge_again(&self, system: &System, topic: &Topic) -> Result<(), Error> {
+    pub async fn judge_again(&self, topic: &Topic) -> Result<(), Error> {
         if self.ledger.open_item(&about(topic))?.is_some_and(|item| item.kind == ItemKind::Slot) {
-            debug_assert_eq!(topic.system, *system.name());
             self.judge(topic).await?;
         }
         Ok(())
@@ -94,7 +93,7 @@ impl Inner {
     }
 
     /// Asks a person where a target is held twice or was not released; closes the question where it is in order.
-    async fn judge(&self, target: &Topic) -> Result<bool, Error> {
+    async fn judge(&self, target: &Topic) -> Result<(), Error> {
         let mappings = self.mappings.now();
         let mut sentence = None;
         for kind in mappings.objects() {
@@ -110,7 +109,7 @@ impl Inner {
                 let draft = Draft::new(fact, LIAISON, "It is in order at the EHR now.").cause(item.created_seq);
                 self.ledger.commit(Proposal::of(at(draft, target))).await?;
             }
-            return Ok(true);
+            return Ok(());
         };
         if open.is_none_or(|item| item.what_happened != sentence) {
             let trouble = Trouble::new(ItemKind::Slot, "LIA-SYNC-016", sentence)
@@ -119,7 +118,7 @@ impl Inner {
             let (draft, detail) = trouble.parked(LIAISON);
             self.ledger.commit(with(Proposal::of(at(draft, target)), detail)).await?;
         }
-        Ok(false)
+        Ok(())
     }
 
     /// What is wrong with a target, as far as one rule of one kind of holder says.

@@ -89,9 +89,7 @@ impl Inner {
             Ok(Sight::Found(seen)) => self.found(system, row, &flight, &seen, started).await,
             Ok(Sight::Several) => {
                 self.cleared(&row.id);
-                let failure = Failure::new(ehr::Kind::Several, "The EHR holds it more than once.");
-                self.park(row, &record::rejected(&failure, &row.object, &row.system)).await?;
-                Ok(Step::Recorded)
+                self.several(row).await
             }
             Ok(Sight::Nothing { witness }) => self.missing(system, row, &subject, &flight, started, witness).await,
             Err(failure) => {
@@ -129,7 +127,7 @@ impl Inner {
         }
         let claim = part.as_ref().and_then(|part| identity::claimed(&part.resource, &self.instance));
         let Some((object, id)) = claim else { return Ok(Sight::Nothing { witness: None }) };
-        let name = format!("urn:liaison:{}:{object}", self.instance);
+        let name = system.context.system(object.as_str());
         let witness = system.witness(&kind).or_else(|| self.recollect(system, row, &kind));
         self.search(system, &kind, &name, &id, witness).await
     }
@@ -144,7 +142,7 @@ impl Inner {
                 && entry.draft.object.as_ref() == Some(&row.object)
         })?;
         let (object, id) = (youngest.draft.object?, youngest.draft.object_id?);
-        let name = format!("urn:liaison:{}:{}", self.instance, object);
+        let name = system.context.system(object.as_str());
         let witness = Witness { system: name, value: id.to_string(), sent_at: youngest.at };
         system.remember(kind, witness.clone());
         Some(witness)
@@ -214,7 +212,7 @@ impl Inner {
             return self.not_there(row, "The EHR does not show the change; it is compared and sent again.").await;
         }
         if let Some((object, id)) = seen.body.as_ref().and_then(|body| identity::claimed(body, &self.instance)) {
-            let name = format!("urn:liaison:{}:{object}", self.instance);
+            let name = system.context.system(object.as_str());
             system.remember(&seen.kind, Witness { system: name, value: id.to_string(), sent_at: started });
             system.learn_lag(&seen.kind, self.clock.now(), Some(self.millis_since(started)));
         }

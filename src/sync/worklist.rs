@@ -138,7 +138,7 @@ impl Engine {
 
     async fn retry(&self, item: &ItemRow, by: &str) -> Result<(), Error> {
         if let (ItemKind::Slot, Some(system)) = (item.kind, item.system.as_ref().and_then(|name| self.system(name))) {
-            return self.inner.look_at_target(system, item).await.map(|_| ());
+            return self.inner.look_at_target(system, item).await;
         }
         if item.sync_id.is_none() {
             return self.look_at_received(item, by).await;

@@ -22,6 +22,21 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// A constraint that has what it takes to be checked.
+struct Stated<'a> {
+    index: usize,
+    key: &'a str,
+    expression: &'a str,
+    source: Option<&'a str>,
+}
+
+fn stated(element: &Value) -> impl Iterator<Item = Stated<'_>> {
+    list(element, "constraint").iter().enumerate().filter_map(|(index, constraint)| {
+        let (key, expression) = (text(constraint, "key")?, text(constraint, "expression")?);
+        Some(Stated { index, key, expression, source: text(constraint, "source") })
+    })
+}
+
 impl<'a> Walk<'a> {
     /// The constraints of a differential's element.
     pub fn differential_constraints(
@@ -31,12 +46,9 @@ impl<'a> Walk<'a> {
         keys: &mut Keys<'a>,
         at: &Place<'_>,
     ) {
-        for (index, constraint) in list(element, "constraint").iter().enumerate() {
-            let (Some(key), Some(expression)) = (text(constraint, "key"), text(constraint, "expression")) else {
-                continue;
-            };
+        for Stated { index, key, expression, source } in stated(element) {
             let place = at.plain("constraint", Some(index));
-            if let Some(source) = text(constraint, "source")
+            if let Some(source) = source
                 && source != subject.url
                 && source != subject.versioned
             {
@@ -63,17 +75,14 @@ impl<'a> Walk<'a> {
         keys: &mut Keys<'a>,
         at: &Place<'_>,
     ) {
-        for (index, constraint) in list(element, "constraint").iter().enumerate() {
-            let (Some(key), Some(expression)) = (text(constraint, "key"), text(constraint, "expression")) else {
-                continue;
-            };
+        for Stated { index, key, expression, source } in stated(element) {
             let place = at.plain("constraint", Some(index));
             // ele-1 was worded in two ways.
             if keys.clashes(key, expression) && key != "ele-1" {
                 let sentence = format!("the key {} means another rule elsewhere in this snapshot", suggest::name(key));
                 self.raise(&place, Some(&subject.rules), Say::error("invalid", "constraint-key", sentence));
             }
-            if text(constraint, "source").is_none_or(|source| source == subject.url || source == subject.versioned) {
+            if source.is_none_or(|source| source == subject.url || source == subject.versioned) {
                 self.expression(subject, element, key, expression, true, &place);
             }
         }

@@ -22,15 +22,7 @@ mod value_set;
 
 use serde_json::{Map, Value};
 
-/// The items of a list member; none where it is absent.
-fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// The text of a member.
-fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
-    value.get(name)?.as_str()
-}
+use crate::fhir::{list, text};
 
 /// A whole number that is not negative.
 fn number(value: Option<&Value>) -> Option<u64> {

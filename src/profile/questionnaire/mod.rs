@@ -17,20 +17,13 @@ use super::{
     say::Say,
     walk::{Scope, Walk},
 };
+use crate::fhir::{list, text};
 use enable::Level;
 
 const INNERMOST: usize = 100;
 
-fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
-    value.get(name).and_then(Value::as_str)
-}
-
 fn flag(value: &Value, name: &str) -> bool {
     value.get(name).and_then(Value::as_bool).unwrap_or(false)
-}
-
-fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
-    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The extensions of `value` with this URL.
