@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Run {
     let transport = Http::shared(&config).map_err(|why| CouldNotRun::new(why, ""))?;
     let client = Client::new(&config, transport, Arc::new(SystemClock)).map_err(|failure| could_not(&failure))?;
     let capability = runtime.block_on(client.fetch_capability()).map_err(|failure| could_not(&failure))?;
-    if !capability.stated {
+    if !capability.is_stated() {
         return Err(CouldNotRun::new(
             "the server there has no CapabilityStatement at /metadata",
             "give the EHR's FHIR base URL, the one that /metadata can be read below",

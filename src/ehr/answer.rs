@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
+    etag,
     failure::{Failure, Kind},
     transport::{Response, TransportError},
 };
@@ -35,7 +36,8 @@ pub struct Seen {
     pub kind: String,
     /// Its id there.
     pub id: String,
-    /// Its version there (`ETag` without `W/"…"`, else `meta.versionId`).
+    /// Its version there, as `If-Match` sends it back: the `ETag` exactly as it came, else `W/"…"` of
+    /// `meta.versionId`. To be compared by [`super::same_version`] only.
     pub version: Option<String>,
     /// The resource, where the answer carried it.
     pub body: Option<Value>,
@@ -61,7 +63,7 @@ impl Seen {
     pub fn of(resource: Value) -> Option<Self> {
         let (kind, id) = Self::name(&resource)?;
         let (kind, id) = (kind.to_owned(), id.to_owned());
-        let version = version_id(&resource);
+        let version = version_id(&resource).map(|id| etag::of_version_id(&id));
         Some(Self { kind, id, version, body: Some(resource), created: false })
     }
 }
@@ -72,6 +74,13 @@ pub fn version_id(resource: &Value) -> Option<String> {
     Some(resource.pointer("/meta/versionId")?.as_str()?.to_owned())
 }
 
+/// `meta.lastUpdated`. FHIR demands an offset; a time without one is taken to be the EHR's own.
+#[must_use]
+pub fn last_updated(resource: &Value, zone: &TimeZone) -> Option<Timestamp> {
+    let text = resource.pointer("/meta/lastUpdated")?.as_str()?;
+    text.parse().ok().or_else(|| Some(text.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok()?.timestamp()))
+}
+
 /// No answer came.
 #[must_use]
 pub fn unanswered(error: TransportError, intent: Intent) -> Failure {
@@ -79,9 +88,14 @@ pub fn unanswered(error: TransportError, intent: Intent) -> Failure {
         (TransportError::NotSent, _) => Failure::new(Kind::Unreachable, "No connection to the EHR could be made."),
         (TransportError::Lost, _) => Failure::new(Kind::Lost, "The EHR's answer did not arrive."),
         (TransportError::TooLarge, Intent::Read) => {
-            Failure::new(Kind::Refused, "The EHR's answer is larger than this gateway reads.")
+            let sentence =
+                "The EHR's answer is larger than this gateway reads (max_response_bytes, max_document_bytes).";
+            Failure::new(Kind::Refused, sentence)
         }
         (TransportError::TooLarge, _) => Failure::new(Kind::Lost, "The EHR's answer is too large to be read."),
+        (TransportError::NotKept, _) => {
+            Failure::new(Kind::Lost, "There is no room on this machine's disk for a document in the EHR's answer.")
+        }
     }
 }
 
@@ -113,7 +127,7 @@ pub fn one(response: &Response, intent: Intent, kind: &str, id: Option<&str>, no
         if seen.kind != kind || other {
             return Err(unreadable());
         }
-        let version = response.header("etag").and_then(etag).or(seen.version);
+        let version = told(response).or(seen.version);
         return Ok(Seen { version, created: response.status == 201, ..seen });
     }
     let id_version = match (located, id) {
@@ -126,7 +140,7 @@ pub fn one(response: &Response, intent: Intent, kind: &str, id: Option<&str>, no
         _ => None,
     };
     let (id, version) = id_version.ok_or_else(unreadable)?;
-    let version = response.header("etag").and_then(etag).or(version);
+    let version = told(response).or_else(|| version.as_deref().map(etag::of_version_id));
     Ok(Seen { kind: kind.to_owned(), id, version, body: None, created: response.status == 201 })
 }
 
@@ -170,13 +184,9 @@ pub fn meant(meaning: Meaning, response: &Response) -> Failure {
 
 const DAY_S: u64 = 86_400;
 
-/// The version in an `ETag`.
-#[must_use]
-pub fn etag(text: &str) -> Option<String> {
-    let text = text.trim();
-    let text = text.strip_prefix("W/").unwrap_or(text);
-    let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
-    (!text.is_empty()).then(|| text.to_owned())
+/// The version in an answer's headers.
+fn told(response: &Response) -> Option<String> {
+    response.headers.get(reqwest::header::ETAG).and_then(etag::received)
 }
 
 fn location(text: &str) -> Option<(String, String, Option<String>)> {
@@ -194,7 +204,7 @@ pub fn failed(response: &Response, intent: Intent, now: Timestamp) -> Failure {
     let status = response.status;
     let says = super::outcome::sentence(&response.body);
     let (kind, sentence) = match status {
-        300..=399 => (Kind::Elsewhere, "The EHR points to another address."),
+        300..=399 => (Kind::Elsewhere, "The EHR points to another address; base_url must name the right one."),
         401 => (Kind::Unauthorised, "The EHR does not accept our credentials."),
         403 => (Kind::Forbidden, "The EHR forbids this."),
         404 | 410 if intent != Intent::Create && intent != Intent::ConditionalCreate => {
@@ -254,12 +264,46 @@ mod tests {
     fn done_with_and_without_a_body() {
         let with = response(201, &[("etag", "W/\"7\"")], r#"{"resourceType":"Patient","id":"1"}"#);
         let seen = one(&with, Intent::Create, "Patient", None, now()).unwrap();
-        assert_eq!((seen.id.as_str(), seen.version.as_deref(), seen.created), ("1", Some("7"), true));
+        assert_eq!((seen.id.as_str(), seen.version.as_deref(), seen.created), ("1", Some("W/\"7\""), true));
         let without = response(201, &[("location", "http://x/fhir/Patient/9/_history/2")], "");
         let seen = one(&without, Intent::Create, "Patient", None, now()).unwrap();
-        assert_eq!((seen.id.as_str(), seen.version.as_deref()), ("9", Some("2")));
+        assert_eq!((seen.id.as_str(), seen.version.as_deref()), ("9", Some("W/\"2\"")));
         let outcome = response(200, &[("location", "Patient/9")], r#"{"resourceType":"OperationOutcome"}"#);
         assert_eq!(one(&outcome, Intent::Update, "Patient", Some("9"), now()).unwrap().id, "9");
+    }
+
+    #[test]
+    fn versions_stay_as_they_came() {
+        let body = r#"{"resourceType":"Patient","id":"1","meta":{"versionId":"3"}}"#;
+        for (etag, version) in [
+            (Some("\"1\""), "\"1\""),
+            (Some("1"), "1"),
+            (Some("\"h1-258\""), "\"h1-258\""),
+            (Some("W/\"a\\\"b\""), "W/\"a\\\"b\""),
+            (Some("*"), "W/\"3\""),
+            (None, "W/\"3\""),
+        ] {
+            let headers: Vec<_> = etag.into_iter().map(|etag| ("etag", etag)).collect();
+            let seen = one(&response(200, &headers, body), Intent::Read, "Patient", Some("1"), now()).unwrap();
+            assert_eq!(seen.version.as_deref(), Some(version));
+        }
+        assert_eq!(Seen::of(fhir::read(body.as_bytes()).unwrap()).unwrap().version.as_deref(), Some("W/\"3\""));
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_the_ehrs() {
+        let zone = TimeZone::get("Europe/London").unwrap();
+        let read = |text: &str| last_updated(&serde_json::json!({"meta": {"lastUpdated": text}}), &zone);
+        for (text, instant) in [
+            ("2026-07-01T10:00:00+01:00", Some("2026-07-01T09:00:00Z")),
+            ("2026-07-01T10:00:00.25Z", Some("2026-07-01T10:00:00.25Z")),
+            ("2026-07-01T10:00:00", Some("2026-07-01T09:00:00Z")),
+            ("2026-07-01", Some("2026-06-30T23:00:00Z")),
+            ("yesterday", None),
+        ] {
+            assert_eq!(read(text), instant.map(|at| at.parse().unwrap()), "{text}");
+        }
+        assert_eq!(last_updated(&serde_json::json!({}), &zone), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How an EHR knows us. Secrets are read from files or the environment when needed and never shown; tokens are kept
 //! until shortly before they expire (RFC 6749 `expires_in`), and one refresh runs at a time.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
@@ -14,8 +14,8 @@ use super::{
     answer,
     config::AuthConfig,
     failure::{Failure, Kind},
-    jwt::Signer,
-    transport::{Request, Transport},
+    secrets::{secret, sensitive, signer, unusable},
+    transport::{Request, Response, Transport},
 };
 use crate::{clock::SharedClock, fhir};
 
@@ -77,25 +77,23 @@ impl Auth {
         match &self.config {
             AuthConfig::None => Err(unusable("no credentials are configured")),
             AuthConfig::Basic { username, password_file, password_env } => {
-                let password = secret(password_file.as_deref(), password_env.as_deref()).await?;
+                let password = secret(password_file.as_deref(), password_env.as_deref())?;
                 keep(&basic(username, &password), now, Duration::from_secs(60))
             }
             // A file may be replaced while we run, so it is read again now and then.
             AuthConfig::Bearer { token_file, token_env } => {
-                let token = secret(token_file.as_deref(), token_env.as_deref()).await?;
+                let token = secret(token_file.as_deref(), token_env.as_deref())?;
                 keep(&format!("Bearer {token}"), now, Duration::from_secs(60))
             }
             AuthConfig::ClientCredentials { client_id, secret_file, secret_env, token_url, scope } => {
-                let secret = secret(secret_file.as_deref(), secret_env.as_deref()).await?;
+                let secret = secret(secret_file.as_deref(), secret_env.as_deref())?;
                 let url = self.token_url(token_url.as_deref(), true).await?;
                 let form = [("grant_type", "client_credentials"), ("scope", scope)];
                 let login = basic(&encoded(client_id), &encoded(&secret));
                 self.ask(url, &form, Some(&login), now).await
             }
             AuthConfig::SmartBackend { client_id, key_file, key_id, token_url, scope } => {
-                let pem =
-                    tokio::fs::read_to_string(key_file).await.map_err(|_| unusable("the key file is unreadable"))?;
-                let signer = Signer::from_pem(&pem).map_err(|why| unusable(&why))?;
+                let signer = signer(key_file)?;
                 let url = self.token_url(token_url.as_deref(), false).await?;
                 let jti = self.clock.new_id().to_string();
                 let assertion = signer
@@ -126,6 +124,9 @@ impl Auth {
         let response =
             self.transport.send(request).await.map_err(|error| answer::unanswered(error, answer::Intent::Read))?;
         let missing = || unusable("the EHR names no token endpoint; configure token_url");
+        if response.status == 429 || response.status >= 500 {
+            return Err(busy(&response, self.clock.now()));
+        }
         if response.status != 200 {
             return Err(missing());
         }
@@ -161,9 +162,7 @@ impl Auth {
             .await
             .map_err(|_| Failure::new(Kind::Unreachable, "The EHR's token service does not answer."))?;
         if response.status == 429 || response.status >= 500 {
-            let retry_after = response.header("retry-after").and_then(|text| answer::retry_after(text, now));
-            let busy = Failure::new(Kind::Busy, "The EHR's token service is busy.");
-            return Err(Failure { status: Some(response.status), retry_after, ..busy });
+            return Err(busy(&response, now));
         }
         let read = fhir::read(&response.body).ok();
         let token = read.as_ref().and_then(|answer| answer.get("access_token")?.as_str());
@@ -175,6 +174,12 @@ impl Auth {
         let lifetime = read.as_ref().and_then(|answer| answer.get("expires_in")).and_then(seconds).unwrap_or(300);
         keep(&format!("Bearer {token}"), now, Duration::from_secs(lifetime))
     }
+}
+
+fn busy(response: &Response, now: Timestamp) -> Failure {
+    let retry_after = response.header("retry-after").and_then(|text| answer::retry_after(text, now));
+    let busy = Failure::new(Kind::Busy, "The EHR's token service is busy.");
+    Failure { status: Some(response.status), retry_after, ..busy }
 }
 
 /// `expires_in`, which some services send as text.
@@ -189,13 +194,6 @@ fn keep(header: &str, now: Timestamp, lifetime: Duration) -> Result<Token, Failu
     Ok(Token { header: sensitive(header)?, refresh_at })
 }
 
-fn sensitive(text: &str) -> Result<HeaderValue, Failure> {
-    let mut value =
-        HeaderValue::from_str(text).map_err(|_| unusable("a secret holds characters that cannot be sent"))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
@@ -203,20 +201,4 @@ fn basic(user: &str, password: &str) -> String {
 /// RFC 6749, 2.3.1 encodes id and secret before they are joined.
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-fn unusable(why: &str) -> Failure {
-    Failure::new(Kind::Credentials, format!("Our credentials for the EHR cannot be used: {why}"))
-}
-
-async fn secret(file: Option<&Path>, variable: Option<&str>) -> Result<String, Failure> {
-    let text = match (file, variable) {
-        (Some(file), None) => {
-            tokio::fs::read_to_string(file).await.map_err(|_| unusable("the secret's file is unreadable"))?
-        }
-        (None, Some(name)) => std::env::var(name).map_err(|_| unusable("the secret's variable is not set"))?,
-        _ => return Err(unusable("name either a file or an environment variable")),
-    };
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() { Err(unusable("the secret is empty")) } else { Ok(text.to_owned()) }
 }

@@ -1,11 +1,18 @@
-//! What an EHR says it can do: its CapabilityStatement (<https://hl7.org/fhir/R4/capabilitystatement.html>), read
-//! once and kept. What it does not say is not assumed to be missing where there is no statement at all.
+//! What an EHR says it can do: its CapabilityStatement (<https://hl7.org/fhir/R4/capabilitystatement.html>), kept with the
+//! time at which it was read, and asked for again (`Known`). What it does not say is not assumed to be missing where there is no
+//! statement at all, nor promised.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::failure::{Failure, Kind};
+use crate::error::{Category, Explained as _};
 
 /// What is offered for one resource type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +32,18 @@ pub struct Offer {
     pub versioned: bool,
 }
 
+/// How far what an EHR offers is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Statement {
+    /// It could not be read: everything is tried, nothing relied upon.
+    #[default]
+    Unread,
+    /// The EHR says that it has none (404, 405, 501).
+    Absent,
+    /// It was read.
+    Stated,
+}
+
 /// An EHR's statement, or the lack of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capability {
@@ -36,8 +55,10 @@ pub struct Capability {
     pub types: BTreeMap<String, Offer>,
     /// Codes of the security services it names: `SMART-on-FHIR`, `OAuth`, `Basic`…
     pub security: Vec<String>,
-    /// Whether a statement was read at all.
-    pub stated: bool,
+    /// Whether a statement was read at all, and if not, why.
+    pub statement: Statement,
+    /// When the EHR answered so.
+    pub read_at: Option<Timestamp>,
 }
 
 impl Capability {
@@ -74,13 +95,23 @@ impl Capability {
             .flatten()
             .filter_map(|coding| Some(coding.get("code")?.as_str()?.to_owned()))
             .collect();
-        Ok(Self { software, fhir_version, types, security, stated: true })
+        Ok(Self { software, fhir_version, types, security, statement: Statement::Stated, read_at: None })
     }
 
+    /// The EHR says that it has none.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self { statement: Statement::Absent, ..Self::default() }
+    }
+    /// Whether a statement was read.
+    #[must_use]
+    pub fn is_stated(&self) -> bool {
+        self.statement == Statement::Stated
+    }
     /// Whether an interaction with a type is offered; without a statement, it is tried.
     #[must_use]
     pub fn offers(&self, kind: &str, interaction: &str) -> bool {
-        !self.stated || self.types.get(kind).is_some_and(|offer| offer.interactions.contains(interaction))
+        !self.is_stated() || self.types.get(kind).is_some_and(|offer| offer.interactions.contains(interaction))
     }
     /// Whether a search parameter of a type is offered. Servers often leave the common ones (`_id`,
     /// `_lastUpdated`) out of a type that they can search, so `None` means that it was not said.
@@ -95,15 +126,94 @@ impl Capability {
         }
         Some(false)
     }
-    /// Whether `If-None-Exist` is worth sending for a type. An EHR that does not know it ignores it.
+    /// Whether `If-None-Exist` is worth sending for a type: where it is offered, and where the EHR has no statement. An EHR
+    /// that does not know it ignores it, so where the statement could not be read, it is not counted on.
     #[must_use]
     pub fn conditional_create(&self, kind: &str) -> bool {
-        !self.stated || self.types.get(kind).is_some_and(|offer| offer.conditional_create)
+        match self.statement {
+            Statement::Unread => false,
+            Statement::Absent => true,
+            Statement::Stated => self.types.get(kind).is_some_and(|offer| offer.conditional_create),
+        }
     }
     /// Whether `If-Match` is promised to be honoured for a type.
     #[must_use]
     pub fn versioned_update(&self, kind: &str) -> bool {
         self.types.get(kind).is_some_and(|offer| offer.versioned_update)
+    }
+}
+
+/// A statement is believed for so long.
+const HOLDS: Duration = Duration::from_secs(3600);
+/// Without one the EHR is asked again after this, and after twice as long each time …
+const FIRST: Duration = Duration::from_secs(5);
+/// … up to this.
+const LONGEST: Duration = Duration::from_secs(300);
+/// An EHR that answers, but so often in a row not with a readable statement, is worked with all the same.
+const MISSES: u32 = 3;
+
+/// What is known of an EHR's statement, since when, and when it is asked for again.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    capability: Option<Arc<Capability>>,
+    misses: u32,
+    ask_at: Option<Timestamp>,
+}
+
+impl Known {
+    /// What is known, unless it is time to ask.
+    pub(super) fn at(&self, now: Timestamp) -> Option<Arc<Capability>> {
+        // A clock that was set back must not make an answer hold longer.
+        let due = self.ask_at.is_none_or(|at| {
+            let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+            left.is_zero() || left > HOLDS
+        });
+        self.capability.clone().filter(|_| !due)
+    }
+
+    /// How asking ended at `now`, and what is to be made of it. What was stated before holds on while the statement cannot
+    /// be read; a failure that says nothing about it (no answer, rejected credentials) is told on.
+    pub(super) fn heard(
+        &mut self,
+        answer: Result<Capability, Failure>,
+        now: Timestamp,
+    ) -> Result<Arc<Capability>, Failure> {
+        let stated_before = self.capability.as_ref().is_some_and(|known| known.is_stated());
+        let capability = match answer {
+            Ok(read) if read.is_stated() => {
+                self.misses = 0;
+                Capability { read_at: Some(now), ..read }
+            }
+            missing => {
+                self.misses = self.misses.saturating_add(1);
+                match missing {
+                    _ if stated_before => return self.kept(now),
+                    Ok(absent) => Capability { read_at: Some(now), ..absent },
+                    Err(failure) if self.is_told_on(&failure) => {
+                        self.capability = None;
+                        return Err(failure);
+                    }
+                    Err(_) => Capability { read_at: Some(now), ..Capability::default() },
+                }
+            }
+        };
+        self.capability = Some(Arc::new(capability));
+        self.kept(now)
+    }
+
+    /// Whether a failure counts for whatever else would be asked. A refusal to show the statement says nothing about the rest.
+    fn is_told_on(&self, failure: &Failure) -> bool {
+        let refuses = failure.category() == Category::Rejected && failure.kind != Kind::NotAnEhr;
+        failure.status.is_none() || failure.needs_credentials() || (self.misses < MISSES && !refuses)
+    }
+
+    fn kept(&mut self, now: Timestamp) -> Result<Arc<Capability>, Failure> {
+        let wait = match self.misses {
+            0 => HOLDS,
+            misses => FIRST.saturating_mul(1 << (misses - 1).min(10)).min(LONGEST),
+        };
+        self.ask_at = now.checked_add(wait).ok();
+        self.capability.clone().ok_or_else(|| Failure::new(Kind::NotAnEhr, "The EHR does not say what it offers."))
     }
 }
 
@@ -142,7 +252,72 @@ mod tests {
         assert_eq!(capability.searches("Patient", "identifier"), Some(true));
         assert_eq!(capability.searches("Patient", "name"), Some(false));
         assert_eq!(capability.searches("Patient", "_lastUpdated"), None);
-        assert!(Capability::default().offers("Slot", "read"));
+        for silent in [Capability::default(), Capability::absent()] {
+            assert!(silent.offers("Slot", "read") && silent.searches("Slot", "identifier").is_none());
+        }
+        assert!(!Capability::default().conditional_create("Patient"), "what could not be read promises nothing");
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn failing() -> Result<Capability, Failure> {
+        Err(Failure { status: Some(500), ..Failure::new(Kind::Lost, "") })
+    }
+
+    fn stated() -> Result<Capability, Failure> {
+        Ok(Capability { statement: Statement::Stated, ..Capability::default() })
+    }
+
+    #[test]
+    fn a_missing_statement_is_asked_for_again_after_growing_times() {
+        let mut known = Known::default();
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            assert_eq!(known.at(at(now)), None);
+            let told = known.heard(Ok(Capability::absent()), at(now)).unwrap();
+            assert_eq!((told.statement, told.read_at), (Statement::Absent, Some(at(now))));
+            let wait = (0..).find(|wait| known.at(at(now + wait)).is_none()).unwrap();
+            waits.push(wait);
+            now += wait;
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        assert!(known.heard(stated(), at(now)).unwrap().is_stated());
+        assert!(known.at(at(now + 3599)).is_some() && known.at(at(now + 3600)).is_none());
+        assert!(known.at(at(now - 7200)).is_none(), "a clock set back");
+    }
+
+    #[test]
+    fn one_failure_is_not_for_ever_and_takes_nothing_back() {
+        let mut known = Known::default();
+        assert_eq!(known.heard(failing(), at(0)).unwrap_err().status, Some(500));
+        assert_eq!(known.at(at(0)), None, "asked again at once: the circuit decides when");
+        known.heard(stated(), at(1)).unwrap();
+        let told = known.heard(failing(), at(4000)).unwrap();
+        assert_eq!((told.statement, told.read_at), (Statement::Stated, Some(at(1))), "told with its time");
+        assert!(known.at(at(4004)).is_some() && known.at(at(4005)).is_none());
+        assert!(known.heard(Ok(Capability::absent()), at(4005)).unwrap().is_stated());
+    }
+
+    #[test]
+    fn an_ehr_whose_statement_cannot_be_read_is_worked_with_but_not_relied_upon() {
+        let mut known = Known::default();
+        assert!(known.heard(failing(), at(0)).is_err() && known.heard(failing(), at(1)).is_err());
+        let told = known.heard(failing(), at(2)).unwrap();
+        assert_eq!(told.statement, Statement::Unread);
+        assert!(!told.conditional_create("Patient") && told.offers("Patient", "create"));
+        let mut known = Known::default();
+        let forbidden = Failure { status: Some(403), ..Failure::new(Kind::Forbidden, "") };
+        assert_eq!(known.heard(Err(forbidden), at(0)).unwrap().statement, Statement::Unread, "only this is refused");
+        let mut known = Known::default();
+        for second in 0..9 {
+            let nothing = || Err(Failure::new(Kind::Unreachable, ""));
+            assert_eq!(known.heard(nothing(), at(second)).unwrap_err().kind, Kind::Unreachable);
+            let refused = || Err(Failure { status: Some(401), ..Failure::new(Kind::Unauthorised, "") });
+            assert_eq!(known.heard(refused(), at(second)).unwrap_err().kind, Kind::Unauthorised);
+        }
     }
 
     #[test]

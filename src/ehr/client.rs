@@ -1,7 +1,10 @@
 //! Talking to one EHR: create, update, read, search. Builds requests, adds credentials (never for another origin),
 //! repeats once after a refused token, and reads answers by `answer`. Decides nothing about what to do next.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use reqwest::{
@@ -14,8 +17,9 @@ use super::{
     answer::{self, Intent, Seen},
     auth::Auth,
     body::Body,
-    capability::Capability,
+    capability::{Capability, Known},
     config::SystemConfig,
+    etag,
     failure::{Failure, Kind},
     outcome,
     page::Listed,
@@ -33,7 +37,9 @@ pub struct Client {
     auth: Auth,
     clock: SharedClock,
     answers: Answers,
-    capability: tokio::sync::Mutex<Option<Arc<Capability>>>,
+    capability: tokio::sync::Mutex<Known>,
+    /// Types whose search was seen to honour several identifiers at once.
+    alternatives: Mutex<HashSet<String>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -56,7 +62,8 @@ impl Client {
             .ok_or_else(|| Failure::new(Kind::NotAnEhr, "base_url is not an http or https address of a server."))?;
         let auth = Auth::new(config.auth.clone(), base.clone(), Arc::clone(&transport), Arc::clone(&clock));
         let answers = Answers::new();
-        Ok(Self { base, transport, auth, clock, answers, capability: tokio::sync::Mutex::new(None) })
+        let (capability, alternatives) = (tokio::sync::Mutex::default(), Mutex::default());
+        Ok(Self { base, transport, auth, clock, answers, capability, alternatives })
     }
 
     /// The same, knowing what the EHR's own error numbers mean.
@@ -65,18 +72,22 @@ impl Client {
         Self { answers, ..self }
     }
 
-    /// What the EHR says it offers; read once. An EHR without a statement is taken to offer what is asked of it.
+    /// What the EHR says it offers, with the time at which it said so. A statement is read again after an hour; without one the
+    /// EHR is asked again after 5 s, then twice as long each time up to 5 min, and what it stated before holds on
+    /// meanwhile. One that says it has none is taken to offer what is asked of it; one that refuses to show it, or answers three times
+    /// in a row without one that can be read, is tried without relying on anything ([`Statement::Unread`]).
     ///
     /// # Errors
-    /// Where it cannot be reached, or is not FHIR R4.
+    /// Where it cannot be reached, rejects our credentials, fails, or is not FHIR R4.
+    ///
+    /// [`Statement::Unread`]: super::Statement::Unread
     pub async fn capability(&self) -> Result<Arc<Capability>, Failure> {
         let mut known = self.capability.lock().await;
-        if let Some(capability) = known.as_ref() {
-            return Ok(Arc::clone(capability));
+        if let Some(capability) = known.at(self.clock.now()) {
+            return Ok(capability);
         }
-        let capability = Arc::new(self.fetch_capability().await?);
-        *known = Some(Arc::clone(&capability));
-        Ok(capability)
+        let answer = self.fetch_capability().await;
+        known.heard(answer, self.clock.now())
     }
 
     /// Reads the EHR's statement now.
@@ -88,8 +99,9 @@ impl Client {
         match response.status {
             200 => fhir::read(&response.body)
                 .map_err(|_| Failure::new(Kind::NotAnEhr, "What answers there is not FHIR JSON."))
-                .and_then(|statement| Capability::read(&statement)),
-            404 | 405 | 501 => Ok(Capability::default()),
+                .and_then(|statement| Capability::read(&statement))
+                .map_err(|failure| Failure { status: Some(200), ..failure }),
+            404 | 405 | 501 => Ok(Capability::absent()),
             _ => Err(answer::failed(&response, Intent::Read, self.clock.now())),
         }
     }
@@ -100,22 +112,23 @@ impl Client {
     /// The failure by the outcome table.
     pub async fn create(&self, kind: &str, body: Body, if_none_exist: Option<&str>) -> Result<Seen, Failure> {
         let intent = if if_none_exist.is_some() { Intent::ConditionalCreate } else { Intent::Create };
-        let mut headers = vec![(HeaderName::from_static("prefer"), "return=representation".to_owned())];
+        let mut headers = vec![(HeaderName::from_static("prefer"), REPRESENTATION)];
         if let Some(query) = if_none_exist {
-            headers.push((HeaderName::from_static("if-none-exist"), query.to_owned()));
+            headers.push((HeaderName::from_static("if-none-exist"), sendable(HeaderValue::from_str(query).ok())?));
         }
         let response = self.exchange(Method::POST, self.url(&[kind])?, &headers, Some(body), intent).await?;
         answer::one(&response, intent, kind, None, self.clock.now())
     }
 
-    /// Writes a resource at `Type/id`, with `if_match` only where the EHR still holds that version.
+    /// Writes a resource at `Type/id`, with `if_match` only where the EHR still holds that version ([`Seen::version`], sent
+    /// as it is).
     ///
     /// # Errors
     /// The failure by the outcome table.
     pub async fn update(&self, kind: &str, id: &str, body: Body, if_match: Option<&str>) -> Result<Seen, Failure> {
-        let mut headers = vec![(HeaderName::from_static("prefer"), "return=representation".to_owned())];
+        let mut headers = vec![(HeaderName::from_static("prefer"), REPRESENTATION)];
         if let Some(version) = if_match {
-            headers.push((IF_MATCH, format!("W/\"{version}\"")));
+            headers.push((IF_MATCH, sendable(etag::if_match(version))?));
         }
         let url = self.url(&[kind, id])?;
         let response = self.exchange(Method::PUT, url, &headers, Some(body), Intent::Update).await?;
@@ -128,8 +141,10 @@ impl Client {
     /// # Errors
     /// The failure by the outcome table.
     pub async fn store(&self, id: Option<&str>, body: Body, content_type: Option<&str>) -> Result<Seen, Failure> {
-        let mut headers = vec![(HeaderName::from_static("prefer"), "return=minimal".to_owned())];
-        headers.extend(content_type.map(|kind| (CONTENT_TYPE, kind.to_owned())));
+        let mut headers = vec![(HeaderName::from_static("prefer"), HeaderValue::from_static("return=minimal"))];
+        if let Some(kind) = content_type {
+            headers.push((CONTENT_TYPE, sendable(HeaderValue::from_str(kind).ok())?));
+        }
         let (method, intent) =
             if id.is_some() { (Method::PUT, Intent::Update) } else { (Method::POST, Intent::Create) };
         let url = self.url(&[&["Binary"][..], id.as_slice()].concat())?;
@@ -168,7 +183,7 @@ impl Client {
     pub fn search(&self, kind: &str, parameters: &[(&str, &str)]) -> Result<Search<'_>, Failure> {
         let mut url = self.url(&[kind])?;
         url.query_pairs_mut().extend_pairs(parameters);
-        Ok(Search::new(self, url))
+        Ok(Search::new(self, kind, url))
     }
 
     /// A type's history since an instant, page by page.
@@ -178,18 +193,25 @@ impl Client {
     pub fn history(&self, kind: &str, parameters: &[(&str, &str)]) -> Result<Search<'_>, Failure> {
         let mut url = self.url(&[kind, "_history"])?;
         url.query_pairs_mut().extend_pairs(parameters);
-        Ok(Search::new(self, url))
+        Ok(Search::new(self, kind, url))
     }
 
     /// All resources of a type that carry an identifier; at most a few are looked at.
     ///
     /// # Errors
-    /// As a search.
+    /// As a search; [`Kind::NotHonoured`] where the EHR does not look for the identifier and its list, which goes on, did not
+    /// happen to begin with the resource.
     pub async fn by_identifier(&self, kind: &str, system: &str, value: &str) -> Result<Vec<Seen>, Failure> {
         let token = format!("{}|{}", escaped(system), escaped(value));
         let mut search = self.search(kind, &[("identifier", &token)])?;
         let mut found = Vec::new();
-        while let Some(page) = search.next_page().await? {
+        loop {
+            let page = match search.next_page().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(failure) if failure.kind == Kind::NotHonoured && !found.is_empty() => break,
+                Err(failure) => return Err(failure),
+            };
             if !page.unreadable.is_empty() {
                 return Err(Failure::new(Kind::Lost, "The EHR's list holds something that cannot be read."));
             }
@@ -203,18 +225,55 @@ impl Client {
         Ok(found)
     }
 
+    /// For each identifier the resources that carry it, each asked for by itself: an EHR need not understand several in one
+    /// search (`identifier=a,b`), and one that does not shows none of them.
+    ///
+    /// # Errors
+    /// As [`Client::by_identifier`].
+    pub async fn each_by_identifier(&self, kind: &str, all: &[(&str, &str)]) -> Result<Vec<Vec<Seen>>, Failure> {
+        let mut found = Vec::with_capacity(all.len());
+        for (system, value) in all {
+            found.push(self.by_identifier(kind, system, value).await?);
+        }
+        Ok(found)
+    }
+
+    /// Whether the EHR is proven to understand several identifiers in one search of a type: one such search showed
+    /// resources of more than one of them. Without that proof, what such a search does not show may be there all the same.
+    #[must_use]
+    pub fn is_or_proven(&self, kind: &str) -> bool {
+        self.alternatives.lock().unwrap_or_else(PoisonError::into_inner).contains(kind)
+    }
+
+    pub(super) fn or_is_proven(&self, kind: &str) {
+        self.alternatives.lock().unwrap_or_else(PoisonError::into_inner).insert(kind.to_owned());
+    }
+
     /// One page of a search.
     pub(super) async fn page(&self, url: Url) -> Result<Listed, Failure> {
         let response = self.exchange(Method::GET, url, &[], None, Intent::Read).await?;
         answer::bundle(&response, self.clock.now())
     }
 
-    /// A link as the EHR gave it, if it stays at the EHR's own origin.
+    /// A link as the EHR gave it. Where it names another scheme, host or port (an EHR behind a proxy knows itself by its
+    /// inner name), but a path below that of `base_url`, it is followed at `base_url`'s; nothing ever leaves that.
     pub(super) fn own_link(&self, link: &str) -> Result<Url, Failure> {
+        let own = self.base.path().trim_end_matches('/');
         let slashed = format!("{}/", self.base.as_str().trim_end_matches('/'));
-        let url = Url::parse(&slashed).and_then(|base| base.join(link)).ok();
-        url.filter(|url| url.origin() == self.base.origin())
-            .ok_or_else(|| Failure::new(Kind::Elsewhere, "The EHR's next page lies at another address."))
+        let there = Url::parse(&slashed).and_then(|base| base.join(link)).ok();
+        let there = there
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .ok_or_else(|| Failure::new(Kind::Elsewhere, "The EHR's link to its next page is no address."))?;
+        let below = there.path().strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if there.origin() != self.base.origin() && !below {
+            let host = there.host_str().unwrap_or_default();
+            let sentence = format!("The EHR's next page lies at another address ({host}), outside base_url.");
+            return Err(Failure::new(Kind::Elsewhere, sentence));
+        }
+        let mut url = self.base.clone();
+        url.set_path(there.path());
+        url.set_query(there.query());
+        Ok(url)
     }
 
     fn url(&self, segments: &[&str]) -> Result<Url, Failure> {
@@ -230,7 +289,7 @@ impl Client {
         &self,
         method: Method,
         url: Url,
-        extra: &[(HeaderName, String)],
+        extra: &[(HeaderName, HeaderValue)],
         body: Option<Body>,
         intent: Intent,
     ) -> Result<Response, Failure> {
@@ -241,10 +300,7 @@ impl Client {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
         }
         for (name, value) in extra {
-            let value = HeaderValue::from_str(value).map_err(|_| {
-                Failure::new(Kind::Refused, "An identifier or version holds characters that cannot be sent.")
-            })?;
-            headers.insert(name, value);
+            headers.insert(name, value.clone());
         }
         let body = body.unwrap_or_default();
         let mut fresh = false;
@@ -281,6 +337,13 @@ impl Client {
             None => Ok(response),
         }
     }
+}
+
+const REPRESENTATION: HeaderValue = HeaderValue::from_static("return=representation");
+
+fn sendable(value: Option<HeaderValue>) -> Result<HeaderValue, Failure> {
+    let sentence = "An identifier or version holds characters that cannot be sent.";
+    value.ok_or_else(|| Failure::new(Kind::Refused, sentence))
 }
 
 /// The id of the Binary that an address reads.

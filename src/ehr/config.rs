@@ -46,9 +46,12 @@ pub struct SystemConfig {
     /// How long a connection may take.
     #[serde(default = "ten_seconds")]
     pub connect_timeout: Period,
-    /// Largest answer that is read, in bytes.
+    /// Largest answer that is read into memory, in bytes.
     #[serde(default = "sixty_four_mib")]
     pub max_response_bytes: usize,
+    /// The most bytes of documents that one answer may bring, beside that; left out: four times `max_response_bytes`.
+    #[serde(default)]
+    pub max_document_bytes: Option<u64>,
     /// Unsent syncs beyond which new pushes are refused with 429.
     #[serde(default = "backlog")]
     pub max_backlog: usize,
@@ -229,6 +232,12 @@ const fn one_day() -> Period {
 }
 
 impl SystemConfig {
+    /// The most bytes of documents that one answer may bring.
+    #[must_use]
+    pub fn documents_bound(&self) -> u64 {
+        self.max_document_bytes.unwrap_or_else(|| (self.max_response_bytes as u64).saturating_mul(4))
+    }
+
     /// A system with defaults for all but name and base URL.
     #[must_use]
     pub fn new(name: SystemName, base_url: &str) -> Self {
@@ -246,6 +255,7 @@ impl SystemConfig {
             timeout: thirty_seconds(),
             connect_timeout: ten_seconds(),
             max_response_bytes: sixty_four_mib(),
+            max_document_bytes: None,
             max_backlog: backlog(),
             give_up_after: one_day(),
             settle_within: thirty_seconds(),

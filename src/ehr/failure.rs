@@ -46,6 +46,8 @@ pub enum Kind {
     Later,
     /// It says that it holds this already.
     Exists,
+    /// It answers a search with what was not asked for.
+    NotHonoured,
 }
 
 /// One failed exchange.
@@ -72,10 +74,29 @@ impl Failure {
     #[must_use]
     pub fn concerns_all(&self) -> bool {
         match self.kind {
-            Kind::Unreachable | Kind::Busy | Kind::Unauthorised | Kind::Credentials | Kind::Elsewhere => true,
+            Kind::Unreachable | Kind::Unauthorised | Kind::Credentials | Kind::Elsewhere => true,
+            // A lock, or something that is not ready, is one record's trouble.
+            Kind::Busy => !matches!(self.status, Some(409 | 423 | 424)),
             // One that answers 2xx is at work, even where the answer cannot be read.
             Kind::Lost => self.status.is_none_or(|status| !(200..300).contains(&status)),
             _ => false,
+        }
+    }
+    /// Whether it is about our credentials: whatever was asked, the answer says nothing about that.
+    #[must_use]
+    pub const fn needs_credentials(&self) -> bool {
+        matches!(self.kind, Kind::Unauthorised | Kind::Credentials)
+    }
+    /// Whether only a person can mend it, so that one is asked at once: rejected credentials, a secret that cannot be
+    /// used, a wrong address, something forbidden or refused. Asking the EHR again meanwhile does no good.
+    #[must_use]
+    pub fn needs_person(&self) -> bool {
+        let asked_to_wait = self.retry_after.is_some();
+        match self.kind {
+            Kind::Unauthorised | Kind::Credentials | Kind::Elsewhere => true,
+            // Some limit their callers so.
+            Kind::Forbidden => !asked_to_wait,
+            _ => self.category() == Category::Rejected,
         }
     }
 }
@@ -102,6 +123,7 @@ impl Explained for Failure {
             Kind::TooMany => "LIA-EHR-017",
             Kind::Later => "LIA-EHR-018",
             Kind::Exists => "LIA-EHR-019",
+            Kind::NotHonoured => "LIA-EHR-020",
         }
     }
     fn category(&self) -> Category {
@@ -123,7 +145,37 @@ impl Explained for Failure {
             | Kind::TooLarge
             | Kind::NotAnEhr
             | Kind::Merged
-            | Kind::TooMany => Category::Rejected,
+            | Kind::TooMany
+            | Kind::NotHonoured => Category::Rejected,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locked_record_does_not_stop_the_system() {
+        let busy = |status| Failure { status: Some(status), ..Failure::new(Kind::Busy, "") };
+        assert_eq!(
+            [409, 423, 424, 425, 429].map(|status| busy(status).concerns_all()),
+            [false, false, false, true, true]
+        );
+    }
+
+    #[test]
+    fn what_only_a_person_can_mend_is_told_apart() {
+        use Kind::{
+            Busy, Changed, Credentials, Elsewhere, Expired, Forbidden, Later, Lost, Refused, Unauthorised, Unreachable,
+        };
+        for kind in [Unauthorised, Credentials, Forbidden, Elsewhere, Refused] {
+            assert!(Failure::new(kind, "").needs_person(), "{kind:?}");
+        }
+        for kind in [Unreachable, Busy, Lost, Changed, Expired, Later] {
+            assert!(!Failure::new(kind, "").needs_person(), "{kind:?}");
+        }
+        let limited = Failure { retry_after: Some(Duration::from_secs(60)), ..Failure::new(Forbidden, "") };
+        assert!(!limited.needs_person());
     }
 }

@@ -1,31 +1,69 @@
-//! The `Transport` over reqwest (rustls with ring): no redirects, no proxies from the environment's surprise, no
-//! automatic repetition, bounded answers, time limits on connection and answer.
+//! The `Transport` over reqwest (rustls with ring): no redirects, no proxies from the environment's surprise, bounded
+//! answers, time limits on connection and answer. Kept connections are trusted only as long as all goes well: after a
+//! fault of the EHR's (5xx, 408) or of a connection, none that stood then is used again. What reads is repeated once on a fresh
+//! connection where one died before it answered; what writes never is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::{Bytes, BytesMut};
-use serde_json::{Value, json};
+use reqwest::{
+    Method,
+    header::{ACCEPT_ENCODING, HeaderValue},
+};
 use tokio::time::Instant;
 
 use super::{
     config::SystemConfig,
-    skim::{Keep, Keeping, LONG, Skim},
+    incoming::{Bounds, Incoming, SLOWEST},
+    skim::Keep,
     transport::{Request, Response, Sending, Transport, TransportError},
 };
-use crate::fhir::{self, stored};
+
+/// Servers close connections that are idle, many after 5 s: ours are given up before.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// HTTP/1.1 over TCP or TLS.
 pub struct Http {
-    client: reqwest::Client,
-    timeout: Duration,
-    max_response_bytes: usize,
+    limits: Limits,
+    pool: Mutex<Pool>,
+    bounds: Bounds,
     keep: Option<Arc<dyn Keep>>,
+}
+
+struct Limits {
+    timeout: Duration,
+    connect_timeout: Duration,
+    connections: usize,
+}
+
+/// The connections that are trusted, by the number of times that trust was lost.
+struct Pool {
+    client: reqwest::Client,
+    losses: u64,
 }
 
 impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Http").finish_non_exhaustive()
+    }
+}
+
+impl Limits {
+    fn client(&self) -> Result<reqwest::Client, String> {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .connect_timeout(self.connect_timeout)
+            .pool_max_idle_per_host(self.connections)
+            .pool_idle_timeout(IDLE)
+            .tcp_nodelay(true)
+            .user_agent(concat!("liaison/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -37,17 +75,14 @@ impl Http {
     pub fn new(config: &SystemConfig) -> Result<Self, String> {
         // A second installation is refused by rustls and means that it is done already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .connect_timeout(config.connect_timeout.get())
-            .pool_max_idle_per_host(config.max_concurrency)
-            .tcp_nodelay(true)
-            .user_agent(concat!("liaison/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { client, timeout: config.timeout.get(), max_response_bytes: config.max_response_bytes, keep: None })
+        let limits = Limits {
+            timeout: config.timeout.get(),
+            connect_timeout: config.connect_timeout.get(),
+            connections: config.max_concurrency,
+        };
+        let bounds = Bounds { text: config.max_response_bytes, documents: config.documents_bound() };
+        let pool = Mutex::new(Pool { client: limits.client()?, losses: 0 });
+        Ok(Self { limits, pool, bounds, keep: None })
     }
 
     /// The same as a shared transport.
@@ -65,127 +100,90 @@ impl Http {
         self
     }
 
+    fn trusted(&self) -> (reqwest::Client, u64) {
+        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        (pool.client.clone(), pool.losses)
+    }
+
+    /// The connections that stood at `losses` are not used again; those that carry a request end with it.
+    fn distrust(&self, losses: u64) {
+        if self.trusted().1 != losses {
+            return;
+        }
+        // Where no other can be made, the old ones must do.
+        let Ok(client) = self.limits.client() else { return };
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.losses == losses {
+            *pool = Pool { client, losses: losses + 1 };
+        }
+    }
+
     async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
-        let Request { method, url, headers, body, binary } = request;
-        let mut outgoing = self.client.request(method, url).headers(headers);
-        match body.in_memory() {
-            Some(bytes) if bytes.is_empty() => {}
-            Some(bytes) => outgoing = outgoing.body(bytes),
-            None => outgoing = outgoing.body(reqwest::Body::wrap(body.stream())),
-        }
         // What is long may take its time.
-        let patience = self.timeout + Duration::from_secs(body.length() / SLOWEST);
-        let begun = Instant::now();
-        let answer = tokio::time::timeout_at(begun + patience, outgoing.send()).await;
-        let answer = answer.map_err(|_| TransportError::Lost)?.map_err(|error| not_answered(&error))?;
-        let incoming = Incoming { answer, until: begun + patience, limit: self.max_response_bytes, received: 0 };
-        match &self.keep {
-            Some(keep) if incoming.answer.status().is_success() => incoming.skimmed(&**keep, binary).await,
-            _ => incoming.whole().await,
-        }
-    }
-}
-
-/// At least so many bytes a second, beside the time that any exchange may take.
-const SLOWEST: u64 = 256 * 1024;
-
-/// An answer whose body was not read yet.
-struct Incoming {
-    answer: reqwest::Response,
-    until: Instant,
-    limit: usize,
-    received: u64,
-}
-
-impl Incoming {
-    async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
-        let until = self.until + Duration::from_secs(self.received / SLOWEST);
-        let chunk = tokio::time::timeout_at(until, self.answer.chunk()).await;
-        let chunk = chunk.map_err(|_| TransportError::Lost)?.map_err(|_| TransportError::Lost)?;
-        self.received += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        Ok(chunk)
-    }
-
-    fn with(mut self, body: impl Into<Bytes>) -> Response {
-        let (status, headers) = (self.answer.status().as_u16(), std::mem::take(self.answer.headers_mut()));
-        Response { status, headers, body: body.into() }
-    }
-
-    /// All in memory, within the bound.
-    async fn whole(mut self) -> Result<Response, TransportError> {
-        if self.answer.content_length().is_some_and(|length| length > self.limit as u64) {
-            return Err(TransportError::TooLarge);
-        }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = self.chunk().await? {
-            if body.len() + chunk.len() > self.limit {
-                return Err(TransportError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(self.with(body))
-    }
-
-    /// Long content goes elsewhere; the bound is for what stays.
-    async fn skimmed(mut self, keep: &dyn Keep, binary: Option<String>) -> Result<Response, TransportError> {
-        let kind = self.answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).map(str::to_owned);
-        if let (Some(id), Some(kind)) = (binary, kind.filter(|kind| !kind.contains("json"))) {
-            return self.bytes_of(keep, &id, &kind).await;
-        }
-        let mut skim = Skim::new(keep);
-        while let Some(chunk) = self.chunk().await? {
-            skim.read(&chunk).map_err(|_| TransportError::TooLarge)?;
-            if skim.length() > self.limit {
-                return Err(TransportError::TooLarge);
+        let patience = self.limits.timeout + Duration::from_secs(request.body.length() / SLOWEST);
+        let until = Instant::now() + patience;
+        let (mut client, mut losses) = self.trusted();
+        let mut sent = send(&client, &request, until).await;
+        if let Err(Unanswered::Died) = sent {
+            self.distrust(losses);
+            if request.method == Method::GET {
+                (client, losses) = self.trusted();
+                sent = send(&client, &request, until).await;
             }
         }
-        let (text, kept) = skim.end();
-        if !kept.is_empty() {
-            let resource = fhir::read(&text).map_err(|_| TransportError::Lost)?;
-            let mut types = std::collections::HashMap::new();
-            stored::each(&resource, &mut |members, name| {
-                types.insert(name.to_owned(), members.get("contentType").and_then(Value::as_str).map(str::to_owned));
-            });
-            for (name, keeping) in kept {
-                let kind = types.remove(&name).flatten().unwrap_or_else(|| "application/octet-stream".to_owned());
-                keeping.end(kind).await.map_err(|_| TransportError::Lost)?;
-            }
-        }
-        Ok(self.with(text))
-    }
-
-    /// A Binary's own bytes, as the JSON that they stand for.
-    async fn bytes_of(mut self, keep: &dyn Keep, id: &str, kind: &str) -> Result<Response, TransportError> {
-        let lost = |_| TransportError::Lost;
-        let mut short = BytesMut::new();
-        let mut long: Option<Box<dyn Keeping>> = None;
-        while let Some(chunk) = self.chunk().await? {
-            match &mut long {
-                Some(long) => long.write(&chunk).map_err(lost)?,
-                None => short.extend_from_slice(&chunk),
-            }
-            if long.is_none() && short.len() > LONG / 4 * 3 {
-                let mut begun = keep.begin().map_err(lost)?;
-                begun.write(&short).map_err(lost)?;
-                long = Some(begun);
-            }
-        }
-        let data = match long {
-            None => STANDARD.encode(&short),
-            Some(long) => {
-                let name = long.name();
-                long.end(kind.to_owned()).await.map_err(lost)?;
-                name
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(Unanswered::NotSent) => return Err(TransportError::NotSent),
+            Err(Unanswered::Died | Unanswered::Spoilt) => {
+                self.distrust(losses);
+                return Err(TransportError::Lost);
             }
         };
-        let resource = json!({ "resourceType": "Binary", "id": id, "contentType": kind, "data": data });
-        Ok(self.with(resource.to_string()))
+        let status = answer.status().as_u16();
+        let faulty = status >= 500 || status == 408;
+        let read = Incoming::new(answer, until, self.bounds).read(self.keep.as_deref(), request.binary).await;
+        if faulty || read.is_err() {
+            self.distrust(losses);
+        }
+        read
     }
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    /// There was no connection: nothing left.
+    NotSent,
+    /// The connection ended before an answer began.
+    Died,
+    /// What came is no HTTP, or nothing came in time.
+    Spoilt,
+}
+
+async fn send(client: &reqwest::Client, request: &Request, until: Instant) -> Result<reqwest::Response, Unanswered> {
+    let mut outgoing = client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+    outgoing = outgoing.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    match request.body.in_memory() {
+        Some(bytes) if bytes.is_empty() => {}
+        Some(bytes) => outgoing = outgoing.body(bytes),
+        None => outgoing = outgoing.body(reqwest::Body::wrap(request.body.stream())),
+    }
+    let sent = tokio::time::timeout_at(until, outgoing.send()).await;
+    sent.map_err(|_| Unanswered::Spoilt)?.map_err(|error| why(&error))
 }
 
 /// A failed connection sent nothing; anything later may have arrived.
-fn not_answered(error: &reqwest::Error) -> TransportError {
-    if error.is_connect() || error.is_builder() { TransportError::NotSent } else { TransportError::Lost }
+fn why(error: &reqwest::Error) -> Unanswered {
+    if error.is_connect() || error.is_builder() {
+        return Unanswered::NotSent;
+    }
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_parse() || error.is_user()) {
+            return Unanswered::Spoilt;
+        }
+        cause = inner.source();
+    }
+    Unanswered::Died
 }
 
 impl Transport for Http {

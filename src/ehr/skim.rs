@@ -64,6 +64,8 @@ pub(super) struct Skim<'k> {
     padded: bool,
     open: Option<Box<dyn Keeping>>,
     done: Vec<Apart>,
+    /// So many bytes may still go elsewhere.
+    room: u64,
 }
 
 /// Why reading cannot go on.
@@ -73,10 +75,13 @@ pub(super) enum Stop {
     NotBase64,
     /// Keeping failed.
     NotKept(String),
+    /// More would go elsewhere than may.
+    TooMuch,
 }
 
 impl<'k> Skim<'k> {
-    pub(super) fn new(keep: &'k dyn Keep) -> Self {
+    /// `room`: so many bytes may go elsewhere.
+    pub(super) fn new(keep: &'k dyn Keep, room: u64) -> Self {
         Self {
             keep,
             state: State::Outside,
@@ -87,6 +92,7 @@ impl<'k> Skim<'k> {
             padded: false,
             open: None,
             done: Vec::new(),
+            room,
         }
     }
 
@@ -207,6 +213,7 @@ impl<'k> Skim<'k> {
         self.padded = self.waiting[..whole].ends_with(b"=");
         let bytes = STANDARD.decode(&self.waiting[..whole]).map_err(|_| Stop::NotBase64)?;
         self.waiting.drain(..whole);
+        self.room = self.room.checked_sub(bytes.len() as u64).ok_or(Stop::TooMuch)?;
         match &mut self.open {
             Some(open) => open.write(&bytes).map_err(Stop::NotKept),
             None => Ok(()),
@@ -257,7 +264,7 @@ mod tests {
     /// Skims a text in chunks of every size.
     fn skimmed(text: &str, chunk: usize) -> Result<(String, Vec<Vec<u8>>), Stop> {
         let memory = Memory::default();
-        let mut skim = Skim::new(&memory);
+        let mut skim = Skim::new(&memory, 10 << 20);
         text.as_bytes().chunks(chunk).try_for_each(|chunk| skim.read(chunk))?;
         let (text, done) = skim.end();
         for (_, open) in done {
@@ -284,6 +291,21 @@ mod tests {
         let lines: Vec<&str> = long.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let folded = format!("{{\"data\":\"{}\"}}", lines.join("\\r\\n").replace('/', "\\/"));
         assert_eq!(skimmed(&folded, 999).unwrap(), (format!("{{\"data\":\"{name}\"}}"), vec![bytes]));
+    }
+
+    #[test]
+    fn what_goes_elsewhere_is_bounded_while_it_arrives() {
+        let memory = Memory::default();
+        let mut skim = Skim::new(&memory, 3 << 20);
+        let mut read = 0;
+        let stopped =
+            std::iter::once("{\"data\":\"".to_owned()).chain(std::iter::repeat_n("AAAA".repeat(1 << 14), 1000));
+        let stopped = stopped.map(|chunk| (chunk.len(), skim.read(chunk.as_bytes()))).find(|(length, ended)| {
+            read += length;
+            ended.is_err()
+        });
+        assert_eq!(stopped.map(|(_, ended)| ended), Some(Err(Stop::TooMuch)));
+        assert!(read < 5 << 20, "{read}");
     }
 
     #[test]

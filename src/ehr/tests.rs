@@ -67,18 +67,130 @@ async fn pages_are_followed_within_the_origin_only() {
     let script = Script::of([
         page("https://ehr.example.com/fhir?_cursor=b", "2"),
         page("?_cursor=c", "3"),
-        page("https://ehr.example.com.evil.com/fhir?_cursor=d", "4"),
+        page("https://ehr.example.com.evil.com/login?_cursor=d", "4"),
     ]);
     let (client, _) = client("kind = \"none\"", &script);
-    let mut search = client.search("Patient", &[("identifier", "a|b")]).unwrap();
+    let mut search = client.search("Patient", &[("name", "a")]).unwrap();
     assert_eq!(search.next_page().await.unwrap().unwrap().resources.len(), 2);
     assert_eq!(
         search.next_page().await.unwrap().unwrap().resources.len(),
         1,
         "Patient/1 was on the first page already"
     );
-    assert_eq!(search.next_page().await.unwrap_err().kind, Kind::Elsewhere);
+    let last = search.next_page().await.unwrap().unwrap();
+    assert_eq!(last.resources.len(), 1, "what came is given");
+    let why = last.ends.expect("a reason");
+    assert_eq!(why.kind, Kind::Elsewhere);
+    assert!(why.message.contains("ehr.example.com.evil.com"), "{}", why.message);
+    assert_eq!(search.next_page().await.unwrap_err(), why);
+    assert_eq!(search.next_page().await.unwrap_err(), why);
     assert_eq!(script.asked.lock().unwrap().len(), 3, "nothing went to the other origin");
+}
+
+/// An EHR behind a proxy knows itself by another name: what lies below the base path is asked for at the base.
+#[tokio::test]
+async fn a_next_link_below_the_base_path_is_followed_at_the_configured_origin() {
+    for (next, asked) in [
+        ("http://localhost:8080/fhir?_cursor=b", Some("https://ehr.example.com/fhir?_cursor=b")),
+        ("http://ehr.example.com/fhir/Patient?page=2", Some("https://ehr.example.com/fhir/Patient?page=2")),
+        ("https://u:p@ehr.example.com:8443/fhir/Patient?page=2#x", Some("https://ehr.example.com/fhir/Patient?page=2")),
+        ("https://ehr.example.com/paging/7", Some("https://ehr.example.com/paging/7")),
+        ("//other.example.com/fhir/_page/7", Some("https://ehr.example.com/fhir/_page/7")),
+        ("Patient?page=2", Some("https://ehr.example.com/fhir/Patient?page=2")),
+        ("https://other.example.com/fhirother?page=2", None),
+        ("https://other.example.com/fhir/../admin?page=2", None),
+        ("https://other.example.com/fhir/%2e%2e/admin", None),
+        ("javascript:alert(1)", None),
+        ("file:///fhir/x", None),
+    ] {
+        let link = format!(r#"{{"resourceType":"Bundle","link":[{{"relation":"next","url":"{next}"}}]}}"#);
+        let script = Script::of([reply(200, &[], &link), reply(200, &[], r#"{"resourceType":"Bundle"}"#)]);
+        let (client, _) = client("kind = \"none\"", &script);
+        let mut search = client.search("Patient", &[]).unwrap();
+        assert_eq!(search.next_page().await.unwrap().unwrap().ends.is_none(), asked.is_some(), "{next}");
+        assert_eq!(search.next_page().await.is_ok(), asked.is_some(), "{next}");
+        let went: Vec<String> = script.asked.lock().unwrap().iter().skip(1).map(|r| r.url.to_string()).collect();
+        assert_eq!(went, asked.into_iter().collect::<Vec<_>>());
+    }
+}
+
+fn patients(values: &[&str], next: bool) -> Response {
+    let entries: Vec<String> = values
+        .iter()
+        .map(|v| format!(r#"{{"resource":{{"resourceType":"Patient","id":"{v}","identifier":[{{"system":"s","value":"{v}"}}]}}}}"#))
+        .collect();
+    let link = if next { r#"{"relation":"next","url":"?page=2"}"# } else { "" };
+    reply(200, &[], &format!(r#"{{"resourceType":"Bundle","link":[{link}],"entry":[{}]}}"#, entries.join(",")))
+}
+
+#[tokio::test]
+async fn an_ehr_that_does_not_search_by_identifier_is_not_paged_whole() {
+    let script = Script::of((0..50).map(|_| patients(&["x", "a", "y"], true)));
+    let (client, _) = client("kind = \"none\"", &script);
+    assert_eq!(client.by_identifier("Patient", "s", "z").await.unwrap_err().kind, Kind::NotHonoured);
+    assert_eq!(script.asked.lock().unwrap().len(), 1);
+    assert_eq!(client.by_identifier("Patient", "s", "a").await.unwrap().len(), 1, "found is found");
+    let mut search = client.search("Patient", &[("identifier", "s|a,s|b")]).unwrap();
+    let page = search.next_page().await.unwrap().unwrap();
+    assert_eq!((page.resources.len(), page.ignored.as_slice()), (3, &["identifier".to_owned()][..]));
+    assert_eq!(page.ends, Some(search.next_page().await.unwrap_err()));
+    assert_eq!(script.asked.lock().unwrap().len(), 3);
+    // A list that is there whole tells all the same.
+    let script = Script::of([patients(&["x", "a", "y"], false)]);
+    let (client, _) = self::client("kind = \"none\"", &script);
+    assert_eq!(client.by_identifier("Patient", "s", "a").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn identifiers_are_asked_for_one_at_a_time_until_several_are_proven() {
+    let script = Script::of([patients(&["a"], false), patients(&["b"], false), patients(&["a", "b"], false)]);
+    let (client, _) = client("kind = \"none\"", &script);
+    let found = client.each_by_identifier("Patient", &[("s", "a"), ("s", "b")]).await.unwrap();
+    let ids: Vec<Vec<&str>> = found.iter().map(|all| all.iter().map(|seen| seen.id.as_str()).collect()).collect();
+    assert_eq!(ids, [["a"], ["b"]]);
+    assert!(!client.is_or_proven("Patient"));
+    client.search("Patient", &[("identifier", "s|a,s|b")]).unwrap().next_page().await.unwrap();
+    assert!(client.is_or_proven("Patient") && !client.is_or_proven("Appointment"));
+    let asked: Vec<String> =
+        script.asked.lock().unwrap().iter().map(|r| r.url.query().unwrap_or_default().to_owned()).collect();
+    assert_eq!(asked, ["identifier=s%7Ca", "identifier=s%7Cb", "identifier=s%7Ca%2Cs%7Cb"]);
+}
+
+#[tokio::test]
+async fn a_statement_that_could_not_be_had_is_asked_for_again() {
+    let statement =
+        r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","rest":[{"resource":[{"type":"Patient"}]}]}"#;
+    let script = Script::of([reply(404, &[], ""), reply(200, &[], statement), reply(500, &[], "")]);
+    let (client, clock) = client("kind = \"none\"", &script);
+    let asked = || script.asked.lock().unwrap().len();
+    assert_eq!(client.capability().await.unwrap().statement, Statement::Absent);
+    assert!(client.capability().await.unwrap().conditional_create("Patient"));
+    assert_eq!(asked(), 1);
+    clock.advance(jiff::SignedDuration::from_secs(5));
+    assert!(!client.capability().await.unwrap().conditional_create("Patient"), "it says that it has none");
+    clock.advance(jiff::SignedDuration::from_secs(3600));
+    assert!(client.capability().await.unwrap().is_stated(), "one 500 takes nothing back");
+    assert_eq!(asked(), 3);
+}
+
+#[tokio::test]
+async fn a_token_service_that_is_down_is_not_our_credentials_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "s3cret").unwrap();
+    let auth = format!("kind = \"client-credentials\"\nclient_id = \"us\"\nsecret_file = {secret:?}");
+    let endpoint = r#"{"token_endpoint":"https://ehr.example.com/token"}"#;
+    for (answers, kind) in [
+        (vec![reply(503, &[("retry-after", "7")], "")], Kind::Busy),
+        (vec![reply(200, &[], endpoint), reply(500, &[], "")], Kind::Busy),
+        (vec![reply(200, &[], endpoint), reply(401, &[], r#"{"error":"invalid_client"}"#)], Kind::Credentials),
+        (vec![reply(404, &[], "")], Kind::Credentials),
+    ] {
+        let script = Script::of(answers);
+        let (client, _) = client(&auth, &script);
+        let failure = client.read("Patient", "1").await.unwrap_err();
+        assert_eq!((failure.kind, failure.needs_person()), (kind, kind == Kind::Credentials));
+    }
 }
 
 #[tokio::test]
@@ -158,15 +270,19 @@ async fn a_shared_secret_goes_to_no_discovered_stranger() {
 #[tokio::test]
 async fn conditions_travel_as_headers() {
     let created = reply(201, &[("location", "https://ehr.example.com/fhir/Patient/7/_history/1")], "");
-    let script = Script::of([created, reply(412, &[], "")]);
+    let strong = reply(200, &[("etag", "\"h1-258\"")], r#"{"resourceType":"Patient","id":"7"}"#);
+    let script = Script::of([created, reply(412, &[], ""), strong, reply(412, &[], "")]);
     let (client, _) = client("kind = \"none\"", &script);
     let seen = client.create("Patient", "{}".into(), Some("identifier=a|b")).await.unwrap();
     assert_eq!(seen.reference(), "Patient/7");
-    let failure = client.update("Patient", "7", "{}".into(), Some("1")).await.unwrap_err();
+    let failure = client.update("Patient", "7", "{}".into(), seen.version.as_deref()).await.unwrap_err();
+    let seen = client.read("Patient", "7").await.unwrap();
+    client.update("Patient", "7", "{}".into(), seen.version.as_deref()).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Changed);
     let asked = script.asked.lock().unwrap();
     assert_eq!(header(&asked[0], "if-none-exist").as_deref(), Some("identifier=a|b"));
     assert_eq!(header(&asked[1], "if-match").as_deref(), Some("W/\"1\""));
+    assert_eq!(header(&asked[3], "if-match").as_deref(), Some("\"h1-258\""), "as it came");
     assert_eq!(asked[1].url.as_str(), "https://ehr.example.com/fhir/Patient/7");
 }
 

@@ -66,12 +66,15 @@ pub enum TransportError {
     /// The answer is larger than the bound; the request arrived.
     #[error("the answer is too large")]
     TooLarge,
+    /// The answer came, and there was no room here for a document in it.
+    #[error("no room for the answer")]
+    NotKept,
 }
 
 /// The pending answer.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response, TransportError>> + Send + 'a>>;
 
-/// Sends requests. Implementations must neither follow redirects nor repeat a request that may have left.
+/// Sends requests. Implementations must neither follow redirects nor repeat a write that may have left.
 pub trait Transport: Send + Sync + 'static {
     /// Sends one request and reads the whole answer.
     fn send(&self, request: Request) -> Sending<'_>;

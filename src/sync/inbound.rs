@@ -111,7 +111,11 @@ impl Inner {
         }
         let (remote, bytes) = record::remote(&part.part, &seen);
         if same(&seen, &held[at]) {
-            if seen.version != held[at].version {
+            let moved = match (&seen.version, &held[at].version) {
+                (Some(seen), Some(held)) => !ehr::same_version(seen, held),
+                (seen, held) => seen != held,
+            };
+            if moved {
                 self.observed(&topic, (remote, bytes)).await?;
             }
             return Ok(Taken::Done);

@@ -4,8 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date};
-use serde_json::Value;
+use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -169,6 +168,7 @@ impl Inner {
         days: Option<Days>,
     ) -> Result<Result<(), Error>, Failure> {
         let mut search = self.search_for(system, pull, kind, mode, since, days)?;
+        let zone = TimeZone::get(&system.config.zone).unwrap_or(TimeZone::UTC);
         let (mut newest, mut held, mut pages) = (since, None::<Timestamp>, 0);
         loop {
             let page = match self.ask(system, search.next_page()).await {
@@ -198,7 +198,7 @@ impl Inner {
                 }
             }
             for resource in page.resources {
-                let updated = last_updated(&resource);
+                let updated = ehr::last_updated(&resource, &zone);
                 match self.take_in(system, resource).await {
                     Ok(Taken::Done) => newest = newest.max(updated),
                     Ok(Taken::Held) => held = earliest(held, updated),
@@ -303,10 +303,6 @@ fn reaching_back(pull: &PullConfig, since: Option<Timestamp>) -> Option<Timestam
 
 fn count(pull: &PullConfig) -> String {
     pull.page_size.clamp(1, 1000).to_string()
-}
-
-fn last_updated(resource: &Value) -> Option<Timestamp> {
-    resource.pointer("/meta/lastUpdated")?.as_str()?.parse().ok()
 }
 
 fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

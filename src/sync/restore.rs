@@ -10,7 +10,7 @@ use super::{
     setup::{Inner, System},
 };
 use crate::{
-    ehr::Seen,
+    ehr::{Seen, version_number},
     ledger::{Draft, Fact, Hash, ItemKind, Proposal, SyncRow},
 };
 
@@ -27,7 +27,7 @@ impl Inner {
     ) -> Result<bool, Error> {
         let Way::Update { id, version: Some(read) } = way else { return Ok(false) };
         // Only versions that are counted tell that one is missing.
-        let (Ok(read), Some(Ok(now))) = (read.parse::<u64>(), seen.version.as_deref().map(str::parse::<u64>)) else {
+        let Some((read, now)) = version_number(read).zip(seen.version.as_deref().and_then(version_number)) else {
             return Ok(false);
         };
         if now <= read + 1 {

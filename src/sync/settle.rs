@@ -129,7 +129,11 @@ impl Inner {
         let Some((object, id)) = claim else { return Ok(Sight::Nothing { witness: None }) };
         let name = system.context.system(object.as_str());
         let witness = system.witness(&kind).or_else(|| self.recollect(system, row, &kind));
-        self.search(system, &kind, &name, &id, witness).await
+        match self.search(system, &kind, &name, &id, witness).await {
+            // An EHR that does not look for identifiers cannot show that it lacks one: a person must.
+            Err(failure) if failure.kind == ehr::Kind::NotHonoured => Ok(Sight::Nothing { witness: None }),
+            sight => sight,
+        }
     }
 
     /// After a restart: the youngest object of this kind that the EHR confirmed.
@@ -164,7 +168,13 @@ impl Inner {
         let mut found = Vec::new();
         let mut shown = None;
         let mut search = system.client.search(kind, &[("identifier", &tokens)])?;
-        while let Some(page) = self.ask(system, search.next_page()).await? {
+        loop {
+            let page = match self.ask(system, search.next_page()).await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(failure) if failure.kind == ehr::Kind::NotHonoured && !found.is_empty() => break,
+                Err(failure) => return Err(failure),
+            };
             if !page.unreadable.is_empty() {
                 return Err(Failure::new(ehr::Kind::Lost, "The EHR's list holds something that cannot be read."));
             }
