@@ -39,3 +39,4 @@ mod validator_cases;
 mod validator_definitions;
 mod validator_mutants;
 mod validator_sweep;
+mod wire;
