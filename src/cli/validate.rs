@@ -52,11 +52,7 @@ const TERMINOLOGY: &str = "LIAISON_TERMINOLOGY_SERVER";
 /// # Errors
 /// [`CouldNotRun`] for unknown options, missing paths and unreadable packages.
 pub fn run(args: &Args, fetch: Arc<dyn Fetch + Send + Sync>) -> Run {
-    let mut options = Options {
-        unknown_extensions: false,
-        now: Some(SystemClock.now()),
-        ..Options::with_profiles(args.profile.iter().cloned())
-    };
+    let mut options = Options { now: Some(SystemClock.now()), ..Options::with_profiles(args.profile.iter().cloned()) };
     for switch in &args.option {
         options.set(switch).map_err(|error| {
             CouldNotRun::from_error(&error, "`liaison validate --help` and the page of the code tell the names")

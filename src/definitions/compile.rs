@@ -148,17 +148,22 @@ fn element(value: &Value, interned: &mut Interned, problems: &mut Vec<String>) -
     let mut max = |text: Option<String>| match text.as_deref() {
         None => Some(1),
         Some("*") => None,
-        Some(number) => number.parse().ok().or_else(|| {
-            problems.push(format!("{id}: max '{number}' is neither a number nor *"));
+        Some(text) => whole(text).map(|max| u32::try_from(max).unwrap_or(u32::MAX)).or_else(|| {
+            problems.push(format!("{id}: max '{text}' is neither a number nor *"));
             None
         }),
     };
     let own_max = max(text(value, "max"));
     let base_max = if base.is_null() { own_max } else { max(text(base, "max")) };
+    let min = value.get("min").map_or(Some(0), |min| whole(min.as_number()?.as_str()));
+    if min.is_none() {
+        problems.push(format!("{id}: min is no whole number"));
+    }
     let slicing = value.get("slicing").map(|value| slicing(value, &id, problems));
     Some(Element {
         slice_name: text(value, "sliceName"),
-        min: number(value, "min").and_then(|min| u32::try_from(min).ok()).unwrap_or(0),
+        // More than can be counted is still more than there are
+        min: u32::try_from(min.unwrap_or(0)).unwrap_or(u32::MAX),
         max: own_max,
         base_max,
         base_path: text(base, "path").unwrap_or_else(|| path.clone()),
@@ -184,7 +189,7 @@ fn element(value: &Value, interned: &mut Interned, problems: &mut Vec<String>) -
 }
 
 fn limits(element: &Value) -> Limits {
-    let count = |url: &str| extension(element, url)?.as_number()?.as_str().parse().ok();
+    let count = |url: &str| whole(extension(element, url)?.as_number()?.as_str());
     Limits {
         min_length: count(MIN_LENGTH),
         regex: extension(element, REGEX).and_then(Value::as_str).map(str::to_owned),
@@ -194,7 +199,13 @@ fn limits(element: &Value) -> Limits {
 }
 
 pub(super) fn number(value: &Value, name: &str) -> Option<u64> {
-    value.get(name)?.as_number()?.as_str().parse().ok()
+    whole(value.get(name)?.as_number()?.as_str())
+}
+
+/// A whole number that is not negative; what is too large for us is the largest that we have.
+pub(super) fn whole(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 fn typed(value: &Value, prefix: &str) -> Option<TypedValue> {

@@ -4,10 +4,12 @@
 //! and guesses: what cannot be decided is said to be unknown, with the reason.
 //! <https://hl7.org/fhir/R4/conformance-module.html>
 
+mod ancestry;
 mod compile;
 mod core_pack;
 pub mod errata;
 mod error;
+mod guides;
 mod install;
 mod invariants;
 mod load;

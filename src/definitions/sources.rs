@@ -87,6 +87,10 @@ impl snapshot::Bases for Bases<'_> {
         self.pin(at, &mut elements);
         Some(elements)
     }
+
+    fn is_open(&self, canonical: &str) -> bool {
+        self.definitions.find(canonical, "StructureDefinition", self.layer).is_some_and(|at| self.open.contains(&at))
+    }
 }
 
 impl Bases<'_> {

@@ -18,6 +18,9 @@ use super::{
 };
 use crate::{embedded, fhir::Value};
 
+/// Code systems that HL7 publishes apart from FHIR, in versions of their own: R4 holds a copy of 2019.
+const GROWS: &str = "http://terminology.hl7.org/";
+
 pub(super) const TYPES: &str = "http://hl7.org/fhir/StructureDefinition/";
 
 /// Where a resource was found.
@@ -51,6 +54,8 @@ pub struct Definitions {
     code_systems: Cache<At, CodeSystem>,
     resources: Cache<At, Value>,
     pub(super) rules: OnceLock<HashMap<String, Vec<String>>>,
+    /// Profiles that guides demand, by type.
+    pub(super) globals: OnceLock<HashMap<String, Vec<String>>>,
     search_parameters: OnceLock<HashMap<String, Vec<Arc<SearchParameter>>>>,
     supplements: HashMap<String, Vec<At>>,
     systems_by_value_set: HashMap<String, At>,
@@ -128,6 +133,7 @@ impl Definitions {
             code_systems: Mutex::default(),
             resources: Mutex::default(),
             rules: OnceLock::new(),
+            globals: OnceLock::new(),
             search_parameters: OnceLock::new(),
             supplements,
             systems_by_value_set,
@@ -300,7 +306,9 @@ impl Definitions {
         cached(&self.code_systems, at, || {
             let supplements = self.supplements.get(&self.entry(at).url).into_iter().flatten();
             let supplements: Vec<Value> = supplements.filter_map(|at| self.value(*at)).collect();
-            CodeSystem::read(&self.value(at)?, &supplements)
+            let mut read = CodeSystem::read(&self.value(at)?, &supplements)?;
+            read.may_have_more = at.0 == 0 && read.url.starts_with(GROWS);
+            Some(read)
         })
     }
 

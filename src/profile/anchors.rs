@@ -19,10 +19,9 @@ pub struct Anchor<'a> {
 }
 
 impl<'a> Anchor<'a> {
-    /// `#id`, met at `place`. What published examples have broken is no error: a canonical (PlanDefinition
-    /// example-cardiology-os), a link in a bundle's narrative (US Core).
-    pub fn new(id: &'a str, rule: &'static str, is_error: bool, place: &Place<'_>) -> Self {
-        let severity = if is_error { Severity::Error } else { Severity::Warning };
+    /// `#id`, met at `place`; `severity` if it leads nowhere. What published examples have broken is no error: a canonical
+    /// (PlanDefinition example-cardiology-os), a link in a bundle's narrative (US Core).
+    pub fn new(id: &'a str, rule: &'static str, severity: Severity, place: &Place<'_>) -> Self {
         Self { id, rule, severity, expression: place.expression(), pointer: place.pointer() }
     }
 }

@@ -31,6 +31,8 @@ pub struct Index<'a> {
     /// First entry with a full URL, and whether there are several.
     by_url: HashMap<&'a str, (usize, bool)>,
     by_type: HashMap<(&'a str, &'a str), usize>,
+    /// By full URL and version, where several entries have the same full URL.
+    by_version: HashMap<(&'a str, &'a str), usize>,
 }
 
 /// What a reference leads to within a bundle.
@@ -51,15 +53,45 @@ pub enum Strict {
     Entry(usize),
     /// To several entries with the same full URL.
     Several,
-    /// To no entry, though one has that type and id under another full URL.
+    /// To no entry, though one has that type and id.
     Apparent {
-        /// The entry that refers has a base URL, so that the reference surely means another resource.
-        based: bool,
+        /// Why not.
+        why: Astray,
     },
     /// To no entry.
     Absent,
     /// It is no reference to a resource by type and id.
     Foreign,
+}
+
+/// Why a relative reference does not lead to the entry that has its type and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Astray {
+    /// The entry that refers has no base URL (its full URL is a urn, or there is none), so that nothing relative can be
+    /// resolved from there.
+    Baseless,
+    /// The entry's full URL is another.
+    OtherUrl,
+    /// It is another version.
+    OtherVersion,
+}
+
+impl Astray {
+    /// In words.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Baseless => {
+                "an entry has this type and id, but from an entry without a RESTful fullUrl a relative reference leads \
+                 nowhere; refer to its fullUrl"
+            }
+            Self::OtherUrl => "an entry has this type and id, but its fullUrl is not where this reference leads",
+            Self::OtherVersion => "an entry has this type and id, but not in the version that is asked for",
+        }
+    }
+}
+
+fn version_of(resource: &Value) -> Option<&str> {
+    inner(inner(resource, "meta")?, "versionId")?.as_str()
 }
 
 impl<'a> Index<'a> {
@@ -86,8 +118,14 @@ impl<'a> Index<'a> {
             made.entries.push(Entry { url, resource, kind });
             if let Some(url) = url {
                 let (first, several) = made.by_url.entry(url).or_insert((at, false));
-                *several |= *first != at;
-                made.repeats |= *several;
+                if *first != at {
+                    *several = true;
+                    made.repeats = true;
+                    for at in [*first, at] {
+                        let version = made.entries[at].resource.and_then(version_of);
+                        made.by_version.entry((url, version.unwrap_or_default())).or_insert(at);
+                    }
+                }
             }
             let id = resource.and_then(|resource| inner(resource, "id")?.as_str());
             if let Some(key) = kind.zip(id) {
@@ -101,6 +139,24 @@ impl<'a> Index<'a> {
     fn target(&self, entry: usize) -> Option<Target<'a>> {
         let found = self.entries.get(entry)?;
         Some(Target { entry, resource: found.resource?, kind: found.kind })
+    }
+
+    /// The entry with this full URL, and of several the one with this version. A version that is asked for must be the
+    /// entry's own where that says one.
+    fn versioned(&self, url: &str, version: Option<&str>) -> Strict {
+        let Some((first, several)) = self.by_url.get(url).copied() else { return Strict::Absent };
+        match version {
+            None if several => Strict::Several,
+            None => Strict::Entry(first),
+            Some(version) if several => match self.by_version.get(&(url, version)) {
+                Some(entry) => Strict::Entry(*entry),
+                None => Strict::Absent,
+            },
+            Some(version) => {
+                let own = self.entries.get(first).and_then(|entry| version_of(entry.resource?));
+                if own.is_none_or(|own| own == version) { Strict::Entry(first) } else { Strict::Absent }
+            }
+        }
     }
 
     /// What the rules of FHIR make of a reference in entry `from`, without guessing: the absolute URL must be a full URL.
@@ -121,15 +177,34 @@ impl<'a> Index<'a> {
             Reference::Literal { .. } | Reference::Urn(_) => plain.to_owned(),
             Reference::Contained(_) | Reference::Other(_) => return Strict::Foreign,
         };
-        match self.by_url.get(absolute.as_str()) {
-            Some((_, true)) if version.is_none() => Strict::Several,
-            Some((entry, _)) => Strict::Entry(*entry),
-            None => match Reference::parse(plain) {
+        match self.versioned(&absolute, version) {
+            Strict::Absent => match Reference::parse(plain) {
                 Reference::Literal { base: "", kind, id, .. } if self.by_type.contains_key(&(kind, id)) => {
-                    Strict::Apparent { based: !absolute.is_empty() }
+                    Strict::Apparent { why: self.apparently(&absolute) }
                 }
                 _ => Strict::Absent,
             },
+            found => found,
+        }
+    }
+
+    fn apparently(&self, absolute: &str) -> Astray {
+        if absolute.is_empty() {
+            Astray::Baseless
+        } else if self.by_url.contains_key(absolute) {
+            Astray::OtherVersion
+        } else {
+            Astray::OtherUrl
+        }
+    }
+
+    /// The entry that a reference surely leads to.
+    pub fn surely(&self, reference: &str, from: Option<usize>) -> Option<usize> {
+        match self.strictly(reference, from) {
+            Strict::Entry(entry) => Some(entry),
+            // What is no reference by type and id may still be somebody's full URL
+            Strict::Foreign => self.resolve(reference, None).map(|target| target.entry),
+            _ => None,
         }
     }
 

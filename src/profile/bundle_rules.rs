@@ -234,7 +234,7 @@ impl<'a> Walk<'a> {
                 Strict::Absent if !self.types.definitions.has(reference, "") => {
                     "no entry of the bundle is what this refers to"
                 }
-                Strict::Apparent { based: true } => "what this refers to is known by another fullUrl in the bundle",
+                Strict::Apparent { why } => why.sentence(),
                 _ => return,
             };
             return self.raise(place, None, Say::error("not-found", "bundle-reference", text));
@@ -263,10 +263,10 @@ impl<'a> Walk<'a> {
         for (from, entry) in entries.iter().enumerate() {
             let mut found = Vec::new();
             pointers(entry.get("resource").unwrap_or(&Value::Null), &mut found);
-            for to in found.into_iter().filter_map(|text| self.index.resolve(text, Some(from))) {
-                links[from].push(to.entry);
+            for to in found.into_iter().filter_map(|text| self.index.surely(text, Some(from))) {
+                links[from].push(to);
                 // A resource that points at what is reached belongs to it too (Provenance, Observation of the subject).
-                links[to.entry].push(from);
+                links[to].push(from);
             }
         }
         let styles = bundle.get("link").and_then(Value::as_array).into_iter().flatten();

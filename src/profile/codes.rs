@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
         let code = inner(value, "code").and_then(Value::as_str);
         if let Some(known) = self.code_system_of(system) {
             if let Some(code) = code {
-                self.code_of(&known, code, inner(value, "display").and_then(Value::as_str), place);
+                self.code_of(&known, code, value, place);
             }
             return;
         }
@@ -177,15 +177,18 @@ impl<'a> Walk<'a> {
         (!own.contains('/') || own.ends_with(".html")).then(|| "FHIR R4 has no such code system".to_owned())
     }
 
-    fn code_of(&mut self, system: &CodeSystem, code: &str, display: Option<&str>, place: &Place<'_>) {
+    fn code_of(&mut self, system: &CodeSystem, code: &str, coding: &Value, place: &Place<'_>) {
+        let text = |name: &str| inner(coding, name).and_then(Value::as_str);
         let Some(concept) = system.concept(code) else {
             if system.is_complete {
-                let text = format!("this code does not exist in the code system {}", system.url);
-                self.raise(&place.plain("code", None), None, Say::error("code-invalid", "code", text));
+                let of_this_version = text("version").is_some_and(|version| system.version.as_deref() == Some(version));
+                let surely = !system.may_have_more || of_this_version;
+                let say = Say::error_if(surely, "code-invalid", "code", no_such_code(system));
+                self.raise(&place.plain("code", None), None, say);
             }
             return;
         };
-        let (Some(display), Some(right)) = (display, &concept.display) else { return };
+        let (Some(display), Some(right)) = (text("display"), &concept.display) else { return };
         if !concept.is_called_in(display, self.options.language.as_deref()) {
             let text = format!("the display is not that of the code in {}; it is '{right}'", system.url);
             let fix = Some(format!("write \"display\": \"{right}\""));
@@ -193,4 +196,16 @@ impl<'a> Walk<'a> {
             self.raise_with_fix(&place.plain("display", None), None, say, fix);
         }
     }
+}
+
+/// That a system at hand has no such code.
+pub fn no_such_code(system: &CodeSystem) -> String {
+    if system.may_have_more {
+        return format!(
+            "this code does not exist in FHIR R4's copy of the code system {}; a newer version may have it (load the \
+             package hl7.terminology to have it checked)",
+            system.url
+        );
+    }
+    format!("this code does not exist in the code system {}", system.url)
 }

@@ -6,13 +6,18 @@ use serde_json::Value;
 
 use super::{
     anchors::Anchor,
+    conformance::ecl,
     place::Place,
     primitive::{self, Primitive},
     say::Say,
     types::TypePlan,
     walk::{Scope, Walk},
 };
-use crate::fhir::{Reference, inner, xhtml};
+use crate::fhir::{Reference, inner, outcome::Severity, xhtml};
+
+/// Extensions whose `#id` is a place in the resource or its narrative.
+const TEXT_LINKS: &[&str] =
+    &["http://hl7.org/fhir/StructureDefinition/textLink", "http://hl7.org/fhir/StructureDefinition/narrativeLink"];
 
 impl<'a> Walk<'a> {
     /// A primitive with its extensions; false if it has no value to look at further.
@@ -63,7 +68,8 @@ impl<'a> Walk<'a> {
                 if let Some(fragment) = text.strip_prefix('#') {
                     self.fragments.push((scope.contained_index, fragment));
                     if !fragment.is_empty() {
-                        self.anchors.push(Anchor::new(fragment, "fragment", kind != Primitive::Canonical, place));
+                        let severity = self.of_lost_fragment(place);
+                        self.anchors.push(Anchor::new(fragment, "fragment", severity, place));
                     }
                 }
                 self.uri(kind, text, place);
@@ -85,12 +91,43 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// How bad it is that a URI's `#id` leads nowhere. R4 lets any URI have a fragment and says of few that it is a place
+    /// in the resource: those are errors (HL7's validator has the same ones). `meta.source` names where a resource came
+    /// from, and servers write the request's number there (HAPI: `#` and 16 characters).
+    fn of_lost_fragment(&self, place: &Place<'_>) -> Severity {
+        if place.what().path == "Meta.source" {
+            return Severity::Information;
+        }
+        let into_resource =
+            matches!(&*place.names(), "ValueSet.compose.include.system" | "ValueSet.compose.exclude.system")
+                || self.is_text_link(place);
+        if self.options.for_publication || into_resource { Severity::Error } else { Severity::Warning }
+    }
+
+    /// Whether a place belongs to an extension that links data with the narrative.
+    fn is_text_link(&self, place: &Place<'_>) -> bool {
+        let mut owner = place.parent();
+        while let Some(extension) = owner.filter(|owner| matches!(owner.key(), "extension" | "modifierExtension")) {
+            match self.root.pointer(&extension.pointer()).and_then(|it| it.get("url")).and_then(Value::as_str) {
+                Some(url) if is_absolute(url) => return TEXT_LINKS.contains(&url),
+                _ => owner = extension.parent(),
+            }
+        }
+        false
+    }
+
     fn uri(&mut self, kind: Primitive, text: &str, place: &Place<'_>) {
         if kind == Primitive::Canonical && !text.starts_with('#') && !is_absolute(text) {
             // A literal reference where a canonical should stand is what R4's own examples have.
             let literal = matches!(Reference::parse(text), Reference::Literal { base: "", kind, .. } if self.types.resource(kind).is_some());
             let text = "a canonical must be an absolute URL, or # and the id of a contained resource";
             self.raise(place, None, Say::error_if(!literal, "invalid", "canonical", text));
+        }
+        if let Some(constraint) = ecl::of_value_set(text)
+            && let Err(why) = ecl::check(&constraint)
+        {
+            let text = format!("the value set's expression constraint (ECL) cannot be read: {why}");
+            self.raise(place, None, Say::error("invalid", "ecl", text));
         }
         self.example_url(text, place);
     }
@@ -119,18 +156,19 @@ impl<'a> Walk<'a> {
             };
             self.raise(&at, None, say);
         }
+        let severity = if self.index.entries.is_empty() { Severity::Error } else { Severity::Warning };
         let ids: HashSet<&str> = if read.links.is_empty() { HashSet::new() } else { read.ids.into_iter().collect() };
         for link in read.links.into_iter().filter(|link| !ids.contains(link)) {
             self.fragments.push((scope.contained_index, link));
-            self.anchors.push(Anchor::new(link, "narrative-link", self.index.entries.is_empty(), &at));
+            self.anchors.push(Anchor::new(link, "narrative-link", severity, &at));
         }
         for image in read.images {
             self.fragments.push((scope.contained_index, image));
-            self.anchors.push(Anchor::new(image, "narrative-link", self.index.entries.is_empty(), &at));
+            self.anchors.push(Anchor::new(image, "narrative-link", severity, &at));
         }
     }
 
-    /// `Attachment`: stated size and hash against the data.
+    /// `Attachment`: stated size and hash against the data (docs/decisions/validator-01-inline-data.md).
     pub fn attachment(&mut self, value: &'a Value, place: &Place<'_>) {
         let data = inner(value, "data").and_then(Value::as_str);
         let size = inner(value, "size").and_then(Value::as_number).and_then(|size| size.as_str().parse::<usize>().ok());
@@ -138,7 +176,8 @@ impl<'a> Walk<'a> {
             if size.is_some_and(|size| size != length) {
                 let text = format!("the stated size is not that of the data, which has {length} bytes");
                 let fix = Some(format!("write \"size\": {length}"));
-                self.raise_with_fix(place, None, Say::error("structure", "attachment-size", text), fix);
+                let say = Say::error_if(!self.options.doubtful_data, "structure", "attachment-size", text);
+                self.raise_with_fix(place, None, say, fix);
             }
             self.attachment_hash(value, data.unwrap_or_default(), place);
         }
@@ -153,7 +192,8 @@ impl<'a> Walk<'a> {
         let Ok(bytes) = engine.decode(compact) else { return };
         if engine.encode(sha1::Sha1::digest(&bytes)) != stated.trim() {
             let text = "the stated hash is not the SHA-1 of the data";
-            self.raise(&place.plain("hash", None), None, Say::warning("structure", "attachment-hash", text));
+            let say = Say::error_if(!self.options.doubtful_data, "structure", "attachment-hash", text);
+            self.raise(&place.plain("hash", None), None, say);
         }
     }
 }

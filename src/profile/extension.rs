@@ -58,7 +58,7 @@ impl<'a> Walk<'a> {
         self.example_url(url, &at);
         let (plain, version) = url.split_once('|').map_or((url, None), |(plain, version)| (plain, Some(version)));
         let Some(profile) = self.validator.profile_plan(plain) else {
-            return self.unknown_extension(plain, place);
+            return self.unknown_extension(plain, &*element.name == "modifierExtension", place);
         };
         let definition = Arc::clone(&profile.structure);
         if version.is_some() {
@@ -84,7 +84,7 @@ impl<'a> Walk<'a> {
         self.plan(&profile, focus, place, scope);
     }
 
-    fn unknown_extension(&mut self, url: &str, place: &Place<'_>) {
+    fn unknown_extension(&mut self, url: &str, modifies: bool, place: &Place<'_>) {
         let named = super::suggest::name(url);
         let allowed = self.options.unknown_extensions
             || (self.options.examples && is_example(url))
@@ -96,7 +96,13 @@ impl<'a> Walk<'a> {
             let fix = Some(format!("load the package that defines it: --package {package}"));
             return self.raise_with_fix(place, None, Say::warning("not-found", "unknown-extension", text), fix);
         }
-        let say = if allowed {
+        let say = if allowed && modifies {
+            let text = format!(
+                "the modifier extension {named} is not known; whoever does not know what it means must \
+                not use what it stands on"
+            );
+            Say::warning("informational", "unknown-extension", text)
+        } else if allowed {
             Say::information("informational", "unknown-extension", text)
         } else if !url.contains("/StructureDefinition/") {
             // It does not even claim to have a definition somewhere.
@@ -119,7 +125,6 @@ impl<'a> Walk<'a> {
         }
         let fits = definition.contexts.iter().any(|context| match context.kind {
             ContextKind::Element => self.stands_at(owner, &context.expression),
-            // On the extension, or on its value.
             // On the extension, or on its value.
             ContextKind::Extension => {
                 let owner = if is_value(owner.key()) { owner.parent().unwrap_or(owner) } else { owner };

@@ -75,11 +75,14 @@ pub struct Options {
     pub assume_valid_rest_references: bool,
     /// `no-experimental-content`: experimental value sets and code systems are an error. Default false.
     pub no_experimental_content: bool,
-    /// `allowed-extension-domain`: prefixes of extension URLs that need no definition.
+    /// `allowed-extension-domain`: prefixes of extension URLs that need no definition. Naming some says that others do.
     pub extension_domains: Vec<String>,
-    /// Extensions without a definition at hand are information instead of an error. Default true; HL7's suite and
-    /// `liaison validate` say false.
+    /// `anyExtensionsAllowed`: extensions without a definition at hand are information instead of an error. Default true,
+    /// as R4 has it (nobody may refuse a resource because of extensions that he does not know); HL7's suite says false.
     pub unknown_extensions: bool,
+    /// A size or hash of inline data that is not the data's is a warning instead of an error. Default false; what is taken
+    /// in or handed on says true, so that a letter is not kept out for it.
+    pub doubtful_data: bool,
     /// `best-practice`. Default warning.
     pub best_practice: BestPractice,
     /// `validateReference`. Default ignore.
@@ -106,6 +109,7 @@ impl Default for Options {
             no_experimental_content: false,
             extension_domains: Vec::new(),
             unknown_extensions: true,
+            doubtful_data: false,
             best_practice: BestPractice::default(),
             references: ReferencePolicy::default(),
             contained: ContainedPolicy::default(),
@@ -153,7 +157,9 @@ impl Options {
             "allowed-extension-domain" => {
                 let domains = value.filter(|text| !text.is_empty()).ok_or_else(|| bad("a URL prefix"))?;
                 self.extension_domains.extend(domains.split(',').map(|domain| domain.trim().to_owned()));
+                self.unknown_extensions = false;
             }
+            "anyExtensionsAllowed" => self.unknown_extensions = flag()?,
             "language" => self.language = value.filter(|text| !text.is_empty()).map(str::to_owned),
             "best-practice" => {
                 self.best_practice = match value.map(str::to_ascii_lowercase).as_deref() {
@@ -204,6 +210,13 @@ mod tests {
         assert!(!options.examples && options.security_checks);
         assert_eq!(options.references, ReferencePolicy::CheckExists);
         assert_eq!(options.best_practice, BestPractice::Error);
+        assert!(options.unknown_extensions, "R4: unknown extensions are no reason to refuse");
+        options.set("allowed-extension-domain=http://a.example/").unwrap();
+        assert!(!options.unknown_extensions, "who names domains means that there are others");
+        options.set("anyExtensionsAllowed").unwrap();
+        assert!(options.unknown_extensions);
+        options.set("anyExtensionsAllowed=false").unwrap();
+        assert!(!options.unknown_extensions);
         assert!(matches!(options.set("exampels"), Err(ValidateError::UnknownOption { .. })));
         assert!(matches!(options.set("examples=maybe"), Err(ValidateError::OptionValue { .. })));
         assert!(matches!(options.set("validateContains"), Err(ValidateError::OptionValue { .. })));

@@ -238,9 +238,7 @@ fn check_uri(text: &str) -> Result<(), Fault> {
         return wrong("must start with 'urn:' (urn:oid: or urn:uuid:)");
     }
     if let Some(oid) = text.strip_prefix("urn:oid:") {
-        // Roots shorter than that name no space in which anybody could number things; 1.3 is handed out itself
-        let long = oid.rfind('.').is_some_and(|last| last >= 4) || oid.starts_with("1.3");
-        if !is_oid(oid) || !long {
+        if !is_oid(oid) {
             return wrong("must be a valid OID after urn:oid:");
         }
     } else if let Some(uuid) = text.strip_prefix("urn:uuid:")
@@ -322,6 +320,10 @@ mod tests {
             ("uri", "\"urn:uuid:c757873d-ec9a-4326-a141-556f43239520\""),
             ("oid", "\"urn:oid:2.16.840\""),
             ("uri", "\"urn:oid:1.3.6\""),
+            ("uri", "\"urn:oid:1.2.3\""),
+            ("oid", "\"urn:oid:1.2\""),
+            ("oid", "\"urn:oid:0.0\""),
+            ("canonical", "\"urn:oid:2.5\""),
             ("canonical", "\"urn:oid:2.16.840.1|2\""),
             ("string", "\"a\\u00a0b\""),
             ("base64Binary", "\"aGk=\""),
@@ -344,7 +346,6 @@ mod tests {
             ("integer", "-0"),
             ("uri", "\"oid:1.2.840.1\""),
             ("url", "\"uuid:c757873d-ec9a-4326-a141-556f43239520\""),
-            ("uri", "\"urn:oid:1.2.3\""),
             ("code", "\" a\""),
             ("code", "\"a  b\""),
             ("id", "\"a_b\""),

@@ -152,12 +152,10 @@ impl<'a> Walk<'a> {
                 let text = "several entries of the bundle have this fullUrl; name a version";
                 self.raise(place, None, Say::error("invalid", "reference-several", text));
             }
-            Strict::Apparent { based } => {
-                let text = "an entry has this type and id, but its fullUrl is not where this reference leads";
-                // In documents all must be there. From an entry without a base URL nothing relative can be
-                // resolved, and yet IPS's own documents refer so: see ARCHITECTURE.md
-                let is_error = based && self.index.kind == "document";
-                self.raise(place, None, Say::error_if(is_error, "not-found", "reference-full-url", text));
+            Strict::Apparent { why } => {
+                // Documents and messages must hold what they speak of; elsewhere it may stand at a server
+                let is_error = matches!(self.index.kind, "document" | "message");
+                self.raise(place, None, Say::error_if(is_error, "not-found", "reference-full-url", why.sentence()));
             }
             _ => {}
         }

@@ -170,7 +170,12 @@ impl<'a> Walk<'a> {
         reached
     }
 
+    /// The profiles that a resource claims, and those that the guides in use demand of all of its type.
     fn claimed_profiles(&mut self, node: fhirpath::Node<'a>, value: &'a Value, place: &Place<'_>, scope: &Scope<'a>) {
+        let definitions = &self.types.definitions;
+        for profile in resource_type(value).map(|kind| definitions.globals(kind)).unwrap_or_default() {
+            self.profile(profile, node, place, scope, false);
+        }
         let Some(Value::Array(claimed)) = inner(value, "meta").and_then(|meta| inner(meta, "profile")) else { return };
         for profile in claimed.iter().filter_map(Value::as_str) {
             self.profile(profile, node, place, scope, false);

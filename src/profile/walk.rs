@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
             return self.raise(place, None, Say::error("too-costly", "depth", "nested too deeply to be checked"));
         }
         let is_resource = node.ty.kind == fhirpath::Kind::Resource;
-        if members.is_empty() || (is_resource && members.len() == 1) {
+        if members.is_empty() {
             self.raise(
                 place,
                 None,

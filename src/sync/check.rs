@@ -86,7 +86,7 @@ impl Inner {
 
     /// How resources are validated here: rules that speak of today go by the gateway's clock.
     fn options(&self, profiles: Vec<String>) -> Options {
-        Options { now: Some(self.clock.now()), ..Options::with_profiles(profiles) }
+        Options { now: Some(self.clock.now()), doubtful_data: true, ..Options::with_profiles(profiles) }
     }
 
     /// Errors of one part against FHIR R4 and, for the main part, the system's profiles.

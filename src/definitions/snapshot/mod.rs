@@ -13,6 +13,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::compile::whole;
 use merge::{merge, only_type, slice_of, type_codes};
 use tree::Node;
 
@@ -24,6 +25,8 @@ const IMPLIED: &str = " implied";
 pub(super) trait Bases {
     /// By canonical or type name; `None` if it is not at hand or being generated just now.
     fn snapshot(&mut self, canonical: &str) -> Option<Vec<Value>>;
+    /// Whether it is being generated just now.
+    fn is_open(&self, canonical: &str) -> bool;
 }
 
 /// Levels of a path, and of slices within slices. Real ones have a dozen.
@@ -49,7 +52,11 @@ pub(super) fn generate(resource: &Value, bases: &mut dyn Bases, watch: bool) -> 
     let base = text("baseDefinition");
     let mut elements = if base.is_empty() { None } else { bases.snapshot(base) };
     if elements.is_none() && !base.is_empty() {
-        let text = format!("its base {base} is not at hand, so that what that demands is not checked");
+        let text = if bases.is_open(base) {
+            format!("it derives from itself by way of its base {base}, so that what that demands is not checked")
+        } else {
+            format!("its base {base} is not at hand, so that what that demands is not checked")
+        };
         problems.push(Problem { at: None, text });
         elements = bases.snapshot(&type_name);
     }
@@ -315,8 +322,8 @@ impl Work<'_> {
             node.children.clear();
         }
         let number = |name: &str| node.element.get(name).map(|value| value.to_string().trim_matches('"').to_owned());
-        let min: u64 = number("min").and_then(|min| min.parse().ok()).unwrap_or(0);
-        let max: Option<u64> = number("max").and_then(|max| max.parse().ok());
+        let min: u64 = number("min").and_then(|min| whole(&min)).unwrap_or(0);
+        let max: Option<u64> = number("max").and_then(|max| whole(&max));
         if max.is_some_and(|max| max < min) && node.slices.is_empty() {
             self.problem(format!("{}: its min is more than its max", node.name));
         }
@@ -360,8 +367,8 @@ fn settle(node: &mut Node) {
     node.children.iter_mut().chain(&mut node.slices).for_each(settle);
     let slicing = node.element.get_mut("slicing").and_then(Value::as_object_mut);
     let Some(as_in_base) = slicing.and_then(|slicing| slicing.shift_remove(IMPLIED)) else { return };
-    let min = |node: &Node| node.element.get("min").and_then(|min| min.to_string().parse::<u64>().ok()).unwrap_or(0);
-    let demanded: u64 = node.slices.iter().map(min).sum();
+    let min = |node: &Node| node.element.get("min").and_then(|min| whole(&min.to_string())).unwrap_or(0);
+    let demanded = node.slices.iter().map(min).fold(0, u64::saturating_add);
     let named: Vec<String> = node.slices.iter().flat_map(|slice| type_codes(&slice.element)).collect();
     let of_extension =
         node.element.get("base").and_then(|base| base.get("path")).is_some_and(|path| path == "Extension.value[x]");

@@ -73,6 +73,8 @@ pub struct CodeSystem {
     pub version: Option<String>,
     /// Whether all its codes are here; if not, a code that is not found may still exist.
     pub is_complete: bool,
+    /// Whether newer versions, which are not at hand, may have further codes.
+    pub may_have_more: bool,
     /// Whether upper and lower case make different codes. Where the definition does not say, they do not.
     pub is_case_sensitive: bool,
     /// All concepts, parents before children.

@@ -17,7 +17,7 @@ pub enum Fault {
     Element(String),
     /// An attribute that FHIR does not allow: element and attribute.
     Attribute(String, String),
-    /// An entity that neither XML nor XHTML defines.
+    /// An entity that XML does not define, or a number that is no character.
     Entity,
     /// Nothing within the root.
     Empty,
@@ -43,7 +43,11 @@ impl std::fmt::Display for Fault {
             Self::Attribute(element, name) => {
                 write!(f, "the attribute '{name}' is not allowed on <{element}> in a narrative")
             }
-            Self::Entity => write!(f, "the narrative holds an entity that XHTML does not define"),
+            Self::Entity => write!(
+                f,
+                "the narrative holds an entity that XML does not have (it has &amp; &lt; &gt; &quot; &apos;); write the \
+                 character itself or its number, as &#160; instead of &nbsp;"
+            ),
             Self::Empty | Self::Blank => write!(f, "the narrative must hold some text or an image"),
             Self::Misplaced(element, outer) => write!(f, "the element <{element}> may not stand within <{outer}>"),
             Self::Text(element) => write!(f, "the element <{element}> cannot hold text itself"),
@@ -309,11 +313,13 @@ impl<'a> Reader<'a> {
             let end = rest.find(';').filter(|end| *end > 0 && *end <= 10).ok_or("'&' must be written &amp;")?;
             let name = &rest[..end];
             let known = match name.strip_prefix('#') {
-                Some(number) => match number.strip_prefix(['x', 'X']) {
-                    Some(hex) => u32::from_str_radix(hex, 16).is_ok_and(|code| char::from_u32(code).is_some()),
-                    None => number.parse::<u32>().is_ok_and(|code| char::from_u32(code).is_some()),
-                },
-                None => name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && names::is_entity(name),
+                Some(number) => {
+                    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |hex| (hex, 16));
+                    // `+65` is a number to Rust and none to XML
+                    digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+                        && u32::from_str_radix(digits, radix).is_ok_and(names::is_character)
+                }
+                None => names::is_entity(name),
             };
             if !known {
                 self.found.faults.push(Fault::Entity);
@@ -340,7 +346,7 @@ mod tests {
     fn what_is_allowed() {
         for good in [
             "text",
-            "<p class=\"x\">a &lt; b &nbsp; &#169;</p>",
+            "<p class=\"x\">a &lt; b &#160; &#xA9; &apos;&quot;&amp;&gt;</p>",
             "<img src=\"#a\" alt=\"x\"/>",
             "<a href=\"http://x\">x</a><!-- c -->",
             "<a name=\"k\"/><a href=\"#k\">x</a>",
@@ -384,7 +390,13 @@ mod tests {
         let read =
             read("<div xmlns=\"http://www.w3.org/1999/xhtml\" id=\"a\"><a href=\"#b\">x</a><img src=\"#c\"/></div>");
         assert_eq!((read.ids, read.links, read.images), (vec!["a"], vec!["b"], vec!["c"]));
-        assert_eq!(div("&bogus;"), [Fault::Entity]);
+        for entity in [
+            "&bogus;", "&nbsp;", "&copy;", "&eacute;", "&ldquo;", "&#0;", "&#x1F;", "&#X41;", "&#xD800;", "&#xFFFF;",
+            "&#+65;",
+        ] {
+            assert_eq!(div(entity), [Fault::Entity], "{entity}");
+            assert_eq!(div(&format!("<p title=\"{entity}\">x</p>")), [Fault::Entity], "{entity} in an attribute");
+        }
         assert_eq!(check("<div>x</div>"), [Fault::Namespace]);
         assert_eq!(check("<p xmlns=\"http://www.w3.org/1999/xhtml\">x</p>"), [Fault::Root]);
         for bad in ["<p>x", "<p>x</b></p>", "a & b", "<p class=x>y</p>", "<p x>y</p>", "<!DOCTYPE x>", "<"] {

@@ -162,20 +162,13 @@ pub fn may_enclose(outer: &str, inner: &str) -> bool {
     !block && !again
 }
 
-/// The entities of XHTML 1.0 (Latin-1, symbols and special characters).
+/// The entities that XML itself has. Those of HTML (`&nbsp;`) need a DTD, which FHIR does not have
+/// (<https://hl7.org/fhir/R4/narrative.html#xhtml>: "there is no support for HTML entities like &nbsp; or &copy;").
 pub fn is_entity(name: &str) -> bool {
-    const NAMES: &str = " quot amp apos lt gt nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg \
-        macr deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute \
-        Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute \
-        Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring \
-        aelig ccedil egrave eacute ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide \
-        oslash ugrave uacute ucirc uuml yacute thorn yuml OElig oelig Scaron scaron Yuml fnof circ tilde Alpha Beta Gamma \
-        Delta Epsilon Zeta Eta Theta Iota Kappa Lambda Mu Nu Xi Omicron Pi Rho Sigma Tau Upsilon Phi Chi Psi Omega alpha \
-        beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigmaf sigma tau upsilon phi chi \
-        psi omega thetasym upsih piv ensp emsp thinsp zwnj zwj lrm rlm ndash mdash lsquo rsquo sbquo ldquo rdquo bdquo \
-        dagger Dagger bull hellip permil prime Prime lsaquo rsaquo oline frasl euro image weierp real trade alefsym larr \
-        uarr rarr darr harr crarr lArr uArr rArr dArr hArr forall part exist empty nabla isin notin ni prod sum minus \
-        lowast radic prop infin ang and or cap cup int there4 sim cong asymp ne equiv le ge sub sup nsub sube supe oplus \
-        otimes perp sdot lceil rceil lfloor rfloor lang rang loz spades clubs hearts diams ";
-    NAMES.split_ascii_whitespace().any(|known| known == name)
+    matches!(name, "amp" | "lt" | "gt" | "quot" | "apos")
+}
+
+/// Whether XML can hold a character (<https://www.w3.org/TR/xml/#charsets>).
+pub const fn is_character(code: u32) -> bool {
+    matches!(code, 0x9 | 0xA | 0xD | 0x20..=0xD7FF | 0xE000..=0xFFFD | 0x1_0000..=0x10_FFFF)
 }

@@ -233,7 +233,8 @@ impl<'a> Walk<'a> {
             let at = place.plain("concept", Some(index));
             if text(concept, "code").is_some_and(|code| base.contains(code) == Membership::No) {
                 let sentence = "this code does not exist in the code system that is supplemented";
-                self.raise(&at, Some(&plan.structure), Say::error("code-invalid", "supplement", sentence));
+                let say = Say::error_if(!base.may_have_more, "code-invalid", "supplement", sentence);
+                self.raise(&at, Some(&plan.structure), say);
             }
             self.supplement(plan, base, list(concept, "concept"), &at);
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{list, text};
 use crate::{
     definitions::{CodeSystem, Membership, ValueSet},
-    profile::{place::Place, say::Say, types::TypePlan, walk::Walk},
+    profile::{codes::no_such_code, place::Place, say::Say, types::TypePlan, walk::Walk},
 };
 
 /// One side of a map.
@@ -50,10 +50,7 @@ impl<'a> Walk<'a> {
         let (Some(code), Some(system)) = (text(element, "code"), &side.system) else { return };
         let at = place.plain("code", None);
         let say = match system.concept(code) {
-            None => {
-                let sentence = format!("this code does not exist in the code system {}", side.url);
-                Say::error("code-invalid", "concept-map-code", sentence)
-            }
+            None => Say::error_if(!system.may_have_more, "code-invalid", "concept-map-code", no_such_code(system)),
             Some(concept) => {
                 let display = text(element, "display");
                 if display.is_some_and(|display| !concept.is_called(display)) {

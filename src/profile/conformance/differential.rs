@@ -196,8 +196,8 @@ impl<'a> Walk<'a> {
         for (at, element) in whole.elements.iter().enumerate() {
             let Some(max) = element.max else { continue };
             let slices: Vec<_> = whole.slices(at).iter().map(|at| &whole.elements[*at]).collect();
-            let least: u32 = slices.iter().map(|slice| slice.min).sum();
-            if least > max {
+            let least: u64 = slices.iter().map(|slice| u64::from(slice.min)).sum();
+            if least > u64::from(max) {
                 let sentence = format!("the slices of {} demand {least} together, and {max} are allowed", element.id);
                 self.raise(place, Some(&subject.rules), Say::error("business-rule", "slice-counts", sentence));
             }

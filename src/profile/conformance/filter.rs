@@ -5,7 +5,7 @@
 use regex::RegexBuilder;
 use serde_json::Value;
 
-use super::{list, text};
+use super::{ecl, list, text};
 use crate::{
     definitions::{Definitions, Membership},
     profile::{Primitive, place::Place, say::Say, suggest, types::TypePlan, walk::Walk},
@@ -72,6 +72,12 @@ impl<'a> Walk<'a> {
             return;
         };
         if system == SNOMED {
+            if property == "constraint"
+                && let Err(why) = ecl::check(wanted)
+            {
+                let sentence = format!("the value of the filter is no expression constraint (ECL): {why}");
+                self.raise(place, Some(&plan.structure), Say::error("invalid", "value-set-filter", sentence));
+            }
             return;
         }
         let definitions = &self.types.definitions;
@@ -101,7 +107,10 @@ impl<'a> Walk<'a> {
             };
             let Some(wrong) = values.iter().find_map(|value| wrong(definitions, system, kind, value)) else { return };
             let sentence = format!("the value of a filter on the property '{}' {wrong}", suggest::name(property));
-            Say::error_if(kind != Kind::Code(false), "code-invalid", "value-set-filter", sentence)
+            let may_be_newer = matches!(kind, Kind::Code(_))
+                && definitions.code_system(system).is_some_and(|known| known.may_have_more);
+            let surely = kind != Kind::Code(false) && !may_be_newer;
+            Say::error_if(surely, "code-invalid", "value-set-filter", sentence)
         };
         self.raise(place, Some(&plan.structure), say);
     }

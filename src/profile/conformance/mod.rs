@@ -8,6 +8,7 @@ mod concept_map;
 mod constraints;
 mod context;
 mod differential;
+pub mod ecl;
 mod element;
 mod filter;
 mod found;

@@ -38,6 +38,11 @@ impl<'a> Walk<'a> {
         let rules = Arc::clone(&plan.structure);
         self.extension_definition(&rules, value, place);
         let Some(canonical) = text(value, "baseDefinition") else { return };
+        if let Some(circle) = self.types.definitions.circle_of(value) {
+            let sentence = format!("what this derives from leads back to it: {}", circle.join(" -> "));
+            let say = Say::error("business-rule", "profile-circle", sentence);
+            return self.raise(&place.plain("baseDefinition", None), Some(&rules), say);
+        }
         let Some(base) = self.types.definitions.structure(canonical) else {
             let sentence = "what this derives from is not at hand, so that its elements were not checked";
             let say = Say::warning("not-found", "base-definition", sentence);

@@ -577,3 +577,26 @@ fn monstrous_differentials_do_no_harm() {
     let _ = errors(&profile(json!(many(20_000))));
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
+
+#[test]
+fn expression_constraints_can_be_read() {
+    let set = |property: &str, value: &str| {
+        json!({"resourceType": "ValueSet", "status": "draft", "compose": {"include": [{"system": "http://snomed.info/sct",
+            "filter": [{"property": property, "op": "=", "value": value}]}]}})
+    };
+    none(&set("constraint", "<< 404684003 |Clinical finding|: 363698007 = << 39057004"));
+    one(&set("constraint", "<< 404684003 |Clinical finding"), "value-set-filter", "compose.include[0].filter[0]");
+    one(&set("constraint", "all of them"), "value-set-filter", "compose.include[0].filter[0]");
+    none(&set("concept", "404684003"));
+    let imports = |canonical: &str| json!({"resourceType": "ValueSet", "status": "draft", "compose": {"include": [{"valueSet": [canonical]}]}});
+    none(&imports("http://snomed.info/sct?fhir_vs=ecl/%3C%3C404684003"));
+    none(&imports("http://snomed.info/sct?fhir_vs=isa/404684003"));
+    one(&imports("http://snomed.info/sct?fhir_vs=ecl/%3C%3C"), "ecl", "compose.include[0].valueSet[0]");
+    let binding =
+        json!({"strength": "extensible", "valueSet": "http://snomed.info/sct?fhir_vs=ecl/%3C%3C404684003+AND"});
+    one(
+        &profile(json!([element("Observation.code", json!({"binding": binding}))])),
+        "ecl",
+        "differential.element[0].binding.valueSet",
+    );
+}

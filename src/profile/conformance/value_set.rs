@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{list, text};
 use crate::{
     definitions::Membership,
-    profile::{elements::is_absolute, place::Place, say::Say, types::TypePlan, walk::Walk},
+    profile::{codes::no_such_code, elements::is_absolute, place::Place, say::Say, types::TypePlan, walk::Walk},
 };
 
 /// Code systems that FHIR knows by a URL, with the OIDs that others call them by
@@ -74,11 +74,11 @@ impl<'a> Walk<'a> {
         };
         for (index, concept) in list(include, "concept").iter().enumerate() {
             if text(concept, "code").is_some_and(|code| known.contains(code) == Membership::No) {
-                let sentence = format!("this code does not exist in the code system {system}");
+                let surely = !retired && !known.may_have_more;
                 self.raise(
                     &place.plain("concept", Some(index)),
                     structure,
-                    Say::error_if(!retired, "code-invalid", "value-set-code", sentence),
+                    Say::error_if(surely, "code-invalid", "value-set-code", no_such_code(&known)),
                 );
             } else if let (Some(code), Some(display)) = (text(concept, "code"), text(concept, "display"))
                 && known.concept(code).is_some_and(|known| !known.is_called(display))

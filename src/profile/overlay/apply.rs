@@ -60,6 +60,13 @@ impl<'a> Walk<'a> {
             let text = format!("{} derives from a profile that is not at hand", plan.structure.canonical());
             self.raise(place, Some(&plan.structure), Say::error("not-found", "profile-base", text));
         }
+        if let Some(circle) = &plan.circle {
+            let text = format!(
+                "the profile {} cannot be used, for what it derives from leads back: {circle}",
+                plan.structure.canonical()
+            );
+            self.raise(place, Some(&plan.structure), Say::error("business-rule", "profile-circle", text));
+        }
         for problem in &plan.problems {
             let text = format!("not everything of {} can be checked: {problem}", plan.structure.canonical());
             self.raise(place, Some(&plan.structure), Say::information("not-supported", "not-checked", text));
@@ -201,15 +208,21 @@ impl<'a> Walk<'a> {
         let is_resource = item.alternative.ty.kind == crate::fhirpath::Kind::Resource;
         let inner = if is_resource { self.inner_scope(item, &place, scope) } else { *scope };
         for (of, profiles) in &demand.profiles {
-            if &**of == code || is_resource {
+            // Each type's profiles are for that type; `Resource` is any
+            if &**of == code || (is_resource && self.types.is_a(item.node.ty(), self.types.root(of))) {
                 self.any_profile(profiles, item.node, &place, &inner);
             }
         }
-        if &*item.alternative.code == "Reference" {
+        let own = &*item.alternative.code;
+        if own == "Reference" {
             self.aggregation(structure, demand, item.node, &place, scope);
         }
-        if !demand.targets.is_empty() && &*item.alternative.code == "Reference" {
-            self.target_profiles(structure, &demand.targets, item.node, &place, scope);
+        for (_, targets) in demand.targets.iter().filter(|of| &*of.0 == own) {
+            match (own, item.node.value()) {
+                ("canonical", Some(serde_json::Value::String(url))) => self.canonical_target(targets, url, &place),
+                ("Reference", _) => self.target_profiles(structure, targets, item.node, &place, scope),
+                _ => {}
+            }
         }
         // Rules that stand on an element that holds a resource are seen from the resource around it.
         self.invariants(structure, &demand.invariants, item.node, &place, scope);

@@ -75,7 +75,8 @@ pub fn profile(types: &Types, structure: Arc<Structure>) -> ProfilePlan {
         maker.demand(0, base.as_ref())
     };
     let imposed = imposed(types, &structure);
-    ProfilePlan { structure, root, imposed, problems: maker.problems }
+    let circle = types.definitions.circle(&structure).map(|chain| chain.join(" -> "));
+    ProfilePlan { structure, root, imposed, problems: maker.problems, circle }
 }
 
 /// What the profile and those that it derives from impose.
@@ -115,7 +116,7 @@ impl Maker<'_> {
             let meant = |url: &mut String| *url = self.types.definitions.meant(url, &structure);
             demand.profiles.iter_mut().flat_map(|of| &mut of.1).for_each(meant);
             let meant = |url: &mut String| *url = self.types.definitions.meant(url, &structure);
-            demand.targets.iter_mut().for_each(meant);
+            demand.targets.iter_mut().flat_map(|of| &mut of.1).for_each(meant);
         }
         let same_binding = plain.is_some_and(|plain| plain.binding == element.binding);
         if !same_binding {
@@ -227,15 +228,30 @@ fn types_of(demand: &mut Demand, element: &Element, plain: Option<&Element>) {
     if let [only] = references.as_slice() {
         demand.versioning = only.versioning.clone().filter(|versioning| versioning != "either");
     }
-    for own in &element.types {
-        let same = base.iter().find(|base| base.code == own.code);
-        if !own.profiles.is_empty() && same.is_none_or(|base| base.profiles != own.profiles) {
-            demand.profiles.push((own.code.as_str().into(), own.profiles.clone()));
+    for (at, own) in element.types.iter().enumerate() {
+        // What is said of a type in several places is said together: one of all the profiles, any target
+        if element.types[..at].iter().any(|before| before.code == own.code) {
+            continue;
         }
-        if !own.target_profiles.is_empty() && same.is_none_or(|base| base.target_profiles != own.target_profiles) {
-            demand.targets.extend(own.target_profiles.iter().cloned());
+        let same = base.iter().find(|base| base.code == own.code);
+        let profiles = together(&element.types, &own.code, |of| &of.profiles);
+        if !profiles.is_empty() && same.is_none_or(|base| base.profiles != profiles) {
+            demand.profiles.push((own.code.as_str().into(), profiles));
+        }
+        let targets = together(&element.types, &own.code, |of| &of.target_profiles);
+        if !targets.is_empty() && same.is_none_or(|base| base.target_profiles != targets) {
+            demand.targets.push((own.code.as_str().into(), targets));
         }
     }
+}
+
+/// What all the types with this code name together; nothing if one of them names nothing, for that one allows all.
+fn together<'t>(types: &'t [TypeRef], code: &str, part: impl Fn(&'t TypeRef) -> &'t Vec<String>) -> Vec<String> {
+    let lists: Vec<&Vec<String>> = types.iter().filter(|of| of.code == code).map(part).collect();
+    if lists.iter().any(|list| list.is_empty()) {
+        return Vec::new();
+    }
+    lists.into_iter().flatten().cloned().collect()
 }
 
 impl Demand {

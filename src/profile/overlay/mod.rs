@@ -30,6 +30,8 @@ pub struct ProfilePlan {
     pub imposed: Vec<String>,
     /// What could not be compiled; reported.
     pub problems: Vec<String>,
+    /// If it derives from itself: the way round.
+    pub circle: Option<String>,
 }
 
 impl ProfilePlan {
@@ -54,8 +56,8 @@ pub struct Demand {
     pub types: Option<Vec<Box<str>>>,
     /// Per type: profiles of which one must be met.
     pub profiles: Vec<(Box<str>, Vec<String>)>,
-    /// Profiles of which a reference's target must meet one.
-    pub targets: Vec<String>,
+    /// Per type (`Reference`, `canonical`): profiles of which the target must meet one.
+    pub targets: Vec<(Box<str>, Vec<String>)>,
     /// Where a reference's target may be: `contained`, `referenced`, `bundled`; none: anywhere.
     pub aggregation: Vec<String>,
     /// Whether a reference must name a version (`specific`), or must not (`independent`).

@@ -71,7 +71,88 @@ fn documents_hold_what_they_refer_to() {
     other["fullUrl"] = json!("http://other.org/fhir/Patient/1");
     check(
         &document(&[composition("Patient/1", &[]), other]),
-        &["reference-full-url entry[0].resource.subject.reference", "bundle-reference entry[0].resource.subject"],
+        &[
+            "reference-full-url entry[0].resource.subject.reference",
+            "bundle-reference entry[0].resource.subject",
+            "bundle-orphan entry[1]",
+        ],
+    );
+}
+
+/// A urn is no base, so that nothing relative leads anywhere from an entry that has one.
+#[test]
+fn relative_references_need_a_base() {
+    let urn = |number: usize| format!("urn:uuid:c757873d-ec9a-4326-a141-55620000000{number}");
+    let by_urn = |kind: &str, entries: Vec<Value>| {
+        let mut made = bundle(kind, &entries);
+        for (number, entry) in made["entry"].as_array_mut().unwrap().iter_mut().enumerate() {
+            entry["fullUrl"] = json!(urn(number));
+        }
+        made
+    };
+    let astray = [
+        "reference-full-url entry[0].resource.subject.reference",
+        "bundle-reference entry[0].resource.subject",
+        "bundle-orphan entry[1]",
+    ];
+    check(&by_urn("document", vec![composition("Patient/1", &[]), patient("1")]), &astray);
+    check(&by_urn("document", vec![composition(&urn(1), &[]), patient("1")]), &[]);
+    // Deeper in the document, too
+    let seen = |of: &str| {
+        entry(
+            "Observation",
+            "o",
+            json!({"status": "final", "code": {"text": "x"}, "subject": to(of), "effectiveDateTime": "2024"}),
+        )
+    };
+    check(
+        &by_urn("document", vec![composition(&urn(1), &[&urn(2)]), patient("1"), seen("Patient/1")]),
+        &["reference-full-url entry[2].resource.subject.reference"],
+    );
+    check(&by_urn("document", vec![composition(&urn(1), &[&urn(2)]), patient("1"), seen(&urn(1))]), &[]);
+    // What a server holds may stand behind a relative reference in the others
+    for kind in ["collection", "searchset"] {
+        check(&by_urn(kind, vec![patient("1"), seen("Patient/1")]), &[]);
+    }
+    let header = |focus: &str| {
+        entry(
+            "MessageHeader",
+            "h",
+            json!({"eventUri": "urn:x:y", "source": {"endpoint": "http://x.org"}, "focus": [to(focus)]}),
+        )
+    };
+    check(
+        &by_urn("message", vec![header("Patient/1"), patient("1")]),
+        &["reference-full-url entry[0].resource.focus[0].reference", "bundle-reference entry[0].resource.focus[0]"],
+    );
+}
+
+#[test]
+fn versions_that_are_asked_for_are_there() {
+    let document = |reference: &str, versions: &[&str]| {
+        let mut entries = vec![composition(reference, &[])];
+        for version in versions {
+            let mut held = patient("1");
+            held["resource"]["meta"] = json!({"versionId": version});
+            entries.push(held);
+        }
+        found(&bundle("document", &entries))
+    };
+    let astray = |entries: &[usize]| {
+        let mut all = vec![
+            "reference-full-url entry[0].resource.subject.reference".to_owned(),
+            "bundle-reference entry[0].resource.subject".to_owned(),
+        ];
+        all.extend(entries.iter().map(|entry| format!("bundle-orphan entry[{entry}]")));
+        all
+    };
+    assert_eq!(document("Patient/1/_history/2", &["2"]), [""; 0]);
+    assert_eq!(document("Patient/1/_history/3", &["2"]), astray(&[1]));
+    assert_eq!(document("Patient/1/_history/3", &["1", "2"]), astray(&[1, 2]));
+    assert_eq!(document("Patient/1/_history/2", &["1", "2"]), ["bundle-orphan entry[1]"]);
+    assert_eq!(
+        document("http://example.org/fhir/Patient/1/_history/3", &["2"]),
+        ["bundle-reference entry[0].resource.subject", "bundle-orphan entry[1]"]
     );
 }
 

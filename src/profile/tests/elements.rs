@@ -35,7 +35,27 @@ fn what_points_at_a_place_finds_it() {
             "extension": [{"url": "http://example.org/x", "valueUri": uri}]}))
     };
     assert_eq!(uri("#here"), NONE);
-    assert_eq!(uri("#there"), ["fragment extension[0].value.ofType(uri)"]);
+    // R4 says of few URIs that a fragment is a place in the resource
+    assert_eq!(uri("#there"), NONE);
+    let source = |source: &str| {
+        let resource = json!({"resourceType": "Patient", "active": true, "meta": {"source": source}});
+        let report = super::validator().validate(&resource, &super::Options::default());
+        let found = report.issues.iter().filter(|issue| issue.rule == "fragment");
+        found.map(|issue| issue.severity.code()).collect::<Vec<_>>()
+    };
+    assert_eq!(source("#PKgMRyTzJm8IbxHa"), ["information"], "HAPI writes such by default");
+    assert_eq!(source("http://x.org/a#PKgMRyTzJm8IbxHa"), NONE);
+    for url in ["textLink", "narrativeLink"] {
+        let linked = |uri: &str| {
+            json!({"resourceType": "Patient", "active": true, "text": {"status": "additional",
+                "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\" id=\"p\">x</div>"},
+                "extension": [{"url": format!("http://hl7.org/fhir/StructureDefinition/{url}"), "valueUrl": uri}]})
+        };
+        assert!(found(&linked("#q")).contains(&"fragment extension[0].value.ofType(url)".to_owned()), "{url}");
+        assert!(!found(&linked("#p")).iter().any(|one| one.starts_with("fragment")), "{url}");
+    }
+    let set = |system: &str| json!({"resourceType": "ValueSet", "status": "draft", "compose": {"include": [{"system": system}]}});
+    assert!(found(&set("#there")).contains(&"fragment compose.include[0].system".to_owned()));
     let linked = |html: &str| {
         let div = format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><p id=\"p\">x</p>{html}</div>");
         found(
@@ -180,4 +200,90 @@ fn recommendations_by_option() {
     let mut annotated = good;
     annotated["valueQuantity"]["code"] = json!("mg{dry}");
     assert_eq!(strict(&annotated), ["unit-annotation value.ofType(Quantity).code"]);
+}
+
+#[test]
+fn a_resource_with_nothing_but_its_type_is_no_empty_object() {
+    let bare = |kind: &str| found(&json!({"resourceType": kind}));
+    assert_eq!(bare("Patient"), NONE);
+    assert_eq!(bare("Organization"), ["org-1 "]);
+    assert_eq!(bare("Appointment"), ["cardinality ", "cardinality ", "app-3 "]);
+    assert_eq!(found(&json!({"resourceType": "Patient", "name": [{}]})), ["empty name[0]"]);
+    let within = json!({"resourceType": "Patient", "contained": [{"resourceType": "Organization"}]});
+    assert_eq!(found(&within), ["org-1 contained[0]", "dom-3 contained[0]"]);
+}
+
+#[test]
+fn unknown_extensions_are_no_reason_to_refuse() {
+    let with = |name: &str, url: &str| json!({"resourceType": "Patient", "active": true, name: [{"url": url, "valueString": "x"}]});
+    for url in [
+        "http://open.epic.com/FHIR/StructureDefinition/extension/legal-sex",
+        "http://fhir.de/StructureDefinition/gender-amtlich-de",
+        "urn:x:y",
+    ] {
+        for name in ["extension", "modifierExtension"] {
+            assert_eq!(found(&with(name, url)), NONE, "{url}");
+        }
+    }
+    let epic = with("extension", "http://open.epic.com/FHIR/StructureDefinition/extension/legal-sex");
+    for switch in ["anyExtensionsAllowed=false", "allowed-extension-domain=http://fhir.de/"] {
+        assert_eq!(found_with(&epic, &[switch]), ["unknown-extension extension[0]"], "{switch}");
+    }
+    assert_eq!(found_with(&epic, &["allowed-extension-domain=http://open.epic.com/"]), NONE);
+    let report = super::validator().validate(&with("modifierExtension", "urn:x:y"), &super::Options::default());
+    let said = report.issues.iter().find(|issue| issue.rule == "unknown-extension").map(|issue| issue.severity.code());
+    assert_eq!(said, Some("warning"), "whoever does not know a modifier must not go on");
+}
+
+#[test]
+fn codes_that_newer_versions_may_have_are_doubtful() {
+    let of = |system: &str, rest: Value| {
+        let mut coding = rest;
+        coding["system"] = json!(system);
+        let resource = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "category": [{"coding": [coding]}]});
+        let report = super::validator().validate(&resource, &super::Options::default());
+        let of_code = report.issues.iter().filter(|issue| issue.rule == "code");
+        of_code.map(|issue| issue.severity.code()).collect::<Vec<_>>()
+    };
+    let category = "http://terminology.hl7.org/CodeSystem/observation-category";
+    assert_eq!(of(category, json!({"code": "laboratory"})), NONE);
+    assert_eq!(of(category, json!({"code": "sdoh"})), ["warning"]);
+    assert_eq!(
+        of(category, json!({"code": "sdoh", "version": "4.0.1"})),
+        ["error"],
+        "of R4's own version all are known"
+    );
+    assert_eq!(of("http://terminology.hl7.org/CodeSystem/v3-ActCode", json!({"code": "NEWER"})), ["warning"]);
+    assert_eq!(of("http://hl7.org/fhir/observation-status", json!({"code": "newer"})), ["error"]);
+    // A required binding is to R4's value set, whose codes are all known
+    let condition = json!({"resourceType": "Condition", "subject": {"display": "x"}, "clinicalStatus": {"coding": [
+        {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "newer"}]}});
+    assert!(found(&condition).contains(&"binding clinicalStatus".to_owned()), "{:?}", found(&condition));
+}
+
+#[test]
+fn inline_data_are_what_is_said_of_them() {
+    let attached = |rest: Value| {
+        let mut attachment = rest;
+        attachment["contentType"] = json!("text/plain");
+        attachment["data"] = json!("aGVsbG8=");
+        json!({"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": attachment}]})
+    };
+    let right = "qvTGHdzF6KLavt4PO0gs2a6pQ00=";
+    for (rest, wrong) in [
+        (json!({"size": 5, "hash": right}), None),
+        (json!({"size": 6}), Some("attachment-size content[0].attachment")),
+        (json!({"size": 0}), Some("attachment-size content[0].attachment")),
+        (json!({"hash": "aGVsbG8="}), Some("attachment-hash content[0].attachment.hash")),
+        (json!({"hash": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="}), Some("attachment-hash content[0].attachment.hash")),
+    ] {
+        let resource = attached(rest);
+        assert_eq!(found(&resource), wrong.into_iter().collect::<Vec<_>>(), "{resource}");
+        // Where something is taken in it is told, and keeps nothing out
+        let lenient = super::Options { doubtful_data: true, ..super::Options::default() };
+        let report = super::validator().validate(&resource, &lenient);
+        assert!(report.is_valid(), "{resource}");
+        let told = report.issues.iter().any(|issue| issue.rule.starts_with("attachment-"));
+        assert_eq!(told, wrong.is_some(), "{resource}");
+    }
 }

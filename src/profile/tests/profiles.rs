@@ -178,3 +178,181 @@ fn invariants_may_ask_for_slices() {
     assigned["identifier"][0]["assigner"] = json!({"display": "x"});
     assert_eq!(found(&validator, &assigned, &[URL]), NONE);
 }
+
+/// A profile under a name of its own.
+fn named(name: &str, kind: &str, elements: &Value) -> Value {
+    let mut made = profile(kind, elements);
+    made["url"] = json!(format!("http://x.org/StructureDefinition/{name}"));
+    made
+}
+
+#[test]
+fn profiles_of_one_type_are_not_for_another() {
+    let url = |name: &str| format!("http://x.org/StructureDefinition/{name}");
+    let types =
+        json!([{"code": "Patient", "profile": [url("named")]}, {"code": "Observation", "profile": [url("valued")]}]);
+    let mut of_bundle =
+        profile("Bundle", &json!([{"id": "Bundle.entry.resource", "path": "Bundle.entry.resource", "type": types}]));
+    of_bundle["url"] = json!(URL);
+    let validator = knowing(&[
+        of_bundle,
+        named("named", "Patient", &json!([{"id": "Patient.name", "path": "Patient.name", "min": 1}])),
+        named(
+            "valued",
+            "Observation",
+            &json!([{"id": "Observation.value[x]", "path": "Observation.value[x]", "min": 1}]),
+        ),
+    ]);
+    let holding = |resource: Value| {
+        json!({"resourceType": "Bundle", "type": "collection",
+            "entry": [{"fullUrl": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520", "resource": resource}]})
+    };
+    let patient = |name: bool| {
+        let name = if name { json!([{"text": "x"}]) } else { json!([{"use": "usual", "text": "x"}]) };
+        json!({"resourceType": "Patient", "active": true, "name": name})
+    };
+    let observation = |more: Value| {
+        let mut made = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}});
+        made.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        made
+    };
+    assert_eq!(found(&validator, &holding(patient(true)), &[URL]), NONE);
+    assert_eq!(
+        found(&validator, &holding(json!({"resourceType": "Patient", "active": true})), &[URL]),
+        ["cardinality entry[0].resource"]
+    );
+    assert_eq!(found(&validator, &holding(observation(json!({"valueBoolean": true}))), &[URL]), NONE);
+    assert_eq!(found(&validator, &holding(observation(json!({}))), &[URL]), ["cardinality entry[0].resource"]);
+    assert_eq!(
+        found(&validator, &holding(json!({"resourceType": "Group", "type": "person", "actual": true})), &[URL]),
+        ["type entry[0].resource"]
+    );
+}
+
+#[test]
+fn profiles_of_one_choice_are_not_for_another() {
+    let url = |name: &str| format!("http://x.org/StructureDefinition/{name}");
+    let types = json!([
+        {"code": "Quantity", "profile": [url("unit")]},
+        {"code": "CodeableConcept", "profile": [url("text")]},
+        {"code": "Quantity", "profile": [url("estimate")]},
+        {"code": "string"}
+    ]);
+    let validator = knowing(&[
+        profile("Observation", &json!([{"id": "Observation.value[x]", "path": "Observation.value[x]", "type": types}])),
+        named("unit", "Quantity", &json!([{"id": "Quantity.unit", "path": "Quantity.unit", "min": 1}])),
+        named("estimate", "Quantity", &json!([{"id": "Quantity.comparator", "path": "Quantity.comparator", "min": 1}])),
+        named(
+            "text",
+            "CodeableConcept",
+            &json!([{"id": "CodeableConcept.text", "path": "CodeableConcept.text", "min": 1}]),
+        ),
+    ]);
+    let valued = |name: &str, value: Value| {
+        let observation = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}, name: value});
+        found(&validator, &observation, &[URL])
+    };
+    assert_eq!(valued("valueString", json!("x")), NONE);
+    assert_eq!(valued("valueCodeableConcept", json!({"text": "x"})), NONE);
+    assert_eq!(valued("valueCodeableConcept", json!({"coding": [{"code": "x"}]})).len(), 1);
+    assert_eq!(valued("valueQuantity", json!({"value": 1, "unit": "x"})), NONE);
+    assert_eq!(valued("valueQuantity", json!({"value": 1, "comparator": "<"})), NONE);
+    assert_eq!(valued("valueQuantity", json!({"value": 1})), ["profile value.ofType(Quantity)"]);
+}
+
+#[test]
+fn guides_demand_profiles_of_all_resources_of_a_type() {
+    let guide = |profile: &str| {
+        json!({"resourceType": "ImplementationGuide", "url": "http://x.org/ImplementationGuide/g", "name": "G", "status": "draft",
+            "packageId": "x.g", "fhirVersion": ["4.0.1"], "global": [{"type": "Patient", "profile": profile}]})
+    };
+    let demands = profile("Patient", &json!([{"id": "Patient.name", "path": "Patient.name", "min": 1}]));
+    let validator = knowing(&[guide(URL), demands.clone()]);
+    let patient = |more: Value| {
+        let mut made = json!({"resourceType": "Patient", "active": true});
+        made.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        made
+    };
+    let nameless = patient(json!({}));
+    assert_eq!(found(&validator, &nameless, &[]), ["cardinality "]);
+    assert_eq!(found(&validator, &patient(json!({"name": [{"text": "x"}]})), &[]), NONE);
+    assert_eq!(found(&validator, &json!({"resourceType": "Group", "type": "person", "actual": true}), &[]), NONE);
+    let bundle = json!({"resourceType": "Bundle", "type": "collection",
+        "entry": [{"fullUrl": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520", "resource": nameless}]});
+    assert_eq!(found(&validator, &bundle, &[]), ["cardinality entry[0].resource"]);
+    let mut contained = nameless.clone();
+    contained["id"] = json!("p");
+    let holder = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": {"reference": "#p"}, "contained": [contained]});
+    assert_eq!(found(&validator, &holder, &[]), ["cardinality contained[0]"]);
+    // A guide whose profile is missing is not the resource's fault, and is told
+    let lost = knowing(&[guide("http://x.org/StructureDefinition/nowhere")]);
+    assert_eq!(found(&lost, &nameless, &[]), NONE);
+    assert!(lost.validate(&nameless, &Options::default()).issues.iter().any(|issue| issue.rule == "profile"));
+    assert_eq!(found(&knowing(&[demands]), &nameless, &[]), NONE, "no guide, no demand");
+}
+
+#[test]
+fn circles_of_profiles_are_told() {
+    let elements = json!([{"id": "Patient.name", "path": "Patient.name", "min": 1}]);
+    let derived = |name: &str, base: &str| {
+        let mut made = named(name, "Patient", &elements);
+        made["baseDefinition"] = json!(format!("http://x.org/StructureDefinition/{base}"));
+        made
+    };
+    let patient = json!({"resourceType": "Patient", "name": [{"text": "x"}]});
+    let said = |definitions: &[Value], name: &str| {
+        let validator = knowing(definitions);
+        let options = Options::with_profiles([format!("http://x.org/StructureDefinition/{name}")]);
+        let report = validator.validate(&patient, &options);
+        let circle = report.issues.iter().filter(|issue| issue.rule == "profile-circle");
+        let lost = report.issues.iter().any(|issue| issue.text.contains("not at hand"));
+        assert!(!lost, "{:#?}", report.issues);
+        circle.map(|issue| issue.text.clone()).collect::<Vec<_>>()
+    };
+    let own = said(&[derived("a", "a")], "a");
+    assert!(
+        own.len() == 1 && own[0].ends_with("StructureDefinition/a -> http://x.org/StructureDefinition/a"),
+        "{own:?}"
+    );
+    let two = [derived("a", "b"), derived("b", "a"), derived("c", "b")];
+    for name in ["a", "b", "c"] {
+        let told = said(&two, name);
+        assert!(told.len() == 1 && told[0].contains("/b -> "), "{told:?}");
+    }
+    let straight = [named("a", "Patient", &elements), derived("b", "a")];
+    assert!(said(&straight, "b").is_empty());
+    // With snapshots they are as wrong
+    let with_snapshot = |base: &str, name: &str| {
+        let mut made = derived(name, base);
+        made["snapshot"] = json!({"element": [{"id": "Patient", "path": "Patient", "min": 0, "max": "*"}]});
+        made
+    };
+    assert_eq!(said(&[with_snapshot("b", "a"), with_snapshot("a", "b")], "a").len(), 1);
+    // As instances
+    let of = |definitions: &[Value], definition: &Value| found(&knowing(definitions), definition, &[]);
+    assert!(of(&[], &derived("a", "a")).contains(&"profile-circle baseDefinition".to_owned()));
+    assert!(of(&two, &two[0]).contains(&"profile-circle baseDefinition".to_owned()));
+    assert!(of(&two, &two[2]).contains(&"profile-circle baseDefinition".to_owned()));
+    assert!(!of(&straight, &straight[1]).iter().any(|one| one.starts_with("profile-circle")));
+}
+
+#[test]
+fn counts_too_large_for_us_are_counts() {
+    let counted = |name: &str, count: &str| {
+        let text = format!(r#"[{{"id": "Patient.name", "path": "Patient.name", "{name}": {count}}}]"#);
+        let validator = knowing(&[profile("Patient", &crate::fhir::read_str(&text).expect("JSON"))]);
+        found(&validator, &json!({"resourceType": "Patient", "name": [{"text": "x"}]}), &[URL])
+    };
+    for count in [
+        "2",
+        "4294967295",
+        "4294967296",
+        "4294967297",
+        "18446744073709551616",
+        "340282366920938463463374607431768211456",
+    ] {
+        assert_eq!(counted("min", count), ["cardinality "], "min {count}");
+        assert_eq!(counted("max", &format!("\"{count}\"")), NONE, "max {count}");
+    }
+    assert_eq!(counted("max", "\"0\""), ["cardinality name[0]"]);
+}
