@@ -1,8 +1,10 @@
 //! `metadata`: what this endpoint offers (<https://hl7.org/fhir/R4/capabilitystatement.html>). States only what is served.
 
+use fhir_sdk::{DateTime, Instant, time::OffsetDateTime};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Serving, message::Answer, search::date};
+use super::{Serving, message::Answer};
 
 impl Serving<'_> {
     pub(super) fn metadata(self) -> Answer {
@@ -22,7 +24,7 @@ impl Serving<'_> {
             json!({
                 "resourceType": "CapabilityStatement",
                 "status": "active",
-                "date": date::instant(server.clock.now()),
+                "date": date(server.clock.now()),
                 "kind": "instance",
                 "software": {"name": server.software, "version": env!("CARGO_PKG_VERSION")},
                 "implementation": {"description": server.software, "url": server.base},
@@ -74,6 +76,12 @@ impl Serving<'_> {
         }
         shown
     }
+}
+
+/// Whole seconds are enough for when this was asked.
+fn date(at: Timestamp) -> Value {
+    let at = OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    serde_json::to_value(DateTime::DateTime(Instant(at))).unwrap_or_default()
 }
 
 fn codes(list: &[&str]) -> Value {
