@@ -166,7 +166,7 @@ async fn oracle_appointments_move_only_in_its_steps() {
     refused(rig.try_push("appointment", bare).await, "LIA-MAP-002", "one free slot");
     rig.push("appointment", visit("proposed")).await;
     rig.settled(20).await;
-    assert_eq!(rig.sync("appointment", "a1").state, SyncState::Synced, "{:?}", rig.items());
+    assert_eq!(rig.sync("appointment", "a1").state(), SyncState::Synced, "{:?}", rig.items());
     rig.change("appointment", "a1", 1, Change::Replace(visit("booked"))).await.expect("a step");
     rig.settled(20).await;
     refused(

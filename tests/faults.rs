@@ -49,7 +49,7 @@ async fn lost_replies_and_refusals_double_and_lose_nothing() {
     let creates = rig.creates();
     assert_eq!(creates.len(), 60, "{:?}", rig.open_items());
     assert!(creates.values().all(|count| *count == 1), "{creates:?}");
-    assert!(rig.all_syncs().iter().all(|row| row.state == SyncState::Synced), "{:#?}", rig.open_items());
+    assert!(rig.all_syncs().iter().all(|row| row.state() == SyncState::Synced), "{:#?}", rig.open_items());
 }
 
 /// Neither the condition nor the search can be trusted: nothing is sent again, a person is asked (R3).
@@ -74,7 +74,7 @@ async fn where_nothing_can_be_proven_a_person_is_asked() {
     rig.until(20, "a worklist item", |rig| !rig.open_items().is_empty()).await;
     let item = rig.open_items().remove(0);
     assert_eq!((&item["kind"], &item["code"]), (&json!("unknown"), &json!("LIA-SYNC-013")));
-    assert_eq!(rig.sync("patient", "p1").state, SyncState::Parked);
+    assert_eq!(rig.sync("patient", "p1").state(), SyncState::Parked);
     assert_eq!(rig.creates()["Patient p1"], 1, "no blind resend");
     // A person looked, and the index has caught up: retrying finds it instead of sending it again.
     rig.ehr.set_faults(&faults("[[fault]]\nkind = \"ignore-if-none-exist\"")).expect("good");
@@ -103,7 +103,7 @@ async fn nonsense_in_answers_is_read_back() {
         rig.push("patient", patient("p0")).await;
         rig.push("patient", patient("p1")).await;
         rig.settled(20).await;
-        assert!(rig.all_syncs().iter().all(|row| row.state == SyncState::Synced), "{kind}: {:#?}", rig.open_items());
+        assert!(rig.all_syncs().iter().all(|row| row.state() == SyncState::Synced), "{kind}: {:#?}", rig.open_items());
         assert!(rig.creates().values().all(|count| *count == 1), "{kind}");
         assert_eq!(rig.ehr.committed_faults(), [2], "{kind}");
         for id in ["p0", "p1"] {
@@ -199,7 +199,7 @@ async fn a_poison_object_blocks_only_itself() {
         rig.push("patient", patient(&format!("p{at}"))).await;
     }
     rig.settled(10).await;
-    assert_eq!(rig.all_syncs().iter().filter(|row| row.state == SyncState::Synced).count(), 20);
+    assert_eq!(rig.all_syncs().iter().filter(|row| row.state() == SyncState::Synced).count(), 20);
     let item = rig.open_items().remove(0);
     assert_eq!((&item["kind"], &item["code"]), (&json!("rejected"), &json!("LIA-EHR-004")));
     let group = item["group"].as_str().expect("a group");
@@ -224,7 +224,7 @@ async fn a_crash_in_mid_flight_neither_loses_nor_doubles() {
         rig.start();
     }
     rig.settled(60).await;
-    assert!(rig.all_syncs().iter().all(|row| row.state == SyncState::Synced), "{:#?}", rig.open_items());
+    assert!(rig.all_syncs().iter().all(|row| row.state() == SyncState::Synced), "{:#?}", rig.open_items());
     let creates = rig.creates();
     assert_eq!(creates.len(), 60);
     assert!(creates.values().all(|count| *count == 1), "{creates:?}");

@@ -31,7 +31,7 @@ async fn a_change_at_the_ehr_arrives_and_is_not_sent_back() {
             .await;
         assert_eq!(rig.object("appointment", "a1").expect("here")["comment"], "Came early");
         let sync = rig.sync("appointment", "a1");
-        assert_eq!((sync.state, sync.version, sync.synced_version), (SyncState::Synced, 2, Some(2)));
+        assert_eq!((sync.state(), sync.version, sync.synced_version), (SyncState::Synced, 2, Some(2)));
         let commits = rig.ehr.truth().len();
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         assert_eq!(rig.ehr.truth().len(), commits, "nothing is sent back");
@@ -54,7 +54,7 @@ async fn new_records_become_objects_and_their_references_ours() {
     assert_eq!(patient["names"][0]["family"], "Hopper");
     let (appointment_id, appointment) = rig.objects("appointment").remove(0);
     assert_eq!(appointment["participants"][0]["who"]["id"], json!(id));
-    assert_eq!(rig.sync("appointment", &appointment_id).state, SyncState::Synced);
+    assert_eq!(rig.sync("appointment", &appointment_id).state(), SyncState::Synced);
     // Changed here, it goes back there, into the same resource.
     rig.change("appointment", &appointment_id, 1, Change::Cancel { reason: None }).await.expect("cancelled");
     rig.settled(10).await;

@@ -18,7 +18,7 @@ async fn a_patient_and_an_appointment_arrive_with_literal_references() {
     rig.push("appointment", appointment("a1", "p1", DAY.0, DAY.1)).await;
     rig.settled(10).await;
     let sync = rig.sync("appointment", "a1");
-    assert_eq!((sync.state, sync.synced_version), (SyncState::Synced, Some(1)));
+    assert_eq!((sync.state(), sync.synced_version), (SyncState::Synced, Some(1)));
     let there = rig.states("Appointment", "a1").pop().expect("there");
     assert_eq!(there["participant"][0]["actor"]["reference"], json!(rig.sync("patient", "p1").remote[0]));
     assert_eq!(there["start"], "2026-05-04T09:30:00-07:00");

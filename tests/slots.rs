@@ -59,7 +59,7 @@ async fn two_visits_in_one_slot_are_a_question_until_one_leaves() {
     rig.change("appointment", "a2", 1, Change::Replace(visit("a2", "s2"))).await.expect("moved");
     answered(&rig).await;
     rig.settled(10).await;
-    assert_eq!(rig.sync("appointment", "a2").state, SyncState::Synced);
+    assert_eq!(rig.sync("appointment", "a2").state(), SyncState::Synced);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,8 @@
 //! changes nothing: what it says rests on the files alone.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fs::{self, File},
-    io::{BufRead as _, BufReader},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io::BufRead as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,13 +14,15 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Entry, Hash, LedgerError,
+    Entry, Hash, LedgerError, Options,
     bodies::{Bodies, Front, Place, Tail},
+    checkpoint::Checkpoint,
     log,
-    media::io_error,
-    open::{self, Opened},
+    media::{Disk, Media, Open, Reading, io_error},
+    open::{self, Cut, LastGroup, MISSING_BODY, Opened},
     scan::{self, End, Tip},
 };
+use crate::clock::SystemClock;
 
 /// What `verify` found. All entries before `bad` are proven.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ impl Verified {
 
 /// A ledger's files, read only.
 pub struct Audit {
+    media: Arc<dyn Media>,
     folder: PathBuf,
     bodies: Bodies,
     places: HashMap<Hash, Place>,
@@ -63,10 +65,19 @@ impl Audit {
     /// # Errors
     /// [`LedgerError::Io`] where there is no ledger or it cannot be read.
     pub fn of(folder: &Path) -> Result<Self, LedgerError> {
-        log::files(folder)?;
+        Self::on(Arc::new(Disk), folder)
+    }
+
+    /// [`Self::of`] on another file system.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn on(media: Arc<dyn Media>, folder: &Path) -> Result<Self, LedgerError> {
+        log::files(&*media, folder)?;
         let mut audit = Self {
+            bodies: Bodies::look(Arc::clone(&media), folder),
+            media,
             folder: folder.to_owned(),
-            bodies: Bodies::look(folder),
             places: HashMap::new(),
             front: Front::START,
             tail: Tail::Whole,
@@ -79,8 +90,11 @@ impl Audit {
     /// Reads the bodies that were not read yet: beside a gateway at work, more come while the log is read.
     fn read_on(&mut self) -> Result<(), LedgerError> {
         let Self { bodies, places, front, tail, .. } = self;
-        *tail = bodies.scan(front, &mut |hash, place| {
-            places.insert(hash, place);
+        *tail = bodies.scan(front, &mut |found| {
+            // What was erased may have come again later.
+            if !(found.erased && places.contains_key(&found.hash)) {
+                places.insert(found.hash, found.place);
+            }
             Ok(())
         })?;
         Ok(())
@@ -97,7 +111,7 @@ impl Audit {
             return Ok(*known);
         }
         let good = match self.bodies.large(hash) {
-            Some(path) => digest(&path)? == *hash,
+            Some(path) => digest(&*self.media, &path)? == *hash,
             None => self.bodies.has_file(hash),
         };
         self.checked_files.insert(*hash, good);
@@ -117,49 +131,50 @@ impl Audit {
     /// # Errors
     /// [`LedgerError::Io`] where a file cannot be read; damage is no error here but the answer.
     pub fn verify(&mut self) -> Result<Verified, LedgerError> {
-        let (mut tip, mut start_of_group) = (Tip { seq: 0, hash: Hash::ZERO }, 0);
-        let mut lost: Option<(u64, u64, LedgerError, Tip)> = None;
-        let (mut proposal, mut open) = (None, false);
-        let folder = self.folder.clone();
-        let walk = walk(&folder, &mut tip, |entry, path, start, before| {
-            start_of_group = entry.group;
-            if !open {
-                proposal = Some((start, before));
-            }
-            open = entry.more > 0;
+        let (media, folder) = (Arc::clone(&self.media), self.folder.clone());
+        let confirmed = Checkpoint::read(&*media, &folder).map_or(0, |mark| mark.seq);
+        let mut tip = Tip::START;
+        let mut group = LastGroup::new(tip);
+        let mut lost = None;
+        let walk = walk(&*media, &folder, confirmed, &mut tip, |entry, path, start| {
             if lost.is_none() {
+                let mut missing = false;
                 for hash in entry.bodies() {
-                    if !self.has(&hash)? {
-                        let why = "its body is missing or damaged";
-                        let bad = LedgerError::Damaged { seq: entry.seq, offset: start, file: path.to_owned(), why };
-                        lost = Some((entry.seq, entry.group, bad, before));
-                        break;
-                    }
+                    missing = missing || !self.has(&hash)?;
                 }
+                lost = group.take(&entry, start, missing).map(|(seq, start)| (seq, start, path.to_owned()));
             }
-            Ok(true)
+            Ok(lost.is_none())
         })?;
-        let mut unconfirmed = walk.torn;
-        // A body that a power cut lost belongs to the last group; anything else is damage.
-        let lost =
-            lost.filter(|(_, group, ..)| self.tail != Tail::Torn || *group != start_of_group || walk.bad.is_some());
-        let (bad, first_bad_seq) = match (lost, walk.bad) {
-            (Some((seq, _, bad, before)), _) => {
-                tip = before;
-                (Some(bad), Some(seq))
-            }
-            (None, Some(bad)) => {
-                let seq = tip.seq + 1;
-                (Some(bad), Some(seq))
-            }
-            (None, None) => (None, None),
+        let damaged = |seq, offset, file: &Path, why| {
+            let bad = LedgerError::Damaged { seq, offset, file: file.to_owned(), why };
+            Ok(Verified { entries: seq - 1, head: None, bad: Some(bad), first_bad_seq: Some(seq), unconfirmed: 0 })
         };
-        if let (true, None, Some((start, before))) = (open, &bad, proposal) {
-            unconfirmed += walk.end.saturating_sub(start);
-            tip = before;
+        if let Some((seq, start, path)) = lost {
+            return damaged(seq, start, &path, MISSING_BODY);
+        }
+        if let Some(bad) = walk.bad {
+            let (seq, head) = (tip.seq + 1, (tip.seq > 0).then_some(tip.hash));
+            return Ok(Verified { entries: tip.seq, head, bad: Some(bad), first_bad_seq: Some(seq), unconfirmed: 0 });
+        }
+        let mut unconfirmed = 0;
+        match group.cut(walk.torn, true, self.tail) {
+            Cut::Nothing => {}
+            Cut::From(start, before) => {
+                unconfirmed = walk.length.saturating_sub(start);
+                if before.seq < confirmed {
+                    return damaged(before.seq + 1, start, &walk.file, "the last checkpoint says that it was whole");
+                }
+                tip = before;
+            }
+            Cut::Not(seq, start, why) => return damaged(seq, start, &walk.file, why),
+        }
+        if tip.seq < confirmed {
+            let why = "the log ends before what the last checkpoint names";
+            return damaged(tip.seq + 1, walk.length, &walk.file, why);
         }
         let head = (tip.seq > 0).then_some(tip.hash);
-        Ok(Verified { entries: tip.seq, head, bad, first_bad_seq, unconfirmed })
+        Ok(Verified { entries: tip.seq, head, bad: None, first_bad_seq: None, unconfirmed })
     }
 
     /// Tells `take` every entry, in order.
@@ -167,8 +182,8 @@ impl Audit {
     /// # Errors
     /// [`LedgerError::Damaged`] where the chain breaks, [`LedgerError::Io`].
     pub fn each(&self, take: &mut dyn FnMut(&Entry)) -> Result<(), LedgerError> {
-        let mut tip = Tip { seq: 0, hash: Hash::ZERO };
-        let walk = walk(&self.folder, &mut tip, |entry, _, _, _| {
+        let mut tip = Tip::START;
+        let walk = walk(&*self.media, &self.folder, 0, &mut tip, |entry, _, _| {
             take(&entry);
             Ok(true)
         })?;
@@ -185,10 +200,10 @@ impl Audit {
         wanted: impl Fn(&Entry) -> bool,
         take: &mut dyn FnMut(&str) -> std::io::Result<()>,
     ) -> Result<u64, LedgerError> {
-        let mut tip = Tip { seq: 0, hash: Hash::ZERO };
-        let (mut told, mut count) = (std::collections::HashSet::new(), 0);
+        let mut tip = Tip::START;
+        let (mut told, mut count) = (BTreeSet::new(), 0);
         let told_io = |source| io_error("write", Path::new("standard output"), source);
-        let walk = walk(&self.folder, &mut tip, |entry, _, _, _| {
+        let walk = walk(&*self.media, &self.folder, 0, &mut tip, |entry, _, _| {
             if !wanted(&entry) {
                 return Ok(true);
             }
@@ -220,50 +235,51 @@ fn body_line(hash: &Hash, bytes: Option<Bytes>) -> serde_json::Value {
 /// How reading the whole log ended.
 struct Walk {
     bad: Option<LedgerError>,
-    torn: u64,
-    /// Where the last whole line ends, in the last file.
-    end: u64,
+    /// Where, in the last file, begins what a crash left unconfirmed.
+    torn: Option<u64>,
+    /// The last file that was read, and its length.
+    file: PathBuf,
+    length: u64,
 }
 
 fn walk(
+    media: &dyn Media,
     folder: &Path,
+    confirmed: u64,
     tip: &mut Tip,
-    mut take: impl FnMut(Entry, &Path, u64, Tip) -> Result<bool, LedgerError>,
+    mut take: impl FnMut(Entry, &Path, u64) -> Result<bool, LedgerError>,
 ) -> Result<Walk, LedgerError> {
-    let files = log::files(folder)?;
-    let mut whole = 0;
+    let files = log::files(media, folder)?;
+    let mut walk = Walk { bad: None, torn: None, file: folder.to_owned(), length: 0 };
     for (at, (first, path)) in files.iter().enumerate() {
         let damaged = |seq, offset, why| Some(LedgerError::Damaged { seq, offset, file: path.clone(), why });
         if *first != tip.seq + 1 {
-            return Ok(Walk { bad: damaged(tip.seq + 1, 0, "a file of the log is missing"), torn: 0, end: 0 });
+            return Ok(Walk { bad: damaged(tip.seq + 1, 0, "a file of the log is missing"), ..walk });
         }
-        whole = 0;
-        let mut before = *tip;
-        let end = scan::segment(path, 0, tip, at + 1 == files.len(), |entry, start, end| {
-            let now = Tip { seq: entry.seq, hash: entry.hash };
-            take(entry, path, start, before)?;
-            before = now;
-            whole = end;
+        let length = media.open(path, Open::Read).and_then(|file| file.length());
+        walk.length = length.map_err(|source| io_error("read", path, source))?;
+        walk.file.clone_from(path);
+        let mut go_on = true;
+        let end = scan::segment(media, path, 0, tip, at + 1 == files.len(), confirmed, |entry, start, _| {
+            go_on = go_on && take(entry, path, start)?;
             Ok(())
         })?;
         match end {
             End::Whole => {}
-            End::Torn(from) => {
-                let length = fs::metadata(path).map_err(|source| io_error("read", path, source))?.len();
-                return Ok(Walk { bad: None, torn: length.saturating_sub(from), end: whole });
-            }
-            End::Damaged(from, why) => {
-                return Ok(Walk { bad: damaged(tip.seq + 1, from, why), torn: 0, end: whole });
-            }
+            End::Torn(from) => return Ok(Walk { torn: Some(from), ..walk }),
+            End::Damaged(from, why) => return Ok(Walk { bad: damaged(tip.seq + 1, from, why), ..walk }),
+        }
+        if !go_on {
+            break;
         }
     }
-    Ok(Walk { bad: None, torn: 0, end: whole })
+    Ok(walk)
 }
 
 /// The hash of a file, never whole in memory.
-pub(super) fn digest(path: &Path) -> Result<Hash, LedgerError> {
+pub(super) fn digest(media: &dyn Media, path: &Path) -> Result<Hash, LedgerError> {
     let failed = |source| io_error("read", path, source);
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
+    let mut reader = Reading::from(media.open(path, Open::Read).map_err(failed)?, 0);
     let mut hasher = Sha256::new();
     loop {
         let bytes = reader.fill_buf().map_err(failed)?;
@@ -282,17 +298,18 @@ pub(super) fn digest(path: &Path) -> Result<Hash, LedgerError> {
 /// # Errors
 /// [`LedgerError::InUse`], [`LedgerError::Damaged`], [`LedgerError::Io`].
 pub fn rebuild(folder: &Path) -> Result<u64, LedgerError> {
-    log::files(folder)?;
-    let lock = open::lock(folder)?;
+    let options = Options::new(Arc::new(SystemClock));
+    let media = &*options.media;
+    log::files(media, folder)?;
+    let lock = open::lock(media, folder)?;
     for derived in ["folds", "index"] {
         let path = folder.join(derived);
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(|source| io_error("delete", &path, source))?;
+        if media.exists(&path) {
+            media.remove_folder(&path).map_err(|source| io_error("delete", &path, source))?;
         }
     }
-    let _ = fs::remove_file(folder.join("checkpoint.json"));
-    let Opened { tip, store, .. } = open::open_locked(folder, lock)?;
+    let _ = media.remove(&folder.join("checkpoint.json"));
+    let Opened { tip, store, .. } = open::open_locked(folder, &options, lock)?;
     store.flush()?;
-    drop(Arc::clone(&store));
     Ok(tip.seq)
 }

@@ -1,11 +1,18 @@
-//! How far the ledger was verified: so that a start reads only what follows. Rewritten every few thousand entries
-//! and at a clean stop; not truth: without it (or with one that does not fit) everything is verified.
+//! How far the ledger was verified: so that a start reads only what follows, and knows that nothing before was left
+//! unconfirmed by a crash. Rewritten every few thousand entries and at a clean stop; not truth: without it everything
+//! is verified.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hash, bodies::Front, log::Segment, scan::Tip};
+use super::{
+    Hash,
+    bodies::Front,
+    log::Segment,
+    media::{Media, Open, read_whole},
+    scan::Tip,
+};
 
 /// Entries between two checkpoints.
 pub(super) const EVERY: u64 = 4096;
@@ -29,15 +36,17 @@ impl Checkpoint {
     }
 
     /// Reads it; nothing where there is none that can be read.
-    pub(super) fn read(ledger: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(ledger.join("checkpoint.json")).ok()?).ok()
+    pub(super) fn read(media: &dyn Media, ledger: &Path) -> Option<Self> {
+        serde_json::from_slice(&read_whole(media, &ledger.join("checkpoint.json")).ok()?).ok()
     }
 
     /// Replaces it. A failure costs only time at the next start.
-    pub(super) fn write(&self, ledger: &Path) -> std::io::Result<()> {
+    pub(super) fn write(&self, media: &dyn Media, ledger: &Path) -> std::io::Result<()> {
         let new = ledger.join("checkpoint.new");
-        fs::write(&new, serde_json::to_vec(self)?)?;
-        fs::rename(new, ledger.join("checkpoint.json"))
+        let file = media.open(&new, Open::New)?;
+        file.write_at(&serde_json::to_vec(self)?, 0)?;
+        file.sync()?;
+        media.rename(&new, &ledger.join("checkpoint.json"))
     }
 
     /// It fits this segment: the index says that the entry ends there, and the segment is that long.

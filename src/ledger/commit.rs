@@ -2,10 +2,7 @@
 //! syncs once a group, moves the folds, and only then answers. A failed sync is fatal: what the disk holds is then
 //! unknown, so the process stops and the next start makes the ledger whole.
 
-use std::{
-    fs::File,
-    sync::{Arc, mpsc::Receiver, mpsc::Sender},
-};
+use std::sync::{Arc, mpsc::Receiver, mpsc::Sender};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -17,9 +14,9 @@ use super::{
     decide,
     fold::Folding,
     keys,
-    ledger::Core,
+    ledger::{Core, Writing},
     log::Segment,
-    media::Media,
+    media::MediaFile,
     scan::Tip,
     store::{Applied, View},
 };
@@ -47,17 +44,17 @@ impl Job {
 
 /// A second thread that syncs, so that two files are synced at the same time; ends with its owner.
 struct Beside {
-    work: Sender<Arc<File>>,
+    work: Sender<Arc<dyn MediaFile>>,
     done: Receiver<std::io::Result<()>>,
 }
 
 impl Beside {
-    fn start(media: Arc<dyn Media>) -> std::io::Result<Self> {
-        let (work, inbox) = std::sync::mpsc::channel::<Arc<File>>();
+    fn start() -> std::io::Result<Self> {
+        let (work, inbox) = std::sync::mpsc::channel::<Arc<dyn MediaFile>>();
         let (outbox, done) = std::sync::mpsc::channel();
         let sync = move || {
             for file in inbox {
-                if outbox.send(media.sync(&file)).is_err() {
+                if outbox.send(file.sync()).is_err() {
                     return;
                 }
             }
@@ -67,19 +64,19 @@ impl Beside {
     }
 
     /// Syncs `other` here and `file` there.
-    fn both(&self, file: Arc<File>, other: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
+    fn both(&self, file: Arc<dyn MediaFile>, other: &dyn MediaFile) -> std::io::Result<()> {
         let gone = || std::io::Error::other("the sync of the bodies panicked");
         self.work.send(file).map_err(|_| gone())?;
-        let here = other();
+        let here = other.sync();
         let there = self.done.recv().unwrap_or_else(|_| Err(gone()));
         here.and(there)
     }
 }
 
-/// What the thread holds between groups.
+/// Who writes, with what it holds between groups: a value that a thread drives in earnest and a task in the simulation.
 pub(super) struct Writer {
     core: Arc<Core>,
-    beside: Beside,
+    beside: Option<Beside>,
     tip: Tip,
     front: Front,
     segment: Arc<Segment>,
@@ -105,8 +102,13 @@ impl Writer {
         let segments = core.log.segments();
         let segment = segments.last().cloned().ok_or_else(|| LedgerError::Folds("the log has no file".to_owned()))?;
         let length = segment.length()?;
-        let beside = Beside::start(Arc::clone(&core.options.media));
-        let beside = beside.map_err(|source| super::media::io_error("start the writer of", &core.folder, source))?;
+        let beside = match core.options.writing {
+            Writing::Task => None,
+            Writing::Thread => Some(
+                Beside::start()
+                    .map_err(|source| super::media::io_error("start the writer of", &core.folder, source))?,
+            ),
+        };
         Ok(Self { core, beside, tip, front, segment, length, checkpointed: 0 })
     }
 
@@ -114,15 +116,33 @@ impl Writer {
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         self.checkpoint();
         while let Some(job) = jobs.blocking_recv() {
-            let mut size = job.size();
-            let mut group = vec![job];
-            while group.len() < GROUP && size < GROUP_BYTES {
-                let Ok(job) = jobs.try_recv() else { break };
-                size += job.size();
-                group.push(job);
-            }
-            self.group(group, size as u64);
+            self.turn(job, &mut jobs);
         }
+        self.end();
+    }
+
+    /// The same as a task.
+    pub(super) async fn follow(mut self, mut jobs: mpsc::Receiver<Job>) {
+        self.checkpoint();
+        while let Some(job) = jobs.recv().await {
+            self.turn(job, &mut jobs);
+        }
+        self.end();
+    }
+
+    /// One group: this job and what has come in behind it.
+    fn turn(&mut self, job: Job, jobs: &mut mpsc::Receiver<Job>) {
+        let mut size = job.size();
+        let mut group = vec![job];
+        while group.len() < GROUP && size < GROUP_BYTES {
+            let Ok(job) = jobs.try_recv() else { break };
+            size += job.size();
+            group.push(job);
+        }
+        self.group(group, size as u64);
+    }
+
+    fn end(&mut self) {
         if self.core.stopped().is_none() {
             self.checkpoint();
         }
@@ -177,7 +197,18 @@ impl Writer {
             answers: Vec::with_capacity(jobs.len()),
         };
         for Job { proposal, bodies, answer } in jobs {
+            group.view.mark();
+            let before = (group.lines.len(), group.ends.len(), group.records.len(), group.tip, group.at);
             let decided = self.take(&mut group, proposal, &bodies);
+            if decided.is_err() {
+                // Whoever gets an error left nothing behind: neither lines nor rows.
+                group.lines.truncate(before.0);
+                group.ends.truncate(before.1);
+                group.records.truncate(before.2);
+                (group.tip, group.at) = (before.3, before.4);
+                group.view.take_back();
+                group.folding = Folding::default();
+            }
             group.answers.push((answer, decided));
         }
         group
@@ -199,7 +230,7 @@ impl Writer {
             }
         }
         for (hash, bytes) in bodies {
-            if group.view.get(&keys::body(hash))?.is_none() {
+            if group.view.get(&keys::body(hash))?.is_none() || group.view.get(&keys::erasure(hash))?.is_some() {
                 let place = Bodies::lay_out(self.front, &mut group.records, hash, bytes);
                 group.view.put(keys::body(hash), place.to_bytes());
             }
@@ -219,12 +250,13 @@ impl Writer {
                 prev: group.tip.hash,
                 hash: Hash::ZERO,
             };
+            // Asked before it is sealed: what cannot have happened is refused.
+            receipt = group.folding.take(&mut group.view, &entry)?;
             let sealed = entry.seal(&mut group.lines);
             sealed.map_err(|bad| LedgerError::Folds(format!("an entry cannot be written: {bad}")))?;
             group.ends.push(self.length + group.lines.len() as u64);
             group.tip = Tip { seq: entry.seq, hash: entry.hash };
             group.at = entry.at;
-            receipt = group.folding.take(&mut group.view, &entry)?;
         }
         receipt.map(Outcome::Committed).ok_or_else(|| LedgerError::Folds("an empty proposal".to_owned()))
     }
@@ -235,8 +267,7 @@ impl Writer {
         let before = self.front;
         let bodies = if group.records.is_empty() { Ok(None) } else { self.write_bodies(&group.records).map(Some) };
         let written = bodies.and_then(|bodies| {
-            use std::os::unix::fs::FileExt as _;
-            let wrote = self.segment.file.write_all_at(&group.lines, self.length);
+            let wrote = self.segment.file.write_at(&group.lines, self.length);
             wrote.map_err(|source| super::media::io_error("write", &self.segment.path, source))?;
             self.segment.note_ends(self.tip.seq + 1, &group.ends)?;
             Ok(bodies)
@@ -246,7 +277,8 @@ impl Writer {
             Err(why) => {
                 // Nothing was confirmed: back to where we were, or stop.
                 self.front = before;
-                return match self.segment.cut(self.length) {
+                let cut = self.segment.cut(self.length).and_then(|()| core.bodies.make_whole(before));
+                return match cut {
                     Ok(()) => Err(core.as_disk_full(why)),
                     Err(cut) => Err(core.stop(&cut.to_string())),
                 };
@@ -264,18 +296,18 @@ impl Writer {
         Ok(())
     }
 
-    fn write_bodies(&mut self, records: &[u8]) -> Result<Arc<File>, LedgerError> {
+    fn write_bodies(&mut self, records: &[u8]) -> Result<Arc<dyn MediaFile>, LedgerError> {
         let core = Arc::clone(&self.core);
         core.bodies.write(&mut self.front, records)
     }
 
     /// Both files at once: the file system joins the two into one journal commit.
-    fn sync(&self, bodies: Option<Arc<File>>) -> std::io::Result<()> {
-        let media = &*self.core.options.media;
+    fn sync(&self, bodies: Option<Arc<dyn MediaFile>>) -> std::io::Result<()> {
         self.core.count_syncs(1 + u64::from(bodies.is_some()));
-        match bodies {
-            Some(bodies) => self.beside.both(bodies, || media.sync(&self.segment.file)),
-            None => media.sync(&self.segment.file),
+        match (bodies, &self.beside) {
+            (Some(bodies), Some(beside)) => beside.both(bodies, &*self.segment.file),
+            (Some(bodies), None) => bodies.sync().and_then(|()| self.segment.file.sync()),
+            (None, _) => self.segment.file.sync(),
         }
     }
 
@@ -296,7 +328,7 @@ impl Writer {
             end: self.length,
             bodies: self.front,
         };
-        if let Err(why) = mark.write(&self.core.folder) {
+        if let Err(why) = mark.write(&*self.core.options.media, &self.core.folder) {
             tracing::warn!(%why, "the checkpoint could not be written; the next start takes longer");
         }
     }

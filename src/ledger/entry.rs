@@ -68,11 +68,11 @@ impl Draft {
         self.system = Some(system.clone());
         self
     }
-    /// Object, version, system and id of a sync.
+    /// Object, system and id of a sync, and the version that its state speaks of.
     #[must_use]
     pub fn sync(mut self, sync: &super::SyncRow) -> Self {
         self.sync_id = Some(sync.id.clone());
-        self.system(&sync.system.clone()).about(&sync.object.clone(), &sync.object_id.clone(), sync.version)
+        self.system(&sync.system.clone()).about(&sync.object.clone(), &sync.object_id.clone(), sync.about)
     }
     /// Which sync.
     #[must_use]

@@ -64,6 +64,14 @@ pub enum LedgerError {
     /// The sync changed since it was read.
     #[error("the sync changed since it was read; read it again")]
     SyncMoved,
+    /// The fact cannot have happened where the sync stands now.
+    #[error("what is {state} cannot be {fact}; read the sync again")]
+    Impossible {
+        /// Where the sync stands.
+        state: &'static str,
+        /// What was proposed.
+        fact: &'static str,
+    },
     /// The item is closed or does not exist.
     #[error("the worklist item is closed or does not exist")]
     ItemClosed,
@@ -92,6 +100,12 @@ impl LedgerError {
     }
 }
 
+impl From<super::Impossible> for LedgerError {
+    fn from(super::Impossible { state, fact }: super::Impossible) -> Self {
+        Self::Impossible { state, fact }
+    }
+}
+
 impl Explained for LedgerError {
     fn code(&self) -> &'static str {
         match self {
@@ -105,7 +119,7 @@ impl Explained for LedgerError {
             Self::Stale { .. } => "LIA-LDG-008",
             Self::Exists => "LIA-LDG-009",
             Self::NoObject => "LIA-LDG-010",
-            Self::SyncMoved => "LIA-LDG-011",
+            Self::SyncMoved | Self::Impossible { .. } => "LIA-LDG-011",
             Self::ItemClosed => "LIA-LDG-012",
             Self::Backlog { .. } => "LIA-LDG-013",
             Self::Folds(_) => "LIA-LDG-014",
@@ -114,7 +128,9 @@ impl Explained for LedgerError {
     fn category(&self) -> Category {
         match self {
             Self::KeyReused => Category::Invalid,
-            Self::Stale { .. } | Self::Exists | Self::SyncMoved | Self::ItemClosed => Category::Conflict,
+            Self::Stale { .. } | Self::Exists | Self::SyncMoved | Self::Impossible { .. } | Self::ItemClosed => {
+                Category::Conflict
+            }
             Self::NoObject => Category::NotFound,
             Self::Backlog { .. } => Category::Retry,
             Self::InUse(_)

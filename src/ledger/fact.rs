@@ -161,6 +161,13 @@ pub enum Fact {
         /// From the entry's time, in milliseconds.
         delay_ms: u64,
     },
+    /// What it refers to must reach the system first: woken by the facts that say so.
+    Waited {
+        /// Their syncs.
+        on: Vec<SyncId>,
+        /// From the entry's time, in milliseconds: then a person is asked.
+        patience_ms: u64,
+    },
     /// Both sides changed the same field: nothing is sent, the base stays.
     Conflicted {
         /// What the person is told.
@@ -212,12 +219,10 @@ pub enum Fact {
         /// Worklist item.
         item: String,
     },
-    /// To be tried again; the item closes when the sync is synced.
+    /// To be tried again (read back first, where the outcome is open); the item closes when the sync is synced.
     Retried {
         /// Worklist item.
         item: String,
-        /// The outcome was unknown: read back first.
-        settle: bool,
     },
     /// A person decided; the entry's body is the note. The base moves to `remotes`.
     Resolved {
@@ -251,6 +256,7 @@ impl Fact {
             Self::Acknowledged { .. } => "acknowledged",
             Self::Deferred { .. } => "deferred",
             Self::Unsettled { .. } => "unsettled",
+            Self::Waited { .. } => "waited",
             Self::Conflicted { .. } => "conflicted",
             Self::Parked { .. } => "parked",
             Self::Observed { .. } => "observed",
@@ -313,7 +319,7 @@ impl Fact {
         match self {
             Self::Assigned { item, .. }
             | Self::Commented { item }
-            | Self::Retried { item, .. }
+            | Self::Retried { item }
             | Self::Resolved { item, .. }
             | Self::Dismissed { item } => Some(item),
             _ => None,

@@ -1,7 +1,7 @@
 //! The folds' keys: a letter for the fold, then names with NUL between them (names hold none), numbers big-endian so
 //! that they sort.
 
-use super::{Hash, SyncId, SyncRow, SyncState};
+use super::{Hash, State, SyncId, SyncRow, SyncState};
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
 fn key(fold: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -47,6 +47,10 @@ pub(super) fn ready(system: &SystemName) -> Vec<u8> {
 pub(super) fn waiting(system: &SystemName) -> Vec<u8> {
     below(b'z', &[system.as_str().as_bytes()])
 }
+/// Who waits for this one.
+pub(super) fn waiting_on(blocker: &SyncId) -> Vec<u8> {
+    below(b'v', &[blocker.as_str().as_bytes()])
+}
 pub(super) fn part(sync: &SyncId, part: &str) -> Vec<u8> {
     key(b'p', &[sync.as_str().as_bytes(), part.as_bytes()])
 }
@@ -71,6 +75,13 @@ pub(super) fn attachment(id: &Hash) -> Vec<u8> {
 }
 pub(super) fn body(hash: &Hash) -> Vec<u8> {
     key(b'b', &[hash.as_bytes()])
+}
+/// What was erased and has not come again.
+pub(super) fn erasure(hash: &Hash) -> Vec<u8> {
+    key(b'e', &[hash.as_bytes()])
+}
+pub(super) fn erasures() -> Vec<u8> {
+    below(b'e', &[])
 }
 pub(super) fn item(seq: u64) -> Vec<u8> {
     key(b'w', &[&seq.to_be_bytes()])
@@ -110,6 +121,11 @@ pub(super) fn number(key: &[u8]) -> u64 {
     key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
+/// The hash at the end of a key.
+pub(super) fn hash_at_end(key: &[u8]) -> Option<Hash> {
+    key.last_chunk::<32>().map(|bytes| Hash::from_bytes(*bytes))
+}
+
 /// The sync id at the end of an index key.
 pub(super) fn sync_at_end(key: &[u8]) -> SyncId {
     SyncId::given(std::str::from_utf8(&key[key.len().saturating_sub(36)..]).unwrap_or_default())
@@ -120,13 +136,18 @@ pub(super) fn sync_at_end(key: &[u8]) -> SyncId {
 pub(super) fn of_sync(row: &SyncRow) -> Vec<Vec<u8>> {
     let id = row.id.as_str().as_bytes();
     let mut keys = vec![sync_of(&row.object, &row.object_id, &row.id)];
-    if row.state != SyncState::Synced {
-        keys.push([&in_state(row.state), id].concat());
+    if row.state() != SyncState::Synced {
+        keys.push([&in_state(row.state()), id].concat());
     }
-    match row.state {
-        SyncState::Accepted => keys.push([&ready(&row.system)[..], &row.since.to_be_bytes(), b"\0", id].concat()),
-        SyncState::Retrying | SyncState::Unknown => {
-            let due = row.next_attempt_at().map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0));
+    if let State::Waiting { on, .. } = &row.standing {
+        keys.extend(on.iter().map(|blocker| [&waiting_on(blocker)[..], id].concat()));
+    }
+    match (&row.standing, row.standing.delay()) {
+        (State::Ready { delay: None }, _) => {
+            keys.push([&ready(&row.system)[..], &row.since.to_be_bytes(), b"\0", id].concat());
+        }
+        (_, Some(delay)) => {
+            let due = delay.until().map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0));
             keys.push([&waiting(&row.system)[..], &due.to_be_bytes(), b"\0", id].concat());
         }
         _ => {}

@@ -2,7 +2,6 @@
 //! which leaves a checkpoint behind.
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -16,15 +15,35 @@ use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Hash, LedgerError, Outcome, Proposal,
+    Hash, LedgerError, MemoryFolds, Outcome, Proposal,
     bodies::{Bodies, INLINE_LIMIT},
     commit::{self, Job, Writer},
     log::Log,
     media::{Disk, Media},
-    open::{self, Opened},
+    open::{self, Lock, Opened},
     store::Store,
 };
 use crate::clock::SharedClock;
+
+/// Where the folds are kept.
+#[derive(Clone, Debug, Default)]
+pub enum Folds {
+    /// In sled, in the ledger's folder.
+    #[default]
+    Sled,
+    /// In memory: for tests and the simulation.
+    Memory(MemoryFolds),
+}
+
+/// Where groups are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Writing {
+    /// By a thread of the ledger's own.
+    #[default]
+    Thread,
+    /// By a task of the runtime that opens the ledger, which then blocks while the disk is busy: for the simulation.
+    Task,
+}
 
 /// How a ledger is kept.
 #[derive(Clone)]
@@ -39,6 +58,10 @@ pub struct Options {
     pub media: Arc<dyn Media>,
     /// A log segment is full at this length, in bytes.
     pub segment_bytes: u64,
+    /// Where the folds are kept.
+    pub folds: Folds,
+    /// Where groups are written.
+    pub writing: Writing,
     /// Free bytes that are never used; the default is an eighth of what is free at the start, 1 to 16 MiB.
     pub reserve_bytes: Option<u64>,
 }
@@ -56,6 +79,8 @@ impl Options {
             }),
             media: Arc::new(Disk),
             segment_bytes: 64 * 1024 * 1024,
+            folds: Folds::Sled,
+            writing: Writing::Thread,
             reserve_bytes: None,
         }
     }
@@ -74,7 +99,7 @@ pub(super) struct Core {
     reserve: u64,
     syncs: AtomicU64,
     stopped: OnceLock<String>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Core {
@@ -174,7 +199,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::InUse`], [`LedgerError::Damaged`], [`LedgerError::Io`].
     pub fn open(folder: &Path, options: Options) -> Result<Self, LedgerError> {
-        Self::start(folder, options, open::open(folder)?)
+        let opened = open::open(folder, &options)?;
+        Self::start(folder, options, opened)
     }
 
     pub(super) fn start(folder: &Path, options: Options, opened: Opened) -> Result<Self, LedgerError> {
@@ -197,9 +223,17 @@ impl Ledger {
         });
         let writer = Writer::new(Arc::clone(&core), tip, front)?;
         let (jobs, inbox) = mpsc::channel(1024);
-        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(inbox));
-        let thread = thread.map_err(|source| super::media::io_error("start the writer of", folder, source))?;
-        Ok(Self { hold: Arc::new(Hold { core, jobs: Some(jobs), thread: Some(thread) }) })
+        let thread = match core.options.writing {
+            Writing::Thread => {
+                let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run(inbox));
+                Some(thread.map_err(|source| super::media::io_error("start the writer of", folder, source))?)
+            }
+            Writing::Task => {
+                tokio::spawn(writer.follow(inbox));
+                None
+            }
+        };
+        Ok(Self { hold: Arc::new(Hold { core, jobs: Some(jobs), thread }) })
     }
 
     pub(super) fn core(&self) -> &Core {
@@ -261,8 +295,7 @@ impl Ledger {
         let erased = erased(&proposal);
         let (job, answer) = if proposal.bodies.iter().any(|bytes| bytes.len() > INLINE_LIMIT) {
             let this = self.clone();
-            let kept = tokio::task::spawn_blocking(move || this.job(proposal)).await;
-            kept.map_err(|_| LedgerError::Folds("keeping a body panicked".to_owned()))??
+            self.blocking(move || this.job(proposal)).await??
         } else {
             self.job(proposal)?
         };
@@ -285,6 +318,22 @@ impl Ledger {
         let outcome = answer.blocking_recv().map_err(|_| gone())??;
         self.forget(erased)?;
         Ok(outcome)
+    }
+
+    /// The one place where work that blocks leaves the runtime's threads; in the simulation it is done at once.
+    ///
+    /// # Errors
+    /// Where the work panicked.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        match self.core().options.writing {
+            Writing::Task => Ok(work()),
+            Writing::Thread => tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|_| LedgerError::Folds("work beside the runtime panicked".to_owned())),
+        }
     }
 
     /// Names the bodies and puts large ones in their files.

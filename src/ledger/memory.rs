@@ -1,23 +1,52 @@
-//! A store in memory, for tests: what it and sled's disagree on is a defect of one of them.
+//! A store in memory, for tests and the simulation: what it and sled's disagree on is a defect of one of them. At a
+//! restart it can be kept, set back to an earlier copy, or emptied: a ledger must come to the same rows.
 
-use std::{collections::BTreeMap, sync::RwLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 use super::{
     LedgerError,
     store::{APPLIED, Applied, Batch, Store, Visit},
 };
 
-/// A store in memory.
-#[derive(Default)]
-pub(super) struct Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>);
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
-impl Memory {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Folds in memory; clones share them.
+#[derive(Clone, Default)]
+pub struct MemoryFolds(Arc<RwLock<Rows>>);
+
+impl MemoryFolds {
+    fn read(&self) -> RwLockReadGuard<'_, Rows> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn rows(&self) -> RwLockWriteGuard<'_, Rows> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// The rows as they are now, apart from these.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self(Arc::new(RwLock::new(self.read().clone())))
+    }
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.rows().clear();
+    }
+    /// Whether two hold the same rows, byte for byte.
+    #[must_use]
+    pub fn equals(&self, other: &Self) -> bool {
+        *self.read() == *other.read()
     }
 }
 
-impl Store for Memory {
+impl std::fmt::Debug for MemoryFolds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MemoryFolds({} rows)", self.read().len())
+    }
+}
+
+impl Store for MemoryFolds {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
         Ok(self.read().get(key).cloned())
     }
@@ -41,7 +70,7 @@ impl Store for Memory {
 
     fn write(&self, mut batch: Batch, applied: Applied) -> Result<(), LedgerError> {
         batch.insert(APPLIED.to_vec(), Some(applied.to_bytes()));
-        let mut map = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut map = self.rows();
         for (key, value) in batch {
             match value {
                 Some(value) => map.insert(key, value),

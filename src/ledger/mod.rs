@@ -30,6 +30,7 @@ mod keys;
 mod ledger;
 mod log;
 mod media;
+mod memory;
 mod open;
 mod proposal;
 mod read;
@@ -38,6 +39,7 @@ mod rows;
 mod scan;
 #[path = "sled.rs"]
 mod sled_store;
+mod state;
 mod store;
 mod work;
 
@@ -47,15 +49,15 @@ pub use entry::{Draft, Entry, Remembering};
 pub use error::LedgerError;
 pub use fact::{Fact, Item, ItemKind, Operation, Remote, Target};
 pub use hash::Hash;
-pub use ledger::{Ledger, Options};
-pub use media::{Disk, Media};
+pub use ledger::{Folds, Ledger, Options, Writing};
+pub use media::{Disk, Media, MediaFile, Open};
+pub use memory::MemoryFolds;
 pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
 pub use receive::{Received, Receiving};
-pub use rows::{Attachment, Cursor, InFlight, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
+pub use rows::{Attachment, Cursor, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
+pub use state::{Delay, Impossible, InFlight, Standing, State, Told, transition};
 pub use work::{Comment, GroupRow, ItemRow, ItemStatus, WorkFilter};
 
-#[cfg(test)]
-mod memory;
 #[cfg(test)]
 mod store_tests;
 #[cfg(test)]

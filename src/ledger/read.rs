@@ -17,6 +17,9 @@ use crate::domain::{ObjectId, ObjectName, SystemName};
 
 type Read<T> = Result<T, LedgerError>;
 
+/// More than these are not told one by one.
+const MOST_DEPENDANTS: usize = 1000;
+
 impl Ledger {
     fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Read<Option<T>> {
         row(&*self.core().store, key)
@@ -85,7 +88,7 @@ impl Ledger {
     /// [`LedgerError::Io`].
     pub fn is_intact(&self, hash: &Hash) -> Read<bool> {
         match self.body_file(hash) {
-            Some(path) => Ok(super::audit::digest(&path)? == *hash),
+            Some(path) => Ok(super::audit::digest(&*self.core().options.media, &path)? == *hash),
             None => Ok(self.body(hash)?.is_some()),
         }
     }
@@ -159,6 +162,27 @@ impl Ledger {
                 self.scan(&keys::syncs(), after.as_deref(), filter.limit, |_, value| Ok(matches(decode(value)?)))
             }
         }
+    }
+
+    /// The syncs that wait for this one, and those that wait for them; so many at most.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn dependants(&self, sync: &SyncId) -> Read<Vec<SyncRow>> {
+        let (mut found, mut asked) = (Vec::<SyncRow>::new(), vec![sync.clone()]);
+        let mut known = std::collections::BTreeSet::from([sync.clone()]);
+        while let (Some(blocker), true) = (asked.pop(), found.len() < MOST_DEPENDANTS) {
+            let waiting = self.scan(&keys::waiting_on(&blocker), None, MOST_DEPENDANTS, |key, _| {
+                self.sync(&keys::sync_at_end(key))
+            })?;
+            for row in waiting {
+                if known.insert(row.id.clone()) {
+                    asked.push(row.id.clone());
+                    found.push(row);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The parts of a sync at its system: links, and bases of the next merge.
@@ -360,6 +384,11 @@ impl Ledger {
         }
         value["comments"] = Value::Array(comments);
         value["created_at"] = json!(item.created_at.to_string());
+        let dependants = item.sync_id.as_ref().map_or(Ok(Vec::new()), |sync| self.dependants(sync))?;
+        let named = |row: &SyncRow| json!({"object": row.object.as_str(), "id": row.object_id.as_str()});
+        value["dependants"] = dependants.iter().map(named).collect();
+        value["closed_at"] = json!(item.closed_at.map(|at| at.to_string()));
+        value["closed_by"] = json!(item.closed_by);
         Ok(value)
     }
 }

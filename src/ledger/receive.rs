@@ -1,24 +1,23 @@
 //! Bytes that arrive piece by piece (attachments): written and hashed as they come, never whole in memory, and kept
 //! under their hash once all are there. What is never finished leaves nothing.
 
-use std::{
-    fs::{self, File},
-    io::{Read as _, Seek as _, Write as _},
-    path::PathBuf,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use super::{Hash, INLINE_LIMIT, Ledger, LedgerError, bodies::create, media::io_error};
+use super::{
+    Hash, INLINE_LIMIT, Ledger, LedgerError,
+    media::{MediaFile, Open, io_error, read_exact},
+};
 
 /// Bytes on their way in.
 pub struct Receiving {
     ledger: Ledger,
     path: PathBuf,
-    file: File,
+    file: Arc<dyn MediaFile>,
     hasher: Sha256,
     sha1: Sha1,
     size: u64,
@@ -45,7 +44,8 @@ impl Ledger {
     pub fn receive(&self) -> Result<Receiving, LedgerError> {
         self.is_ready()?;
         let path = self.core().bodies.temporary(&self.core().options.clock.new_id().to_string());
-        let file = create(&path).map_err(|source| io_error("make", &path, source))?;
+        let file = self.core().options.media.open(&path, Open::New);
+        let file = file.map_err(|source| io_error("make", &path, source))?;
         Ok(Receiving { ledger: self.clone(), path, file, hasher: Sha256::new(), sha1: Sha1::new(), size: 0 })
     }
 }
@@ -58,11 +58,12 @@ impl Receiving {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
         let core = self.ledger.core();
         core.room_for(bytes.len() as u64)?;
+        let written = self.file.write_at(bytes, self.size);
+        written.map_err(|source| core.as_disk_full(io_error("write", &self.path, source)))?;
         self.hasher.update(bytes);
         self.sha1.update(bytes);
         self.size += bytes.len() as u64;
-        let written = self.file.write_all(bytes);
-        written.map_err(|source| core.as_disk_full(io_error("write", &self.path, source)))
+        Ok(())
     }
 
     /// How many bytes came so far.
@@ -86,11 +87,11 @@ impl Receiving {
         let sha1 = STANDARD.encode(std::mem::take(&mut self.sha1).finalize());
         let failed = |source| io_error("keep", &self.path, source);
         if self.size <= INLINE_LIMIT as u64 {
-            let mut bytes = Vec::new();
-            self.file.rewind().and_then(|()| self.file.read_to_end(&mut bytes)).map_err(failed)?;
+            let mut bytes = vec![0; usize::try_from(self.size).unwrap_or_default()];
+            read_exact(&*self.file, &mut bytes, 0).map_err(failed)?;
             return Ok(Received { hash, size: self.size, sha1, inline: Some(bytes.into()) });
         }
-        self.file.sync_all().map_err(failed)?;
+        self.file.sync().map_err(failed)?;
         self.ledger.core().bodies.keep(&self.path, &hash)?;
         Ok(Received { hash, size: self.size, sha1, inline: None })
     }
@@ -99,6 +100,6 @@ impl Receiving {
 impl Drop for Receiving {
     fn drop(&mut self) {
         // Kept bytes have moved away by now; what is left was given up.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.ledger.core().options.media.remove(&self.path);
     }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Hash;
+use super::{Hash, InFlight, Standing, State};
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
 /// A sync's id: one object at one system, the same for all versions; a UUIDv5 of the three names.
@@ -50,6 +50,24 @@ pub(super) mod stamp {
     }
 }
 
+/// The same where there may be none.
+pub(super) mod maybe_stamp {
+    use jiff::Timestamp;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => to.collect_str(at),
+            None => to.serialize_none(),
+        }
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
+}
+
 /// An internal object as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectRow {
@@ -62,7 +80,7 @@ pub struct ObjectRow {
     /// It was called off.
     pub cancelled: bool,
     /// Its body.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
     /// Hash of its canonical bytes.
     pub content: Hash,
@@ -133,19 +151,6 @@ impl SyncState {
     }
 }
 
-/// An attempt without an outcome yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InFlight {
-    /// Its `Attempted` entry.
-    pub seq: u64,
-    /// The version being sent.
-    pub version: u64,
-    /// The part being sent.
-    pub part: String,
-    /// `create`, `update` …
-    pub interaction: String,
-}
-
 /// One object at one system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRow {
@@ -157,43 +162,42 @@ pub struct SyncRow {
     pub object_id: ObjectId,
     /// Where.
     pub system: SystemName,
-    /// The version that should be there.
+    /// The version that should be there (`wanted`).
     pub version: u64,
-    /// The version that is.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The version that the state speaks of.
+    pub about: u64,
+    /// The version that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_version: Option<u64>,
     /// Where it stands.
-    pub state: SyncState,
+    pub standing: State,
     /// `Type/id` of its parts there, the main one first.
     pub remote: Vec<String>,
     /// The main part's version there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_version: Option<String>,
     /// Attempts since the version was accepted or retried.
     pub attempts: u32,
-    /// Delay until the next attempt, from `updated_at`, in milliseconds; only while retrying or unknown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub delay_ms: Option<u64>,
-    /// The last attempt, while its outcome is open (sending or unknown).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub in_flight: Option<InFlight>,
     /// What went wrong last.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// Its plain sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The open item.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The open item about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worklist_id: Option<String>,
+    /// The open item about what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<String>,
     /// The last item there was, open or closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_item: Option<String>,
     /// Version of the mapping that made what is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<String>,
     /// Canonical hash of what we last sent and it acknowledged.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Hash>,
     /// Since which entry it waits to be sent: the outbox's order.
     pub since: u64,
@@ -205,18 +209,55 @@ pub struct SyncRow {
 }
 
 impl SyncRow {
-    /// How long to wait from `now`: never longer than the delay that was stored, even if the clock was set back.
+    /// The contract's word for where it stands.
+    #[must_use]
+    pub const fn state(&self) -> SyncState {
+        match &self.standing {
+            State::Ready { delay: Some(_) } => SyncState::Retrying,
+            State::Ready { delay: None } | State::Waiting { .. } => SyncState::Accepted,
+            State::Sending { .. } => SyncState::Sending,
+            State::Unknown { .. } => SyncState::Unknown,
+            State::Synced => SyncState::Synced,
+            State::Conflict { .. } => SyncState::Conflict,
+            State::Parked { .. } => SyncState::Parked,
+            State::Resolved => SyncState::Resolved,
+        }
+    }
+
+    /// What [`transition`](super::transition) changes.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing { wanted: self.version, about: self.about, attempts: self.attempts, state: self.standing.clone() }
+    }
+
+    /// Takes over what `transition` gave.
+    pub(super) fn stand(&mut self, after: Standing) {
+        let Standing { wanted, about, attempts, state } = after;
+        (self.version, self.about, self.attempts, self.standing) = (wanted, about, attempts, state);
+    }
+
+    /// The attempt whose outcome is open.
+    #[must_use]
+    pub const fn in_flight(&self) -> Option<&InFlight> {
+        self.standing.flight()
+    }
+
+    /// How long to wait from `now`, in milliseconds.
     #[must_use]
     pub fn wait_ms(&self, now: Timestamp) -> u64 {
-        let delay = self.delay_ms.unwrap_or(0);
-        let passed = u64::try_from(now.duration_since(self.updated_at).as_millis()).unwrap_or(0);
-        delay.saturating_sub(passed)
+        self.standing.delay().map_or(0, |delay| delay.left_ms(now))
     }
 
     /// When the next attempt is due.
     #[must_use]
     pub fn next_attempt_at(&self) -> Option<Timestamp> {
-        plus(self.updated_at, self.delay_ms?)
+        if matches!(self.standing, State::Waiting { .. }) { None } else { self.standing.delay()?.until() }
+    }
+
+    /// The item that a person finds about it: its own, or that of what it waits for.
+    #[must_use]
+    pub fn shown_item(&self) -> Option<&String> {
+        self.worklist_id.as_ref().or(self.blocked_by.as_ref())
     }
 
     /// The contract's JSON.
@@ -225,9 +266,9 @@ impl SyncRow {
         json!({
             "id": self.id.as_str(), "object": self.object.as_str(), "object_id": self.object_id.as_str(),
             "system": self.system.as_str(), "version": self.version, "synced_version": self.synced_version,
-            "state": self.state.as_str(), "remote": self.remote, "remote_version": self.remote_version,
+            "state": self.state().as_str(), "remote": self.remote, "remote_version": self.remote_version,
             "attempts": self.attempts, "next_attempt_at": self.next_attempt_at().map(|at| at.to_string()),
-            "code": self.code, "message": self.message, "worklist_id": self.worklist_id,
+            "code": self.code, "message": self.message, "worklist_id": self.shown_item(),
             "updated_at": self.updated_at.to_string(),
         })
     }
@@ -254,10 +295,10 @@ pub struct PartRow {
     /// `Type/id` there.
     pub reference: String,
     /// Its version there, as last seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Its body there, as last agreed on.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
     /// The entry that last moved it.
     pub seq: u64,

@@ -1,13 +1,16 @@
-//! Reading the log from a place on and checking every line: its own hash, its sequence, the hash before. Tells a torn
-//! tail (what a crash leaves: it was never confirmed) from damage (anything else), and says where either begins.
+//! Reading the log from a place on and checking every line: its own hash, its sequence, the hash before. Tells what a
+//! crash left unconfirmed (it may be cut) from damage (it may not), and says where either begins.
 
 use std::{
-    fs::File,
-    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
+    io::{BufRead as _, Read as _},
     path::Path,
+    sync::Arc,
 };
 
-use super::{Entry, Hash, LedgerError, media::io_error};
+use super::{
+    Entry, Hash, LedgerError,
+    media::{Media, Open, Reading, io_error},
+};
 
 /// Where the chain stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,11 @@ pub(super) struct Tip {
     pub seq: u64,
     /// Its hash.
     pub hash: Hash,
+}
+
+impl Tip {
+    /// Before the first entry.
+    pub(super) const START: Self = Self { seq: 0, hash: Hash::ZERO };
 }
 
 /// How a segment's reading ended.
@@ -29,22 +37,25 @@ pub(super) enum End {
     Damaged(u64, &'static str),
 }
 
-/// So many NULs in a row are no text of ours: a page that never reached the disk.
-const HOLE: [u8; 16] = [0; 16];
+/// What a disk writes as a whole: bytes that a power cut keeps from it are NULs up to such a border.
+const SECTOR: u64 = 512;
+/// So many NULs in a row are no text of ours.
+const HOLE: usize = 16;
 
 /// Reads a segment from `offset` on. `take` is told each good entry and where its line begins and ends. A torn tail
-/// is possible only in the last segment.
+/// is possible only in the last segment, and only behind `confirmed`, the last entry that a checkpoint names.
 pub(super) fn segment(
+    media: &dyn Media,
     path: &Path,
     offset: u64,
     tip: &mut Tip,
     last: bool,
+    confirmed: u64,
     mut take: impl FnMut(Entry, u64, u64) -> Result<(), LedgerError>,
 ) -> Result<End, LedgerError> {
     let failed = |source| io_error("read", path, source);
-    let mut file = File::open(path).map_err(failed)?;
-    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    let mut reader = BufReader::with_capacity(256 * 1024, file);
+    let file = media.open(path, Open::Read).map_err(failed)?;
+    let mut reader = Reading::from(Arc::clone(&file), offset);
     let (mut start, mut line) = (offset, Vec::new());
     loop {
         line.clear();
@@ -61,7 +72,8 @@ pub(super) fn segment(
             }
             Err(why) => {
                 reader.read_to_end(&mut line).map_err(failed)?;
-                return Ok(if last && is_torn(&line, tip) { End::Torn(start) } else { End::Damaged(start, why) });
+                let torn = last && tip.seq >= confirmed && is_torn(&line, start, tip);
+                return Ok(if torn { End::Torn(start) } else { End::Damaged(start, why) });
             }
         }
     }
@@ -78,11 +90,41 @@ fn check(line: &[u8], tip: &Tip) -> Result<Entry, &'static str> {
     Ok(entry)
 }
 
-/// A crash leaves a line without its end, or a page of NULs. A whole line with a spoilt end is damage.
-fn is_torn(rest: &[u8], tip: &Tip) -> bool {
-    if rest.windows(HOLE.len()).any(|window| window == HOLE) {
-        return true;
+/// Whether `rest`, which begins at `start` with a bad line, is what a power cut leaves of the last group: a line
+/// without its end, or sectors that never reached the disk. What stands before an entry of a later group was synced.
+fn is_torn(rest: &[u8], start: u64, tip: &Tip) -> bool {
+    let bad = tip.seq + 1;
+    let mut lines = rest.split_inclusive(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let confirmed = |line: &[u8]| {
+        let entry = line.strip_suffix(b"\n").and_then(|line| Entry::read(line).ok());
+        entry.is_some_and(|entry| entry.group > bad)
+    };
+    if lines.any(confirmed) {
+        return false;
     }
-    let spoilt_end = rest.len() > 1 && check(&rest[..rest.len() - 1], tip).is_ok();
-    !rest.contains(&b'\n') && !spoilt_end
+    let Some(whole) = first.strip_suffix(b"\n") else {
+        // A whole line whose end was spoilt was written whole.
+        return has_hole(first, start) || first.len() < 2 || check(&first[..first.len() - 1], tip).is_err();
+    };
+    has_hole(whole, start)
+}
+
+/// Whether some bytes, which begin at this place of their file, have NULs where a sector never reached the disk.
+pub(super) fn has_hole(bytes: &[u8], start: u64) -> bool {
+    let (mut run, length) = (0, bytes.len());
+    for (at, byte) in bytes.iter().enumerate() {
+        if *byte != 0 {
+            if run > 0 && (start + at as u64).is_multiple_of(SECTOR) {
+                return true;
+            }
+            run = 0;
+            continue;
+        }
+        run += 1;
+        if run >= HOLE || at + 1 == length {
+            return true;
+        }
+    }
+    false
 }

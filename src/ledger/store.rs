@@ -35,7 +35,7 @@ impl Applied {
 }
 
 /// The rows' shape. Raise it with every change of a row or a key: folds of another shape are made anew.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// The key under which a store keeps [`Applied`]; no fold's key begins with it.
 pub(super) const APPLIED: &[u8] = b"@applied";
@@ -71,11 +71,33 @@ pub(super) fn row<T: DeserializeOwned>(store: &dyn Store, key: &[u8]) -> Result<
 pub(super) struct View<'s> {
     store: &'s dyn Store,
     changes: Batch,
+    /// What each change since the mark replaced, in order.
+    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
 }
 
 impl<'s> View<'s> {
     pub(super) const fn over(store: &'s dyn Store) -> Self {
-        Self { store, changes: Batch::new() }
+        Self { store, changes: Batch::new(), undo: Vec::new() }
+    }
+
+    /// What follows can be taken back.
+    pub(super) fn mark(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Takes back all changes since the mark.
+    pub(super) fn take_back(&mut self) {
+        while let Some((key, before)) = self.undo.pop() {
+            match before {
+                Some(change) => self.changes.insert(key, change),
+                None => self.changes.remove(&key),
+            };
+        }
+    }
+
+    fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        let before = self.changes.insert(key.clone(), value);
+        self.undo.push((key, before));
     }
 
     pub(super) fn into_changes(self) -> Batch {
@@ -94,7 +116,7 @@ impl<'s> View<'s> {
     }
 
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.changes.insert(key, Some(value));
+        self.change(key, Some(value));
     }
 
     pub(super) fn put_row<T: Serialize>(&mut self, key: Vec<u8>, row: &T) -> Result<(), LedgerError> {
@@ -105,7 +127,7 @@ impl<'s> View<'s> {
     }
 
     pub(super) fn remove(&mut self, key: Vec<u8>) {
-        self.changes.insert(key, None);
+        self.change(key, None);
     }
 
     /// The keys that begin with `prefix`, changes included.

@@ -2,7 +2,7 @@
 
 use super::{
     Hash,
-    memory::Memory,
+    memory::MemoryFolds,
     sled_store::SledStore,
     store::{Applied, Batch, Store},
 };
@@ -54,7 +54,7 @@ fn conforms(store: &dyn Store) {
 
 #[test]
 fn memory_conforms() {
-    conforms(&Memory::default());
+    conforms(&MemoryFolds::default());
 }
 
 #[test]

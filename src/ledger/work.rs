@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Hash, ItemKind, SyncId, rows::stamp};
+use super::{
+    Hash, ItemKind, SyncId,
+    rows::{maybe_stamp, stamp},
+};
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
 /// An item's standing.
@@ -90,6 +93,12 @@ pub struct ItemRow {
     pub theirs: Vec<super::Remote>,
     /// In order.
     pub comments: Vec<Comment>,
+    /// When it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_stamp")]
+    pub closed_at: Option<Timestamp>,
+    /// Who closed it: a person, or `liaison` where it was answered by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<String>,
     /// The entry that opened it.
     pub created_seq: u64,
     /// When.

@@ -42,8 +42,7 @@ impl Keeping for Arriving {
             if ledger.attachment(&receiving.hash()).map_err(in_words)?.is_some() {
                 return Ok(());
             }
-            let finished = tokio::task::spawn_blocking(move || receiving.finish()).await;
-            let received = finished.map_err(|error| error.to_string())?.map_err(in_words)?;
+            let received = ledger.blocking(move || receiving.finish()).await.flatten().map_err(in_words)?;
             let proposal = Proposal::attachment(received, &content_type, LIAISON, "A document came from an EHR.");
             ledger.commit(proposal).await.map(drop).map_err(in_words)
         })
@@ -80,8 +79,7 @@ impl Inner {
         stored::each(resource, &mut |_, name| names.extend(Hash::parse(name)));
         for hash in names {
             let ledger = self.ledger.clone();
-            let looked = tokio::task::spawn_blocking(move || ledger.is_intact(&hash)).await;
-            if !looked.unwrap_or(Ok(false))? {
+            if !self.ledger.blocking(move || ledger.is_intact(&hash)).await.flatten()? {
                 return Err(Error::Ledger(LedgerError::Body(hash)));
             }
         }

@@ -74,7 +74,7 @@ impl Inner {
     /// A resource that an object of ours is linked to.
     async fn known(&self, system: &System, seen: Seen, part: &PartRow) -> Result<Taken, Error> {
         let row = self.ledger.sync(&part.sync_id)?;
-        if row.as_ref().is_some_and(|row| matches!(row.state, SyncState::Sending | SyncState::Unknown)) {
+        if row.as_ref().is_some_and(|row| matches!(row.state(), SyncState::Sending | SyncState::Unknown)) {
             return Ok(Taken::Held);
         }
         let mut held = self.held(&part.sync_id)?;
@@ -160,7 +160,7 @@ impl Inner {
             self.ledger.commit(record::with(record::with(proposal, detail), seen.1)).await?;
             return Ok(Taken::Done);
         }
-        let at_rest = row.is_none_or(|row| matches!(row.state, SyncState::Synced | SyncState::Resolved));
+        let at_rest = row.is_none_or(|row| matches!(row.state(), SyncState::Synced | SyncState::Resolved));
         if merged.takes_theirs || (merged.overrules && at_rest) {
             let back = merged.overrules || (merged.keeps_ours && !at_rest);
             self.apply(topic, subject.version, &merged.value, vec![seen], back).await?;
@@ -238,7 +238,7 @@ impl Inner {
                     self.puzzled(system, &trouble, sighting.1).await
                 }
                 // Our own push, whose answer is still to come or lost: settled there.
-                Some(row) if row.state.is_pending() || row.state == SyncState::Parked => Ok(Taken::Held),
+                Some(row) if row.state().is_pending() || row.state() == SyncState::Parked => Ok(Taken::Held),
                 _ => self.adopt(system, &topic, &body, sighting).await,
             };
         }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ehr::{self, Failure, Seen},
     error::{Category, Explained as _},
-    ledger::{Draft, Fact, Hash, ItemKind, Proposal, SyncRow},
+    ledger::{Check, Draft, Fact, Hash, ItemKind, Proposal, SyncId, SyncRow},
 };
 
 impl Inner {
@@ -116,6 +116,22 @@ impl Inner {
         let delay_ms = if merges { 0 } else { millis(wait) };
         let draft = Draft::new(Fact::Deferred { delay_ms }, LIAISON, failure.message.clone()).code(code).sync(row);
         self.ledger.commit(Proposal::of(draft)).await?;
+        Ok(())
+    }
+
+    /// Records that others must reach the system first; it is woken when they have, and given to a person when that takes
+    /// longer than the system's patience.
+    pub async fn wait_for(&self, system: &System, row: &SyncRow, on: Vec<SyncId>) -> Result<(), Error> {
+        let (code, patience) = ("LIA-SYNC-018", system.config.give_up_after.get());
+        let sentence = "It refers to something that has not reached the EHR yet; it follows as soon as that is there.";
+        if self.waited(row)? > patience {
+            let trouble = record::Trouble::new(ItemKind::Rejected, code, sentence)
+                .cause(&[row.system.as_str(), row.object.as_str()]);
+            return self.park(row, &trouble).await;
+        }
+        let fact = Fact::Waited { on, patience_ms: millis(patience) };
+        let draft = Draft::new(fact, LIAISON, sentence).code(code).sync(row);
+        self.ledger.commit(Proposal::of(draft).check(Check::SyncAt(row.id.clone(), row.seq))).await?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What a sync would send now: the object written into what the EHR was last seen to hold, references made literal.
 //! No network here; the ledger is only read.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -102,7 +102,7 @@ impl Inner {
     ) -> Result<Prepared, Error> {
         let made = self.as_made(held, system);
         let parts = plan.put(ours, &made, &system.context)?;
-        let mut waiting = HashSet::new();
+        let mut waiting = BTreeSet::new();
         let mut outgoing = Vec::with_capacity(parts.len());
         for part in &parts {
             let name = part_name(part);
@@ -139,7 +139,7 @@ impl Inner {
         if let Some(main) = self.ledger.parts(&sync)?.into_iter().find(|part| part.part == MAIN) {
             return Ok(Place::At(main.reference));
         }
-        let coming = self.ledger.sync(&sync)?.is_some_and(|row| row.state != SyncState::Resolved);
+        let coming = self.ledger.sync(&sync)?.is_some_and(|row| row.state() != SyncState::Resolved);
         Ok(if coming { Place::Coming } else { Place::Elsewhere })
     }
 
@@ -174,7 +174,7 @@ impl identity::Places for At<'_> {
         // One that nobody is about to send is not waited for: its identifier says enough.
         let [whose] = found.as_slice() else { return Ok(None) };
         let row = inner.ledger.sync(&SyncId::of(&whose.0, &whose.1, self.system.name()))?;
-        Ok(row.filter(|row| row.state.is_pending() || !row.remote.is_empty()).map(|_| whose.clone()))
+        Ok(row.filter(|row| row.state().is_pending() || !row.remote.is_empty()).map(|_| whose.clone()))
     }
 }
 

@@ -68,6 +68,7 @@ pub(super) async fn run(inner: Arc<Inner>, system: Arc<System>, mut stopped: wat
         }
         round += 1;
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pull.every.get()) => {}
             _ = stopped.changed() => {}
         }

@@ -23,8 +23,6 @@ use crate::{
 pub(super) enum Step {
     /// Something was recorded.
     Recorded,
-    /// These must reach the system first.
-    Waiting(Vec<SyncId>),
 }
 
 /// How a part travels.
@@ -51,14 +49,14 @@ impl Inner {
     /// Takes a sync one step further.
     pub async fn step(&self, system: &System, id: &SyncId) -> Result<Step, Error> {
         let Some(row) = self.ledger.sync(id)? else { return Ok(Step::Recorded) };
-        let ended = match row.state {
+        let ended = match row.state() {
             SyncState::Accepted | SyncState::Retrying => self.send(system, &row).await,
             SyncState::Unknown => self.settle(system, &row).await,
             _ => return Ok(Step::Recorded),
         };
         match ended {
             // A newer version came in meanwhile: the next step sees it.
-            Err(Error::Ledger(LedgerError::SyncMoved)) => Ok(Step::Recorded),
+            Err(Error::Ledger(LedgerError::SyncMoved | LedgerError::Impossible { .. })) => Ok(Step::Recorded),
             other => other,
         }
     }
@@ -78,7 +76,10 @@ impl Inner {
         }
         let parts = match prepared {
             Ok(Prepared::Ready(parts)) => parts,
-            Ok(Prepared::Waiting(blockers)) => return Ok(Step::Waiting(blockers)),
+            Ok(Prepared::Waiting(blockers)) => {
+                self.wait_for(system, row, blockers).await?;
+                return Ok(Step::Recorded);
+            }
             Err(step) => return Ok(step),
         };
         let mut missing = parts.iter().filter(|part| !part.is_there());

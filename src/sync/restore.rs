@@ -56,7 +56,12 @@ impl Inner {
             &row.object_id,
             subject.version,
         );
-        self.ledger.commit(Proposal::of(draft)).await?;
+        // Ours landed where it must not stay; putting back what was there is an attempt of its own.
+        let undone = Draft::new(Fact::Deferred { delay_ms: 0 }, LIAISON, sentence.clone())
+            .code("LIA-EHR-006")
+            .sync(row)
+            .about(&row.object, &row.object_id, subject.version);
+        self.ledger.commit(Proposal::of(undone).and(draft)).await?;
         let body = self.outgoing(&lost)?;
         let written = self.ask(system, system.client.update(&part.kind, id, body, seen.version.as_deref())).await;
         if written.is_err() {

@@ -78,7 +78,7 @@ impl Inner {
 
     /// Reads back what an attempt without a known outcome did.
     pub async fn settle(&self, system: &System, row: &SyncRow) -> Result<Step, Error> {
-        let Some(flight) = row.in_flight.clone() else {
+        let Some(flight) = row.in_flight().cloned() else {
             return self.not_there(row, "Nothing was under way.").await;
         };
         let subject = self.subject(&row.object, &row.object_id, system)?;

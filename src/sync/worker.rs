@@ -2,14 +2,14 @@
 //! object, and one that pulls. What is due stands in the ledger; only the present moment is kept here.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::FutureExt as _;
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Engine, Error,
@@ -26,9 +26,6 @@ use crate::{
 const BATCH: usize = 512;
 /// Steps under way for each request under way: while some wait for the disk, others use the network.
 const AHEAD: usize = 8;
-/// So many wait for others in memory; beyond, and after this time, waiting is written down.
-const MOST_WAITING: usize = 2048;
-const WAIT_IN_MEMORY: Duration = Duration::from_secs(3);
 
 /// For so long a stop waits for what is under way; what is left then is settled after the next start.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -58,25 +55,15 @@ struct Outbox {
     inner: Arc<Inner>,
     system: Arc<System>,
     queue: VecDeque<SyncId>,
-    /// In the queue, under way or waiting: not to be fetched again.
-    taken: HashSet<SyncId>,
+    /// In the queue or under way: not to be fetched again.
+    taken: BTreeSet<SyncId>,
     running: JoinSet<Ended>,
-    /// Waiting for these, since when.
-    waiting: HashMap<SyncId, (HashSet<SyncId>, Instant)>,
     probing: bool,
 }
 
 impl Outbox {
     fn new(inner: Arc<Inner>, system: Arc<System>) -> Self {
-        Self {
-            inner,
-            system,
-            queue: VecDeque::new(),
-            taken: HashSet::new(),
-            running: JoinSet::new(),
-            waiting: HashMap::new(),
-            probing: false,
-        }
+        Self { inner, system, queue: VecDeque::new(), taken: BTreeSet::new(), running: JoinSet::new(), probing: false }
     }
 
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
@@ -94,6 +81,7 @@ impl Outbox {
                 }
             };
             tokio::select! {
+                biased;
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => self.ended(ended).await,
                 changed = head.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(pause) => {}
@@ -116,7 +104,6 @@ impl Outbox {
 
     /// Starts what may be started; says how long nothing else needs doing.
     async fn fill(&mut self) -> Result<Duration, Error> {
-        self.release_overdue().await?;
         let now = self.inner.clock.now();
         let room = match self.system.circuit(|circuit| circuit.gate(now)) {
             Gate::Open => self.system.config.max_concurrency * AHEAD,
@@ -149,7 +136,7 @@ impl Outbox {
             });
         }
         let next = self.inner.ledger.next_wait_ms(self.system.name(), now)?.map(Duration::from_millis);
-        let pause = if self.waiting.is_empty() { Duration::from_secs(60) } else { Duration::from_millis(500) };
+        let pause = Duration::from_secs(60);
         Ok(next.map_or(pause, |next| next.max(Duration::from_millis(5)).min(pause)))
     }
 
@@ -160,12 +147,7 @@ impl Outbox {
         let Ok((id, ended)) = ended else { return };
         self.taken.remove(&id);
         match ended {
-            Some(Ok(Step::Recorded)) => self.release(&id),
-            Some(Ok(Step::Waiting(blockers))) if self.waiting.len() < MOST_WAITING => {
-                self.taken.insert(id.clone());
-                self.waiting.insert(id, (blockers.into_iter().collect(), Instant::now()));
-            }
-            Some(Ok(Step::Waiting(_))) => self.write_down(&id).await,
+            Some(Ok(Step::Recorded)) => {}
             Some(Err(error)) => {
                 tracing::error!(system = %self.system.name(), code = error.code(), sync = %id, "a step failed");
                 self.shelve(&id, error.code()).await;
@@ -177,61 +159,11 @@ impl Outbox {
         }
     }
 
-    /// Those that waited for this one may be looked at again.
-    fn release(&mut self, blocker: &SyncId) {
-        let freed: Vec<SyncId> = self
-            .waiting
-            .iter()
-            .filter(|(_, (blockers, _))| blockers.contains(blocker))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in freed {
-            self.waiting.remove(&id);
-            self.queue.push_back(id);
-        }
-    }
-
-    /// Those that have waited in memory for long are written down as waiting.
-    async fn release_overdue(&mut self) -> Result<(), Error> {
-        let overdue: Vec<SyncId> = self
-            .waiting
-            .iter()
-            .filter(|(_, (_, since))| since.elapsed() > WAIT_IN_MEMORY)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in overdue {
-            self.waiting.remove(&id);
-            self.taken.remove(&id);
-            self.write_down(&id).await;
-        }
-        Ok(())
-    }
-
-    async fn write_down(&self, id: &SyncId) {
-        let Ok(Some(row)) = self.inner.ledger.sync(id) else { return };
-        if !matches!(row.state, crate::ledger::SyncState::Accepted | crate::ledger::SyncState::Retrying) {
-            return;
-        }
-        let code = "LIA-SYNC-018";
-        let sentence = "It refers to something that has not reached the EHR yet; it follows as soon as that is there.";
-        let done = match self.inner.waited(&row) {
-            Ok(waited) if waited > self.system.config.give_up_after.get() => {
-                let trouble = super::record::Trouble::new(crate::ledger::ItemKind::Rejected, code, sentence)
-                    .cause(&[row.system.as_str(), row.object.as_str()]);
-                self.inner.park(&row, &trouble).await
-            }
-            _ => self.later(&row, code, sentence, millis(backoff(3, None, self.inner.clock.chance()))).await,
-        };
-        if let Err(error) = done {
-            tracing::error!(code = error.code(), sync = %id, "waiting cannot be recorded");
-        }
-    }
-
     /// A defect of one object must not spin: it waits, and others go on.
     async fn shelve(&self, id: &SyncId, code: &str) {
         let Ok(Some(row)) = self.inner.ledger.sync(id) else { return };
         let delay_ms = millis(backoff(row.attempts.max(4), None, self.inner.clock.chance()));
-        let recorded = match row.state {
+        let recorded = match row.state() {
             crate::ledger::SyncState::Accepted | crate::ledger::SyncState::Retrying => {
                 self.later(&row, code, "It cannot be prepared for sending now.", delay_ms).await
             }

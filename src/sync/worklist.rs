@@ -67,7 +67,7 @@ impl Engine {
         for item in items {
             let findings = self.still_wrong(&item)?;
             let row = item.sync_id.as_ref().map_or(Ok(None), |id| self.inner.ledger.sync(id))?;
-            if row.is_some_and(|row| row.state == SyncState::Synced || row.state.is_pending()) {
+            if row.is_some_and(|row| row.state() == SyncState::Synced || row.state().is_pending()) {
                 outcome.superseded.push(item.id);
             } else if findings.is_empty() {
                 outcome.items.push(item.id);
@@ -147,7 +147,7 @@ impl Engine {
         if !findings.is_empty() {
             return Err(Error::Invalid(findings));
         }
-        let fact = Fact::Retried { item: item.id.clone(), settle: item.kind == ItemKind::Unknown };
+        let fact = Fact::Retried { item: item.id.clone() };
         self.note(item, Draft::new(fact, by, "To be tried again."), None).await
     }
 

@@ -227,12 +227,12 @@ impl Rig {
 
     /// Waits until nothing is to be sent without a person.
     pub async fn settled(&self, within_s: u64) {
-        self.until(within_s, "all syncs settled", |rig| rig.all_syncs().iter().all(|row| !row.state.is_pending()))
+        self.until(within_s, "all syncs settled", |rig| rig.all_syncs().iter().all(|row| !row.state().is_pending()))
             .await;
     }
 
     pub async fn state(&self, object: &str, id: &str, state: SyncState, within_s: u64) {
-        self.until(within_s, &format!("{object} {id} {state:?}"), |rig| rig.sync(object, id).state == state).await;
+        self.until(within_s, &format!("{object} {id} {state:?}"), |rig| rig.sync(object, id).state() == state).await;
     }
 
     pub async fn until(&self, within_s: u64, what: &str, holds: impl Fn(&Self) -> bool) {
@@ -240,7 +240,7 @@ impl Rig {
         while !holds(self) {
             if started.elapsed() > Duration::from_secs(within_s) {
                 let open: Vec<SyncRow> =
-                    self.all_syncs().into_iter().filter(|row| row.state != SyncState::Synced).take(5).collect();
+                    self.all_syncs().into_iter().filter(|row| row.state() != SyncState::Synced).take(5).collect();
                 panic!("not within {within_s} s: {what}\n{open:#?}\n{:#?}", self.open_items());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

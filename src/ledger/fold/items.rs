@@ -1,7 +1,7 @@
 //! The worklist's fold: one open item a subject (a sync, or something received), closed by a person or by success.
 
 use super::{
-    super::{Comment, Entry, Item, ItemRow, ItemStatus, LedgerError, Remote, SyncRow, SyncState, keys, store::View},
+    super::{Comment, Entry, Item, ItemRow, ItemStatus, LedgerError, Remote, State, SyncRow, Told, keys, store::View},
     syncs,
 };
 
@@ -35,7 +35,8 @@ fn put(view: &mut View<'_>, old: Option<&ItemRow>, new: &ItemRow) -> Result<(), 
     view.put_row(keys::item(new.created_seq), new)
 }
 
-/// Opens an item, or says more about the one that is open on the same subject.
+/// Opens an item, or says more about the one that is open on the same subject. Not where it is about an older version
+/// of an object whose newer one is to be judged by itself.
 pub(super) fn open(view: &mut View<'_>, entry: &Entry, item: &Item, theirs: &[Remote]) -> Result<(), LedgerError> {
     let draft = &entry.draft;
     let mut row = ItemRow {
@@ -57,6 +58,8 @@ pub(super) fn open(view: &mut View<'_>, entry: &Entry, item: &Item, theirs: &[Re
         detail: item.detail,
         theirs: theirs.to_vec(),
         comments: Vec::new(),
+        closed_at: None,
+        closed_by: None,
         created_seq: entry.seq,
         created_at: entry.at,
         seq: entry.seq,
@@ -75,21 +78,22 @@ pub(super) fn open(view: &mut View<'_>, entry: &Entry, item: &Item, theirs: &[Re
         row.created_seq = old.created_seq;
         row.created_at = old.created_at;
     }
-    put(view, old.as_ref(), &row)?;
-    let Some(before) = syncs::of_entry(view, entry)? else { return Ok(()) };
+    let Some(before) = syncs::of_entry(view, entry)? else { return put(view, old.as_ref(), &row) };
     let mut sync = before.clone();
-    let conflict = matches!(draft.fact, super::super::Fact::Conflicted { .. });
-    sync.state = if conflict { SyncState::Conflict } else { SyncState::Parked };
-    sync.delay_ms = None;
-    // An attempt whose outcome nobody could find out stays named, so that a retry reads back first.
-    if item.kind != super::super::ItemKind::Unknown {
-        sync.in_flight = None;
+    let told = Told::Asked {
+        version: draft.version.unwrap_or(before.about),
+        item: row.id.clone(),
+        kind: item.kind,
+        conflict: matches!(draft.fact, super::super::Fact::Conflicted { .. }),
+    };
+    syncs::step(&mut sync, entry, &told)?;
+    if matches!(sync.standing, State::Conflict { .. } | State::Parked { .. }) {
+        put(view, old.as_ref(), &row)?;
+        sync.last_item = Some(row.id.clone());
+        sync.worklist_id = Some(row.id);
+        syncs::explain(&mut sync, entry);
     }
-    sync.last_item = Some(row.id.clone());
-    sync.worklist_id = Some(row.id);
-    syncs::explain(&mut sync, entry);
-    syncs::touch(&mut sync, entry);
-    syncs::put(view, Some(&before), &sync)
+    syncs::put(view, entry, Some(&before), &sync)
 }
 
 /// Changes an item.
@@ -107,19 +111,23 @@ fn change(
     Ok(Some(new))
 }
 
-/// Changes the sync of an item.
-fn change_sync(
+/// What an item's fact tells of its sync.
+fn tell_sync(
     view: &mut View<'_>,
     entry: &Entry,
-    item: Option<ItemRow>,
-    how: impl FnOnce(&mut SyncRow),
+    item: Option<&ItemRow>,
+    told: &Told,
+    closes: bool,
 ) -> Result<(), LedgerError> {
-    let Some(sync_id) = item.and_then(|item| item.sync_id) else { return Ok(()) };
-    let Some(old) = view.row::<SyncRow>(&keys::sync(&sync_id))? else { return Ok(()) };
+    let Some(item) = item else { return Ok(()) };
+    let Some(sync_id) = &item.sync_id else { return Ok(()) };
+    let Some(old) = view.row::<SyncRow>(&keys::sync(sync_id))? else { return Ok(()) };
     let mut new = old.clone();
-    how(&mut new);
-    syncs::touch(&mut new, entry);
-    syncs::put(view, Some(&old), &new)
+    syncs::step(&mut new, entry, told)?;
+    if closes {
+        new.worklist_id = new.worklist_id.filter(|id| *id != item.id);
+    }
+    syncs::put(view, entry, Some(&old), &new)
 }
 
 fn comment(entry: &Entry) -> Comment {
@@ -139,56 +147,42 @@ pub(super) fn commented(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<
     Ok(())
 }
 
-pub(super) fn retried(view: &mut View<'_>, entry: &Entry, id: &str, settle: bool) -> Result<(), LedgerError> {
+pub(super) fn retried(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerError> {
     let item = change(view, entry, id, |_| {})?;
-    change_sync(view, entry, item, |sync| {
-        let in_flight = sync.in_flight.take();
-        syncs::make_ready(sync, entry.seq);
-        if settle {
-            sync.state = SyncState::Unknown;
-            sync.delay_ms = Some(0);
-            sync.in_flight = in_flight;
-        }
+    tell_sync(view, entry, item.as_ref(), &Told::Retried { item: id.to_owned() }, false)
+}
+
+/// Closes an item, whoever or whatever did.
+fn close(view: &mut View<'_>, entry: &Entry, id: &str, status: ItemStatus) -> Result<Option<ItemRow>, LedgerError> {
+    change(view, entry, id, |item| {
+        item.status = status;
+        item.closed_at = Some(entry.at);
+        item.closed_by = Some(entry.draft.by.clone());
     })
 }
 
 pub(super) fn resolved(view: &mut View<'_>, entry: &Entry, id: &str, send: bool) -> Result<(), LedgerError> {
-    let item = change(view, entry, id, |item| {
-        item.status = ItemStatus::Resolved;
-        if entry.draft.body.is_some() {
-            item.comments.push(comment(entry));
-        }
-    })?;
-    change_sync(view, entry, item, |sync| {
-        sync.worklist_id = None;
-        if send {
-            syncs::make_ready(sync, entry.seq);
-        } else if sync.state != SyncState::Synced {
-            rest(sync);
-        }
-    })
+    remark(view, entry, id)?;
+    let item = close(view, entry, id, ItemStatus::Resolved)?;
+    tell_sync(view, entry, item.as_ref(), &Told::Decided { item: id.to_owned(), send }, true)
 }
 
 pub(super) fn dismissed(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerError> {
-    let item = change(view, entry, id, |item| {
-        item.status = ItemStatus::Dismissed;
-        if entry.draft.body.is_some() {
-            item.comments.push(comment(entry));
-        }
-    })?;
-    change_sync(view, entry, item, rest)
+    remark(view, entry, id)?;
+    let item = close(view, entry, id, ItemStatus::Dismissed)?;
+    tell_sync(view, entry, item.as_ref(), &Told::Decided { item: id.to_owned(), send: false }, true)
 }
 
-/// Nothing needs sending any more.
-fn rest(sync: &mut SyncRow) {
-    sync.worklist_id = None;
-    sync.state = SyncState::Resolved;
-    sync.delay_ms = None;
-    sync.in_flight = None;
+/// A decision's note stands among the comments.
+fn remark(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerError> {
+    if entry.draft.body.is_some() {
+        change(view, entry, id, |item| item.comments.push(comment(entry)))?;
+    }
+    Ok(())
 }
 
 /// The sync reached its system: whoever was asked need not answer.
 pub(super) fn close_as_synced(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerError> {
-    change(view, entry, id, |item| item.status = ItemStatus::Resolved)?;
+    close(view, entry, id, ItemStatus::Resolved)?;
     Ok(())
 }

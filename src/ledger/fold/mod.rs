@@ -54,6 +54,12 @@ impl Folding {
             },
         });
         let first = open.first;
+        // What comes again after it was erased is kept again.
+        for hash in entry.bodies() {
+            if view.get(&keys::erasure(&hash))?.is_some() {
+                view.remove(keys::erasure(&hash));
+            }
+        }
         apply(view, entry)?;
         if entry.more > 0 {
             return Ok(None);
@@ -90,6 +96,7 @@ fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
         }
         Fact::Deferred { delay_ms } => syncs::deferred(view, entry, *delay_ms),
         Fact::Unsettled { delay_ms } => syncs::unsettled(view, entry, *delay_ms),
+        Fact::Waited { on, patience_ms } => syncs::waited(view, entry, on, *patience_ms),
         Fact::Conflicted { item, theirs } => items::open(view, entry, item, theirs),
         Fact::Parked { item } => items::open(view, entry, item, &[]),
         Fact::Observed { remotes } | Fact::Linked { remotes } => syncs::seen(view, entry, remotes),
@@ -106,14 +113,19 @@ fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
         }
         Fact::Assigned { item, to } => items::assigned(view, entry, item, to),
         Fact::Commented { item } => items::commented(view, entry, item),
-        Fact::Retried { item, settle } => items::retried(view, entry, item, *settle),
+        Fact::Retried { item } => items::retried(view, entry, item),
         Fact::Resolved { item, send, remotes } => {
             syncs::seen(view, entry, remotes)?;
             items::resolved(view, entry, item, *send)
         }
         Fact::Dismissed { item } => items::dismissed(view, entry, item),
         // The bodies' own store forgets the bytes; the chain and the folds keep the name.
-        Fact::Erased { .. } => Ok(()),
+        Fact::Erased { .. } => {
+            if let Some(hash) = &entry.draft.body {
+                view.put(keys::erasure(hash), Vec::new());
+            }
+            Ok(())
+        }
     }
 }
 

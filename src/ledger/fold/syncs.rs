@@ -1,7 +1,10 @@
 //! The syncs' fold: where each object stands at each system, its links and bases, and the outbox's order.
 
 use super::{
-    super::{Entry, Hash, InFlight, LedgerError, PartRow, Remote, SyncRow, SyncState, Target, keys, store::View},
+    super::{
+        Delay, Entry, Hash, InFlight, LedgerError, PartRow, Remote, State, SyncId, SyncRow, Target, Told, keys,
+        store::View, transition,
+    },
     items,
 };
 
@@ -10,8 +13,8 @@ pub(super) fn of_entry(view: &View<'_>, entry: &Entry) -> Result<Option<SyncRow>
     entry.draft.sync_id.as_ref().map_or(Ok(None), |id| view.row(&keys::sync(id)))
 }
 
-/// Keeps a sync, its index keys and the counts in step.
-pub(super) fn put(view: &mut View<'_>, old: Option<&SyncRow>, new: &SyncRow) -> Result<(), LedgerError> {
+/// Keeps a sync, its index keys and the counts in step, and wakes or tells those that wait for it.
+pub(super) fn put(view: &mut View<'_>, entry: &Entry, old: Option<&SyncRow>, new: &SyncRow) -> Result<(), LedgerError> {
     let kept = keys::of_sync(new);
     for key in old.map(keys::of_sync).unwrap_or_default() {
         if !kept.contains(&key) {
@@ -21,15 +24,51 @@ pub(super) fn put(view: &mut View<'_>, old: Option<&SyncRow>, new: &SyncRow) -> 
     for key in kept {
         view.put(key, Vec::new());
     }
-    if old.map(|old| old.state) != Some(new.state) {
+    if old.map(SyncRow::state) != Some(new.state()) {
         if let Some(old) = old {
-            add(view, keys::count(&old.system, old.state), -1)?;
+            add(view, keys::count(&old.system, old.state()), -1)?;
         }
-        add(view, keys::count(&new.system, new.state), 1)?;
-        let pending = |row: &SyncRow| i64::from(row.state.is_pending());
+        add(view, keys::count(&new.system, new.state()), 1)?;
+        let pending = |row: &SyncRow| i64::from(row.state().is_pending());
         add(view, keys::PENDING.to_vec(), pending(new) - old.map_or(0, pending))?;
     }
-    view.put_row(keys::sync(&new.id), new)
+    view.put_row(keys::sync(&new.id), new)?;
+    tell_those_waiting(view, entry, old, new)
+}
+
+/// It is at the system, or nobody will send it.
+fn has_ended(row: &SyncRow) -> bool {
+    !row.remote.is_empty() || row.standing == State::Resolved
+}
+
+/// Whoever waits for this sync is woken when it has arrived or never will, and shows the item that it waits for.
+fn tell_those_waiting(
+    view: &mut View<'_>,
+    entry: &Entry,
+    old: Option<&SyncRow>,
+    new: &SyncRow,
+) -> Result<(), LedgerError> {
+    let wakes = has_ended(new) && !old.is_some_and(has_ended);
+    if !wakes && old.and_then(SyncRow::shown_item) == new.shown_item() {
+        return Ok(());
+    }
+    for key in view.keys(&keys::waiting_on(&new.id))? {
+        let Some(before) = view.row::<SyncRow>(&keys::sync(&keys::sync_at_end(&key)))? else { continue };
+        let mut after = before.clone();
+        if wakes {
+            let standing = transition(&before.standing(), &Told::Woken, entry.at)?;
+            after.stand(standing);
+            after.blocked_by = None;
+            (after.code, after.message) = (None, None);
+        } else {
+            after.blocked_by = new.shown_item().cloned();
+        }
+        if after != before {
+            touch(&mut after, entry);
+            put(view, entry, Some(&before), &after)?;
+        }
+    }
+    Ok(())
 }
 
 fn add(view: &mut View<'_>, key: Vec<u8>, by: i64) -> Result<(), LedgerError> {
@@ -40,13 +79,37 @@ fn add(view: &mut View<'_>, key: Vec<u8>, by: i64) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Changes the entry's sync, if there is one.
-fn change(view: &mut View<'_>, entry: &Entry, how: impl FnOnce(&mut SyncRow)) -> Result<(), LedgerError> {
+/// What a fact tells of the entry's sync, if there is one; `how` changes what else the row says.
+pub(super) fn tell(
+    view: &mut View<'_>,
+    entry: &Entry,
+    told: &Told,
+    how: impl FnOnce(&mut SyncRow),
+) -> Result<(), LedgerError> {
     let Some(old) = of_entry(view, entry)? else { return Ok(()) };
     let mut new = old.clone();
+    step(&mut new, entry, told)?;
     how(&mut new);
-    touch(&mut new, entry);
-    put(view, Some(&old), &new)
+    put(view, entry, Some(&old), &new)
+}
+
+/// The one way in which a row's state changes.
+pub(super) fn step(row: &mut SyncRow, entry: &Entry, told: &Told) -> Result<(), LedgerError> {
+    let waited = row.state().is_pending();
+    let after = transition(&row.standing(), told, entry.at)?;
+    let moved = after != row.standing();
+    row.stand(after);
+    if !waited && row.state().is_pending() {
+        row.since = entry.seq;
+    }
+    if !matches!(row.standing, State::Waiting { .. }) {
+        row.blocked_by = None;
+    }
+    if moved && matches!(row.standing, State::Ready { delay: None } | State::Synced) {
+        (row.code, row.message) = (None, None);
+    }
+    touch(row, entry);
+    Ok(())
 }
 
 pub(super) fn touch(row: &mut SyncRow, entry: &Entry) {
@@ -54,17 +117,13 @@ pub(super) fn touch(row: &mut SyncRow, entry: &Entry) {
     row.updated_at = entry.at;
 }
 
-/// To be sent from the beginning; keeps its place in the outbox if it is in it.
-pub(super) fn make_ready(row: &mut SyncRow, seq: u64) {
-    if !row.state.is_pending() {
-        row.since = seq;
-    }
-    row.state = SyncState::Accepted;
-    row.attempts = 0;
-    row.delay_ms = None;
-    row.in_flight = None;
-    row.code = None;
-    row.message = None;
+/// A wait that begins with the entry.
+pub(super) const fn delay(entry: &Entry, ms: u64) -> Delay {
+    Delay { from: entry.at, ms }
+}
+
+fn version_of(entry: &Entry, row: &SyncRow) -> u64 {
+    entry.draft.version.unwrap_or(row.about)
 }
 
 /// A version must go to these systems. What is being sent, or perhaps was, settles first.
@@ -76,22 +135,12 @@ pub(super) fn aim(view: &mut View<'_>, entry: &Entry, targets: &[Target]) -> Res
     for target in targets {
         let old: Option<SyncRow> = view.row(&keys::sync(&target.sync_id))?;
         let mut row = old.clone().unwrap_or_else(|| fresh(entry, target, object, id));
-        row.version = version;
-        if !matches!(row.state, SyncState::Sending | SyncState::Unknown) {
-            make_ready(&mut row, entry.seq);
+        if old.is_some() {
+            step(&mut row, entry, &Told::Aimed { version })?;
         }
-        touch_unless_waiting(&mut row, entry);
-        put(view, old.as_ref(), &row)?;
+        put(view, entry, old.as_ref(), &row)?;
     }
     Ok(())
-}
-
-/// A delay counts from `updated_at`, so a row that goes on waiting keeps it.
-fn touch_unless_waiting(row: &mut SyncRow, entry: &Entry) {
-    row.seq = entry.seq;
-    if row.delay_ms.is_none() {
-        row.updated_at = entry.at;
-    }
 }
 
 fn fresh(entry: &Entry, target: &Target, object: &crate::domain::ObjectName, id: &crate::domain::ObjectId) -> SyncRow {
@@ -101,16 +150,16 @@ fn fresh(entry: &Entry, target: &Target, object: &crate::domain::ObjectName, id:
         object_id: id.clone(),
         system: target.system.clone(),
         version: entry.draft.version.unwrap_or(1),
+        about: entry.draft.version.unwrap_or(1),
         synced_version: None,
-        state: SyncState::Accepted,
+        standing: State::NEW,
         remote: Vec::new(),
         remote_version: None,
         attempts: 0,
-        delay_ms: None,
-        in_flight: None,
         code: None,
         message: None,
         worklist_id: None,
+        blocked_by: None,
         last_item: None,
         mapping: None,
         output: None,
@@ -137,25 +186,20 @@ pub(super) fn settle_applied(
         let old: Option<SyncRow> = view.row(&keys::sync(sync_id))?;
         let target = Target { system: system.clone(), sync_id: sync_id.clone() };
         let mut row = old.clone().unwrap_or_else(|| fresh(entry, &target, object, id));
-        row.version = draft.version.unwrap_or(row.version);
-        if !matches!(row.state, SyncState::Sending | SyncState::Unknown) || old.is_none() {
-            synced(view, entry, &mut row)?;
-        }
-        touch_unless_waiting(&mut row, entry);
-        put(view, old.as_ref(), &row)?;
+        let version = draft.version.unwrap_or(row.version);
+        step(&mut row, entry, &Told::Applied { version })?;
+        synced(view, entry, &mut row)?;
+        put(view, entry, old.as_ref(), &row)?;
     }
     seen(view, entry, remotes)
 }
 
 /// The system has the entry's version; what a person was asked about it is settled.
 fn synced(view: &mut View<'_>, entry: &Entry, row: &mut SyncRow) -> Result<(), LedgerError> {
-    row.state = SyncState::Synced;
     row.synced_version = Some(entry.draft.version.unwrap_or(row.version));
-    row.delay_ms = None;
-    row.in_flight = None;
-    row.code = None;
-    row.message = None;
-    if let Some(item) = row.worklist_id.take() {
+    if row.standing == State::Synced
+        && let Some(item) = row.worklist_id.take()
+    {
         items::close_as_synced(view, entry, &item)?;
     }
     Ok(())
@@ -168,17 +212,14 @@ pub(super) fn attempted(
     part: &str,
     interaction: &str,
 ) -> Result<(), LedgerError> {
-    change(view, entry, |row| {
-        row.state = SyncState::Sending;
-        row.attempts = attempt;
-        row.delay_ms = None;
-        row.in_flight = Some(InFlight {
-            seq: entry.seq,
-            version: entry.draft.version.unwrap_or(row.version),
-            part: part.to_owned(),
-            interaction: interaction.to_owned(),
-        });
-    })
+    let Some(row) = of_entry(view, entry)? else { return Ok(()) };
+    let flight = InFlight {
+        seq: entry.seq,
+        version: version_of(entry, &row),
+        part: part.to_owned(),
+        interaction: interaction.to_owned(),
+    };
+    tell(view, entry, &Told::Attempted { attempt, flight }, |_| {})
 }
 
 pub(super) fn acknowledged(
@@ -189,39 +230,49 @@ pub(super) fn acknowledged(
     mapping: Option<&String>,
     output: Option<Hash>,
 ) -> Result<(), LedgerError> {
-    seen(view, entry, remotes)?;
-    let Some(old) = of_entry(view, entry)? else { return Ok(()) };
+    let Some(old) = of_entry(view, entry)? else { return seen(view, entry, remotes) };
     let mut row = old.clone();
+    step(&mut row, entry, &Told::Acknowledged { version: version_of(entry, &old), done })?;
     if done {
         synced(view, entry, &mut row)?;
         row.mapping = mapping.cloned().or(row.mapping);
         row.output = output.or(row.output);
     }
-    if !done || row.version > entry.draft.version.unwrap_or(row.version) {
-        // Further parts, or a newer version that came while this one was under way.
-        let attempts = row.attempts;
-        make_ready(&mut row, entry.seq);
-        if !done {
-            row.attempts = attempts;
-        }
-    }
-    touch(&mut row, entry);
-    put(view, Some(&old), &row)
+    put(view, entry, Some(&old), &row)?;
+    seen(view, entry, remotes)
 }
 
 pub(super) fn deferred(view: &mut View<'_>, entry: &Entry, delay_ms: u64) -> Result<(), LedgerError> {
-    change(view, entry, |row| {
-        row.state = SyncState::Retrying;
-        row.delay_ms = Some(delay_ms);
-        row.in_flight = None;
-        explain(row, entry);
+    let Some(row) = of_entry(view, entry)? else { return Ok(()) };
+    let told = Told::Deferred { version: version_of(entry, &row), delay: delay(entry, delay_ms) };
+    tell(view, entry, &told, |row| {
+        if row.standing.delay().is_some() {
+            explain(row, entry);
+        }
     })
 }
 
 pub(super) fn unsettled(view: &mut View<'_>, entry: &Entry, delay_ms: u64) -> Result<(), LedgerError> {
-    change(view, entry, |row| {
-        row.state = SyncState::Unknown;
-        row.delay_ms = Some(delay_ms);
+    tell(view, entry, &Told::Unsettled { delay: delay(entry, delay_ms) }, |row| explain(row, entry))
+}
+
+pub(super) fn waited(view: &mut View<'_>, entry: &Entry, on: &[SyncId], patience_ms: u64) -> Result<(), LedgerError> {
+    let Some(row) = of_entry(view, entry)? else { return Ok(()) };
+    let (mut shown, mut left) = (None, Vec::new());
+    for id in on {
+        // What has arrived, or ended, while this was written down is not waited for.
+        let Some(blocker) = view.row::<SyncRow>(&keys::sync(id))?.filter(|blocker| !has_ended(blocker)) else {
+            continue;
+        };
+        left.push(id.clone());
+        shown = shown.or_else(|| blocker.shown_item().cloned());
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let (version, delay) = (version_of(entry, &row), delay(entry, patience_ms));
+    tell(view, entry, &Told::Waited { version, on: left, delay }, |row| {
+        row.blocked_by = shown;
         explain(row, entry);
     })
 }
@@ -271,6 +322,6 @@ pub(super) fn seen(view: &mut View<'_>, entry: &Entry, remotes: &[Remote]) -> Re
     parts.sort_by_key(|part| (part.part != "main", part.part.clone()));
     row.remote_version = parts.first().and_then(|part| part.version.clone());
     row.remote = parts.into_iter().map(|part| part.reference).collect();
-    touch_unless_waiting(&mut row, entry);
-    put(view, Some(&old), &row)
+    touch(&mut row, entry);
+    put(view, entry, Some(&old), &row)
 }

@@ -77,6 +77,7 @@ fn a_torn_tail_is_cut_and_a_proposal_is_whole_or_not_there() {
     holed[ends[3] + 40..ends[4] + 40].fill(0);
     fs::write(log(copy.path()), holed).unwrap();
     let _ = fs::remove_dir_all(copy.path().join("folds"));
+    let _ = fs::remove_file(copy.path().join("checkpoint.json"));
     assert_eq!(open(copy.path()).head(), 4);
 }
 
@@ -105,6 +106,7 @@ fn a_lost_body_is_torn_only_in_the_last_group() {
     drop(fill(folder.path(), 3));
     let path = folder.path().join("bodies/00000001.bodies");
     let whole = fs::read(&path).unwrap();
+    fs::remove_file(folder.path().join("checkpoint.json")).unwrap();
     // The last body belongs to an entry that a later group follows: it was synced.
     fs::write(&path, &whole[..whole.len() - 3]).unwrap();
     fs::remove_dir_all(folder.path().join("folds")).unwrap();
@@ -115,6 +117,7 @@ fn a_lost_body_is_torn_only_in_the_last_group() {
     let ends: Vec<usize> = lines.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1).collect();
     fs::write(log(folder.path()), &lines[..ends[4]]).unwrap();
     let _ = fs::remove_dir_all(folder.path().join("folds"));
+    let _ = fs::remove_file(folder.path().join("checkpoint.json"));
     let ledger = open(folder.path());
     assert_eq!(ledger.head(), 4);
     ledger.commit_blocking(accept("p2", 1, "body 2", &["a"])).unwrap();

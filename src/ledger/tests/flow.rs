@@ -14,7 +14,7 @@ fn commit(ledger: &Ledger, proposal: Proposal) -> Receipt {
 }
 
 fn state(ledger: &Ledger, sync: &SyncId) -> SyncState {
-    ledger.sync(sync).unwrap().unwrap().state
+    ledger.sync(sync).unwrap().unwrap().state()
 }
 
 #[test]
@@ -46,14 +46,14 @@ fn a_push_from_accepted_to_synced_and_a_newer_version_in_mid_flight() {
     commit(&ledger, Proposal::of(draft));
     let row = ledger.sync(&sync).unwrap().unwrap();
     assert_eq!(
-        (row.state, row.version, row.synced_version),
+        (row.state(), row.version, row.synced_version),
         (SyncState::Accepted, 2, Some(1)),
         "the newer one follows"
     );
     commit(&ledger, about(&ledger, &sync, attempted(1)));
     commit(&ledger, about(&ledger, &sync, acknowledged("Appointment/9", "2", "two")));
     let row = ledger.sync(&sync).unwrap().unwrap();
-    assert_eq!((row.state, row.synced_version), (SyncState::Synced, Some(2)));
+    assert_eq!((row.state(), row.synced_version), (SyncState::Synced, Some(2)));
     assert_eq!((row.remote, row.remote_version.as_deref()), (vec!["Appointment/9".to_owned()], Some("2")));
     let linked = ledger.linked_at(&system("a"), "Appointment/9").unwrap();
     assert_eq!(linked[0].object_id, id("p1"));
@@ -166,13 +166,13 @@ fn a_worklist_item_is_one_a_subject_and_closes_with_success() {
     proposal.drafts[0].code = Some("LIA-LDG-004".to_owned());
     commit(&ledger, proposal);
     let row = ledger.sync(&sync).unwrap().unwrap();
-    assert_eq!(row.state, SyncState::Conflict);
+    assert_eq!(row.state(), SyncState::Conflict);
     let work = row.worklist_id.unwrap();
     assert!(ledger.parts(&sync).unwrap().is_empty(), "a conflict moves no base");
     let json = ledger.item_json(&ledger.item(&work).unwrap().unwrap()).unwrap();
     let members: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
     let contract = "id group kind status code title what_happened who_is_affected next_step object object_id system \
-                    sync_id owner due fields comments created_at";
+                    sync_id owner due fields comments created_at dependants closed_at closed_by";
     assert_eq!(members.join(" "), contract);
     assert_eq!(json["fields"], detail["fields"]);
     assert!(json["next_step"].as_str().unwrap().contains("history"), "the page's advice");
@@ -183,7 +183,7 @@ fn a_worklist_item_is_one_a_subject_and_closes_with_success() {
     };
     commit(&ledger, say(Fact::Commented { item: work.clone() }, "asked the ward"));
     commit(&ledger, Proposal::of(Draft::new(Fact::Assigned { item: work.clone(), to: "bob".into() }, "ann", "x")));
-    commit(&ledger, Proposal::of(Draft::new(Fact::Retried { item: work.clone(), settle: false }, "bob", "x")));
+    commit(&ledger, Proposal::of(Draft::new(Fact::Retried { item: work.clone() }, "bob", "x")));
     assert_eq!(state(&ledger, &sync), SyncState::Accepted);
     commit(&ledger, about(&ledger, &sync, attempted(1)));
     commit(&ledger, about(&ledger, &sync, Fact::Parked { item: item(ItemKind::Rejected) }));
@@ -193,7 +193,7 @@ fn a_worklist_item_is_one_a_subject_and_closes_with_success() {
     let mine = WorkFilter { equal: vec![("owner".into(), "bob".into())], limit: 9, after: None };
     assert_eq!(ledger.items(&mine).unwrap().len(), 1);
 
-    commit(&ledger, Proposal::of(Draft::new(Fact::Retried { item: work.clone(), settle: false }, "bob", "x")));
+    commit(&ledger, Proposal::of(Draft::new(Fact::Retried { item: work.clone() }, "bob", "x")));
     commit(&ledger, about(&ledger, &sync, acknowledged("Appointment/9", "6", "x")).body("x"));
     let row = ledger.item(&work).unwrap().unwrap();
     assert_eq!((row.status, row.comments.len()), (ItemStatus::Resolved, 1));
@@ -221,16 +221,16 @@ fn an_unknown_outcome_keeps_its_attempt_until_it_is_settled() {
     commit(&ledger, about(&ledger, &sync, Fact::Unsettled { delay_ms: 0 }));
     commit(&ledger, accept("p1", 2, "two", &["a"]));
     let row = &ledger.due(&system("a"), ledger.after(SignedDuration::ZERO).unwrap(), 9).unwrap()[0];
-    assert_eq!((row.state, row.version), (SyncState::Unknown, 2), "never sent again unread");
-    assert_eq!(row.in_flight.as_ref().unwrap().version, 1);
+    assert_eq!((row.state(), row.version), (SyncState::Unknown, 2), "never sent again unread");
+    assert_eq!(row.in_flight().unwrap().version, 1);
     commit(&ledger, about(&ledger, &sync, Fact::Parked { item: item(ItemKind::Unknown) }));
     let work = ledger.sync(&sync).unwrap().unwrap().worklist_id.unwrap();
-    commit(&ledger, Proposal::of(Draft::new(Fact::Retried { item: work, settle: true }, "bob", "x")));
+    commit(&ledger, Proposal::of(Draft::new(Fact::Retried { item: work }, "bob", "x")));
     let row = ledger.sync(&sync).unwrap().unwrap();
-    assert_eq!((row.state, row.in_flight.is_some()), (SyncState::Unknown, true));
+    assert_eq!((row.state(), row.in_flight().is_some()), (SyncState::Unknown, true));
     commit(&ledger, about(&ledger, &sync, Fact::Deferred { delay_ms: 0 }));
     let row = ledger.sync(&sync).unwrap().unwrap();
-    assert_eq!((row.state, row.in_flight), (SyncState::Retrying, None));
+    assert_eq!((row.state(), row.in_flight()), (SyncState::Retrying, None));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::fs::MetadataExt as _,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -85,22 +84,68 @@ fn what_was_confirmed_survives_kill_9() {
 }
 
 /// Remembers how long each file was when it was last synced.
-#[derive(Default)]
-struct Power(Mutex<BTreeMap<u64, u64>>);
+#[derive(Clone, Default)]
+struct Power(Arc<Mutex<BTreeMap<std::path::PathBuf, u64>>>);
+
+struct Watched(Arc<dyn MediaFile>, std::path::PathBuf, Power);
+
+impl MediaFile for Watched {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(into, offset)
+    }
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_at(bytes, offset)
+    }
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.0.cut(length)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.2.0.lock().unwrap().insert(self.1.clone(), self.0.length()?);
+        Ok(())
+    }
+}
 
 impl Media for Power {
-    fn sync(&self, file: &std::fs::File) -> io::Result<()> {
-        let meta = file.metadata()?;
-        self.0.lock().unwrap().insert(meta.ino(), meta.len());
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn MediaFile>> {
+        Ok(Arc::new(Watched(Disk.open(path, how)?, path.to_owned(), self.clone())))
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+        Disk.list(folder)
+    }
+    fn exists(&self, path: &Path) -> bool {
+        Disk.exists(path)
+    }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        Disk.make_folder(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Disk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk.remove(path)
+    }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        Disk.remove_folder(path)
+    }
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+    fn free(&self, folder: &Path) -> io::Result<u64> {
+        Disk.free(folder)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        Disk.lock(path)
     }
 }
 
 #[test]
 fn what_was_confirmed_survives_a_power_cut() {
     let (folder, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let power = Arc::new(Power::default());
-    let ledger = Ledger::open(folder.path(), options(clock(), power.clone()).0).unwrap();
+    let power = Power::default();
+    let ledger = Ledger::open(folder.path(), options(clock(), Arc::new(power.clone())).0).unwrap();
     let mut confirmed = BTreeSet::new();
     for n in 0..40 {
         let object_id = format!("p{n}");
@@ -118,7 +163,7 @@ fn what_was_confirmed_survives_a_power_cut() {
     }
 }
 
-fn copy_synced(from: &Path, to: &Path, synced: &BTreeMap<u64, u64>) {
+fn copy_synced(from: &Path, to: &Path, synced: &BTreeMap<std::path::PathBuf, u64>) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
@@ -132,7 +177,7 @@ fn copy_synced(from: &Path, to: &Path, synced: &BTreeMap<u64, u64>) {
         let mut bytes = fs::read(&path).unwrap();
         let extension = path.extension().and_then(|e| e.to_str());
         if matches!(extension, Some("ndjson" | "bodies")) {
-            bytes.truncate(synced.get(&entry.metadata().unwrap().ino()).copied().unwrap_or(0) as usize);
+            bytes.truncate(synced.get(&path).copied().unwrap_or(0) as usize);
         }
         fs::write(target, bytes).unwrap();
     }

@@ -4,6 +4,7 @@ mod audits;
 mod crash;
 mod flow;
 mod kill;
+mod truth;
 
 use std::{
     io,
@@ -27,16 +28,72 @@ pub(super) fn clock() -> Arc<ManualClock> {
 /// A disk that fails on request.
 #[derive(Default)]
 pub(super) struct BadDisk {
+    asked: Arc<Asked>,
+}
+
+#[derive(Default)]
+pub(super) struct Asked {
     pub sync_fails: AtomicBool,
     pub full: AtomicBool,
     pub free: AtomicU64,
     pub syncs: AtomicU64,
 }
 
+impl std::ops::Deref for BadDisk {
+    type Target = Asked;
+    fn deref(&self) -> &Asked {
+        &self.asked
+    }
+}
+
+struct BadFile(Arc<dyn MediaFile>, Arc<Asked>);
+
+impl MediaFile for BadFile {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(into, offset)
+    }
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_at(bytes, offset)
+    }
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.0.cut(length)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.1.syncs.fetch_add(1, Ordering::SeqCst);
+        if self.1.sync_fails.load(Ordering::SeqCst) { Err(io::Error::other("injected EIO")) } else { self.0.sync() }
+    }
+}
+
 impl Media for BadDisk {
-    fn sync(&self, file: &std::fs::File) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::SeqCst);
-        if self.sync_fails.load(Ordering::SeqCst) { Err(io::Error::other("injected EIO")) } else { file.sync_data() }
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn MediaFile>> {
+        Ok(Arc::new(BadFile(Disk.open(path, how)?, Arc::clone(&self.asked))))
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+        Disk.list(folder)
+    }
+    fn exists(&self, path: &Path) -> bool {
+        Disk.exists(path)
+    }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        Disk.make_folder(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Disk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk.remove(path)
+    }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        Disk.remove_folder(path)
+    }
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        Disk.sync_folder(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        Disk.lock(path)
     }
     fn free(&self, _: &Path) -> io::Result<u64> {
         let free = self.free.load(Ordering::SeqCst);
