@@ -161,6 +161,19 @@ pub enum Fact {
         /// From the entry's time, in milliseconds.
         delay_ms: u64,
     },
+    /// It never left and was called off: nothing needs sending.
+    Spared {},
+    /// Shown by a system while nothing could be made of them yet (a push of ours was under way): to be read again, so
+    /// that the cursor may move on.
+    SetAside {
+        /// `Type/id` there.
+        references: Vec<String>,
+    },
+    /// What was set aside has been looked at.
+    TakenUp {
+        /// `Type/id` there.
+        references: Vec<String>,
+    },
     /// What it refers to must reach the system first: woken by the facts that say so.
     Waited {
         /// Their syncs.
@@ -257,6 +270,9 @@ impl Fact {
             Self::Deferred { .. } => "deferred",
             Self::Unsettled { .. } => "unsettled",
             Self::Waited { .. } => "waited",
+            Self::Spared {} => "spared",
+            Self::SetAside { .. } => "set-aside",
+            Self::TakenUp { .. } => "taken-up",
             Self::Conflicted { .. } => "conflicted",
             Self::Parked { .. } => "parked",
             Self::Observed { .. } => "observed",

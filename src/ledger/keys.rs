@@ -64,6 +64,13 @@ pub(super) fn linked(system: &SystemName, reference: &str, sync: &SyncId, part: 
 pub(super) fn linked_at(system: &SystemName, reference: &str) -> Vec<u8> {
     below(b'r', &[system.as_str().as_bytes(), reference.as_bytes()])
 }
+/// What a system showed and is to be read again.
+pub(super) fn aside(system: &SystemName, reference: &str) -> Vec<u8> {
+    key(b'd', &[system.as_str().as_bytes(), reference.as_bytes()])
+}
+pub(super) fn asides(system: &SystemName) -> Vec<u8> {
+    below(b'd', &[system.as_str().as_bytes()])
+}
 pub(super) fn cursor(system: &SystemName, resource_type: &str) -> Vec<u8> {
     key(b'c', &[system.as_str().as_bytes(), resource_type.as_bytes()])
 }
@@ -91,6 +98,10 @@ pub(super) fn items() -> Vec<u8> {
 }
 pub(super) fn open_about(subject: &str) -> Vec<u8> {
     key(b'u', &[subject.as_bytes()])
+}
+/// The newest item about a subject, whether or not it is open.
+pub(super) fn last_about(subject: &str) -> Vec<u8> {
+    key(b'l', &[subject.as_bytes()])
 }
 pub(super) fn grouped(group: &str, seq: u64) -> Vec<u8> {
     key(b'g', &[group.as_bytes(), &seq.to_be_bytes()])

@@ -34,6 +34,7 @@ mod memory;
 mod open;
 mod proposal;
 mod read;
+mod read_work;
 mod receive;
 mod rows;
 mod scan;
@@ -41,6 +42,7 @@ mod scan;
 mod sled_store;
 mod state;
 mod store;
+mod told;
 mod work;
 
 pub use audit::{Audit, Verified, rebuild};
@@ -55,7 +57,8 @@ pub use memory::MemoryFolds;
 pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
 pub use receive::{Received, Receiving};
 pub use rows::{Attachment, Cursor, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
-pub use state::{Delay, Impossible, InFlight, Standing, State, Told, transition};
+pub use state::{Delay, Impossible, InFlight, Standing, State, transition};
+pub use told::Told;
 pub use work::{Comment, GroupRow, ItemRow, ItemStatus, WorkFilter};
 
 #[cfg(test)]

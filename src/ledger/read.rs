@@ -5,28 +5,27 @@ use std::{collections::BTreeMap, path::PathBuf};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    Attachment, Cursor, Entry, GroupRow, Hash, Idempotency, ItemRow, Ledger, LedgerError, ObjectRow, PartRow, Receipt,
-    SyncFilter, SyncId, SyncRow, SyncState, WorkFilter, decide, fold, keys,
-    rows::plus,
+    Attachment, Cursor, Entry, Hash, Idempotency, Ledger, LedgerError, ObjectRow, PartRow, Receipt, SyncFilter, SyncId,
+    SyncRow, SyncState, decide, fold, keys,
     store::{decode, row},
 };
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
-type Read<T> = Result<T, LedgerError>;
+pub(super) type Read<T> = Result<T, LedgerError>;
 
 /// More than these are not told one by one.
 const MOST_DEPENDANTS: usize = 1000;
 
 impl Ledger {
-    fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Read<Option<T>> {
+    pub(super) fn row<T: DeserializeOwned>(&self, key: &[u8]) -> Read<Option<T>> {
         row(&*self.core().store, key)
     }
 
     /// The rows that an index's keys point to, as long as `want` says so; `None` from `find` skips.
-    fn scan<T>(
+    pub(super) fn scan<T>(
         &self,
         prefix: &[u8],
         after: Option<&[u8]>,
@@ -214,6 +213,15 @@ impl Ledger {
         self.row(&keys::cursor(system, resource_type))
     }
 
+    /// What a system showed and is to be read again: `Type/id`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn set_aside(&self, system: &SystemName, limit: usize) -> Read<Vec<String>> {
+        let prefix = keys::asides(system);
+        self.scan(&prefix, None, limit, |key, _| Ok(std::str::from_utf8(&key[prefix.len()..]).ok().map(str::to_owned)))
+    }
+
     /// What may be sent or read back now: first those that wait for nothing, oldest first, then those whose delay is
     /// over. One sync stands for an object at a system, so there is never more than one of an object.
     ///
@@ -294,113 +302,10 @@ impl Ledger {
         })?;
         Ok(found.into_iter().collect())
     }
-
-    /// One worklist item.
-    ///
-    /// # Errors
-    /// [`LedgerError::Folds`].
-    pub fn item(&self, id: &str) -> Read<Option<ItemRow>> {
-        fold::item_seq(id).map_or(Ok(None), |seq| self.row(&keys::item(seq)))
-    }
-
-    /// The open item about a subject: a sync's id, or what [`Item::subject`](super::Item) said.
-    ///
-    /// # Errors
-    /// [`LedgerError::Folds`].
-    pub fn open_item(&self, subject: &str) -> Read<Option<ItemRow>> {
-        let seq = self.core().store.get(&keys::open_about(subject))?.map(|seq| keys::number(&seq));
-        seq.map_or(Ok(None), |seq| self.row(&keys::item(seq)))
-    }
-
-    /// Items by any members of the contract's JSON, oldest first.
-    ///
-    /// # Errors
-    /// [`LedgerError::Folds`].
-    pub fn items(&self, filter: &WorkFilter) -> Read<Vec<ItemRow>> {
-        let after = filter.after.as_deref().and_then(fold::item_seq).map(keys::item);
-        self.scan(&keys::items(), after.as_deref(), filter.limit, |_, value| {
-            let row: ItemRow = decode(value)?;
-            Ok(has_all(&self.item_heading(&row), &filter.equal).then_some(row))
-        })
-    }
-
-    /// Open items by cause, most first.
-    ///
-    /// # Errors
-    /// [`LedgerError::Folds`].
-    pub fn groups(&self) -> Read<Vec<GroupRow>> {
-        let mut groups: BTreeMap<String, GroupRow> = BTreeMap::new();
-        let items =
-            self.scan(&keys::groups(), None, usize::MAX, |key, _| self.row::<ItemRow>(&keys::item(keys::number(key))))?;
-        for item in items {
-            let group = groups.entry(item.group.clone()).or_insert_with(|| GroupRow::of(&item));
-            group.add(&item);
-        }
-        let mut groups: Vec<_> = groups.into_values().collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-        Ok(groups)
-    }
-
-    /// The open items of a group, oldest first.
-    ///
-    /// # Errors
-    /// [`LedgerError::Folds`].
-    pub fn group(&self, group: &str) -> Read<Vec<ItemRow>> {
-        self.scan(&keys::group(group), None, usize::MAX, |key, _| self.row(&keys::item(keys::number(key))))
-    }
-
-    /// An item's JSON without what lives in bodies: for lists' filters and where no patient data may show.
-    fn item_heading(&self, item: &ItemRow) -> Value {
-        let page = crate::error::page(&item.code);
-        let section = |name| page.map(|page| page.section(name).to_owned()).filter(|text| !text.is_empty());
-        let advice = page.and_then(|page| advice_for_him(page.section("What to do")));
-        json!({
-            "id": item.id, "group": item.group, "kind": item.kind, "status": item.status, "code": item.code,
-            "title": page.map_or(item.code.as_str(), |page| page.title), "what_happened": item.what_happened,
-            "who_is_affected": item.who_is_affected.clone().or_else(|| section("Who is affected")),
-            "next_step": item.next_step.clone().or(advice),
-            "object": item.object.as_ref().map(ObjectName::as_str),
-            "object_id": item.object_id.as_ref().map(ObjectId::as_str),
-            "system": item.system.as_ref().map(SystemName::as_str),
-            "sync_id": item.sync_id.as_ref().map(SyncId::as_str), "owner": item.owner,
-            "due": plus(item.created_at, item.due_ms).map(|at| at.to_string()),
-        })
-    }
-
-    /// The contract's JSON of an item, with fields and comments.
-    ///
-    /// # Errors
-    /// [`LedgerError::Body`] where a body is not what was written.
-    pub fn item_json(&self, item: &ItemRow) -> Read<Value> {
-        let mut value = self.item_heading(item);
-        let detail = item.detail.map_or(Ok(None), |hash| self.body(&hash))?;
-        let fields = detail.and_then(|bytes| crate::fhir::read(&bytes).ok()?.get_mut("fields").map(Value::take));
-        value["fields"] = fields.unwrap_or_else(|| json!([]));
-        let mut comments = Vec::new();
-        for comment in &item.comments {
-            let text = comment.body.map_or(Ok(None), |hash| self.body(&hash))?;
-            let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-            comments.push(json!({"at": comment.at.to_string(), "by": comment.by, "text": text}));
-        }
-        value["comments"] = Value::Array(comments);
-        value["created_at"] = json!(item.created_at.to_string());
-        let dependants = item.sync_id.as_ref().map_or(Ok(Vec::new()), |sync| self.dependants(sync))?;
-        let named = |row: &SyncRow| json!({"object": row.object.as_str(), "id": row.object_id.as_str()});
-        value["dependants"] = dependants.iter().map(named).collect();
-        value["closed_at"] = json!(item.closed_at.map(|at| at.to_string()));
-        value["closed_by"] = json!(item.closed_by);
-        Ok(value)
-    }
-}
-
-/// The HIM professional's line of a page's advice.
-fn advice_for_him(advice: &str) -> Option<String> {
-    let line = advice.lines().find_map(|line| line.strip_prefix("**HIM:**"))?;
-    Some(line.trim().to_owned())
 }
 
 /// All members have these texts; a list has it among its own.
-fn has_all(value: &Value, wanted: &[(String, String)]) -> bool {
+pub(super) fn has_all(value: &Value, wanted: &[(String, String)]) -> bool {
     wanted.iter().all(|(name, text)| value.get(name).is_some_and(|member| says(member, text)))
 }
 

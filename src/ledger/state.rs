@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ItemKind, SyncId, rows::stamp};
+use super::{ItemKind, SyncId, Told, rows::stamp};
 
 /// A wait, as it was stored: so long from then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,81 +107,6 @@ pub struct Standing {
     pub state: State,
 }
 
-/// What a fact says of one object at one system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// A newer version must go there.
-    Aimed {
-        /// The version.
-        version: u64,
-    },
-    /// A newer version came from there, and need not go back.
-    Applied {
-        /// The version.
-        version: u64,
-    },
-    /// Something is being sent.
-    Attempted {
-        /// The how-manieth try it is.
-        attempt: u32,
-        /// What is sent.
-        flight: InFlight,
-    },
-    /// The system has a part of this version, or all of it.
-    Acknowledged {
-        /// The version.
-        version: u64,
-        /// All of it.
-        done: bool,
-    },
-    /// Known not to have happened.
-    Deferred {
-        /// The version.
-        version: u64,
-        /// Until when.
-        delay: Delay,
-    },
-    /// May have happened.
-    Unsettled {
-        /// Until it is read back.
-        delay: Delay,
-    },
-    /// Others must reach the system first.
-    Waited {
-        /// The version.
-        version: u64,
-        /// Their syncs.
-        on: Vec<SyncId>,
-        /// When a person is asked.
-        delay: Delay,
-    },
-    /// One of those that it waits for moved.
-    Woken,
-    /// A person is asked.
-    Asked {
-        /// The version that it is about.
-        version: u64,
-        /// The worklist item.
-        item: String,
-        /// Why.
-        kind: ItemKind,
-        /// Both sides changed a field.
-        conflict: bool,
-    },
-    /// A person wants it tried again.
-    Retried {
-        /// The worklist item.
-        item: String,
-    },
-    /// A person decided.
-    Decided {
-        /// The worklist item.
-        item: String,
-        /// It must be sent.
-        send: bool,
-    },
-}
-
 /// A pair of state and fact that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Impossible {
@@ -237,26 +162,6 @@ impl State {
         match self {
             Self::Conflict { item } | Self::Parked { item, .. } => Some(item),
             _ => None,
-        }
-    }
-}
-
-impl Told {
-    /// Its name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Aimed { .. } => "aimed",
-            Self::Applied { .. } => "applied",
-            Self::Attempted { .. } => "attempted",
-            Self::Acknowledged { .. } => "acknowledged",
-            Self::Deferred { .. } => "deferred",
-            Self::Unsettled { .. } => "unsettled",
-            Self::Waited { .. } => "waited",
-            Self::Woken => "woken",
-            Self::Asked { .. } => "asked",
-            Self::Retried { .. } => "retried",
-            Self::Decided { .. } => "decided",
         }
     }
 }
@@ -342,6 +247,10 @@ pub fn transition(before: &Standing, told: &Told, at: Timestamp) -> Result<Stand
             State::Waiting { .. } => before.with(State::NEW),
             _ => before.clone(),
         }),
+        Told::Spared => match &before.state {
+            State::Ready { .. } | State::Waiting { .. } => Ok(before.with(State::Resolved)),
+            _ => Err(impossible),
+        },
         Told::Asked { version, item, kind, conflict } => {
             asked(before, *version, item, *kind, *conflict).ok_or(impossible)
         }
@@ -416,7 +325,3 @@ fn retried(before: &Standing, item: &str, at: Timestamp) -> Standing {
         _ => before.clone(),
     }
 }
-
-#[cfg(test)]
-#[path = "state_table.rs"]
-mod table;

@@ -23,6 +23,9 @@ fn put(view: &mut View<'_>, old: Option<&ItemRow>, new: &ItemRow) -> Result<(), 
     if let Some(old) = old {
         view.remove(keys::grouped(&old.group, old.created_seq));
     }
+    if let (Some(subject), None) = (&new.subject, old) {
+        view.put(keys::last_about(subject), new.created_seq.to_be_bytes().to_vec());
+    }
     let about = subject(new).map(|subject| keys::open_about(&subject));
     if new.status.is_open() {
         view.put(keys::grouped(&new.group, new.created_seq), Vec::new());

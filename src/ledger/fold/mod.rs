@@ -96,6 +96,23 @@ fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
         }
         Fact::Deferred { delay_ms } => syncs::deferred(view, entry, *delay_ms),
         Fact::Unsettled { delay_ms } => syncs::unsettled(view, entry, *delay_ms),
+        Fact::Spared {} => syncs::tell(view, entry, &super::Told::Spared, |_| {}),
+        Fact::SetAside { references } => {
+            for reference in references {
+                if let Some(system) = &entry.draft.system {
+                    view.put(keys::aside(system, reference), entry.seq.to_be_bytes().to_vec());
+                }
+            }
+            Ok(())
+        }
+        Fact::TakenUp { references } => {
+            for reference in references {
+                if let Some(system) = &entry.draft.system {
+                    view.remove(keys::aside(system, reference));
+                }
+            }
+            Ok(())
+        }
         Fact::Waited { on, patience_ms } => syncs::waited(view, entry, on, *patience_ms),
         Fact::Conflicted { item, theirs } => items::open(view, entry, item, theirs),
         Fact::Parked { item } => items::open(view, entry, item, &[]),

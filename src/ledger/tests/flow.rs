@@ -230,7 +230,7 @@ fn an_unknown_outcome_keeps_its_attempt_until_it_is_settled() {
     assert_eq!((row.state(), row.in_flight().is_some()), (SyncState::Unknown, true));
     commit(&ledger, about(&ledger, &sync, Fact::Deferred { delay_ms: 0 }));
     let row = ledger.sync(&sync).unwrap().unwrap();
-    assert_eq!((row.state(), row.in_flight()), (SyncState::Retrying, None));
+    assert_eq!((row.state(), row.in_flight()), (SyncState::Accepted, None));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod audits;
 mod crash;
 mod flow;
 mod kill;
+mod states;
 mod truth;
 
 use std::{

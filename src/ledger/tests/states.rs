@@ -2,6 +2,7 @@
 //! `transition`, which is held against it.
 
 use super::*;
+use jiff::Timestamp;
 
 const V1: u64 = 1;
 const V2: u64 = 2;
@@ -53,6 +54,7 @@ fn fact(name: &str) -> Told {
         "unsettled" => Told::Unsettled { delay: wait(800) },
         "waited" => Told::Waited { version: V1, on: vec![blocker()], delay: wait(9000) },
         "woken" => Told::Woken,
+        "spared" => Told::Spared,
         "parked" => asked(ItemKind::Rejected, false),
         "parked as unknown" => asked(ItemKind::Unknown, false),
         "conflicted" => asked(ItemKind::Conflict, true),
@@ -95,6 +97,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("ready", "unsettled", "-", "nothing was sent, so nothing can have happened"),
     ("ready", "waited", "waiting", "what it refers to is not there"),
     ("ready", "woken", "ready", "it does not wait"),
+    ("ready", "spared", "resolved", "called off before it left"),
     ("ready", "parked", "parked", "it cannot be prepared"),
     ("ready", "parked as unknown", "parked", "a person is asked, and no attempt is open"),
     ("ready", "conflicted", "conflict", "found when reading before the write"),
@@ -112,6 +115,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("ready, delayed", "unsettled", "-", "nothing was sent"),
     ("ready, delayed", "waited", "waiting", "what it refers to is gone meanwhile"),
     ("ready, delayed", "woken", "ready later", "it does not wait for others"),
+    ("ready, delayed", "spared", "resolved", "called off before it left"),
     ("ready, delayed", "parked", "parked", "patience is over"),
     ("ready, delayed", "parked as unknown", "parked", "no attempt is open"),
     ("ready, delayed", "conflicted", "conflict", "found when reading before the write"),
@@ -129,6 +133,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("waiting", "unsettled", "-", "nothing was sent"),
     ("waiting", "waited", "waiting", "it waits for others too"),
     ("waiting", "woken", "ready", "what it refers to is there, or will never be"),
+    ("waiting", "spared", "resolved", "called off before it left"),
     ("waiting", "parked", "parked", "patience is over"),
     ("waiting", "parked as unknown", "parked", "no attempt is open"),
     ("waiting", "conflicted", "conflict", "seen by a fetch"),
@@ -146,6 +151,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("sending", "unsettled", "unknown later", "the reply was lost"),
     ("sending", "waited", "-", "it was sent, so it waited for nobody"),
     ("sending", "woken", "sending", "it does not wait"),
+    ("sending", "spared", "-", "it is leaving"),
     ("sending", "parked", "parked", "refused for good"),
     ("sending", "parked as unknown", "parked, outcome open", "the attempt stays named, so that a retry reads back first"),
     ("sending", "conflicted", "conflict", "an edit was in between"),
@@ -163,6 +169,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("unknown", "unsettled", "unknown later", "not found yet"),
     ("unknown", "waited", "-", "it was sent, so it waited for nobody"),
     ("unknown", "woken", "unknown later", "it does not wait for others"),
+    ("unknown", "spared", "-", "it may have left"),
     ("unknown", "parked", "parked", "reading back shows that it was refused"),
     ("unknown", "parked as unknown", "parked, outcome open", "nobody can find out"),
     ("unknown", "conflicted", "conflict", "reading back shows an edit"),
@@ -180,6 +187,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("synced", "unsettled", "-", "there was nothing under way"),
     ("synced", "waited", "-", "there is nothing to send"),
     ("synced", "woken", "synced", "it does not wait"),
+    ("synced", "spared", "-", "it is there"),
     ("synced", "parked", "parked", "somebody's edit was written over"),
     ("synced", "parked as unknown", "parked", "no attempt is open"),
     ("synced", "conflicted", "conflict", "seen by a fetch"),
@@ -197,6 +205,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("conflict", "unsettled", "-", "nothing was under way"),
     ("conflict", "waited", "-", "a person is asked already"),
     ("conflict", "woken", "conflict", "it does not wait for others"),
+    ("conflict", "spared", "-", "it is there"),
     ("conflict", "parked", "parked", "a worse reason"),
     ("conflict", "parked as unknown", "parked", "no attempt is open"),
     ("conflict", "conflicted", "conflict", "they changed it once more"),
@@ -214,6 +223,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("parked", "unsettled", "-", "nothing was under way"),
     ("parked", "waited", "-", "a person is asked already"),
     ("parked", "woken", "parked", "it does not wait for others"),
+    ("parked", "spared", "-", "a person is asked already"),
     ("parked", "parked", "parked", "another reason"),
     ("parked", "parked as unknown", "parked", "no attempt is open"),
     ("parked", "conflicted", "conflict", "seen by a fetch"),
@@ -231,6 +241,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("parked, outcome open", "unsettled", "-", "a person is asked already"),
     ("parked, outcome open", "waited", "-", "a person is asked already"),
     ("parked, outcome open", "woken", "parked, outcome open", "it does not wait for others"),
+    ("parked, outcome open", "spared", "-", "it may have left"),
     ("parked, outcome open", "parked", "parked", "now it is known"),
     ("parked, outcome open", "parked as unknown", "parked, outcome open", "still not known"),
     ("parked, outcome open", "conflicted", "conflict", "it is there, and was changed"),
@@ -248,6 +259,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("resolved", "unsettled", "-", "nothing was under way"),
     ("resolved", "waited", "-", "there is nothing to send"),
     ("resolved", "woken", "resolved", "it does not wait"),
+    ("resolved", "spared", "-", "it is decided already"),
     ("resolved", "parked", "parked", "something new came up"),
     ("resolved", "parked as unknown", "parked", "no attempt is open"),
     ("resolved", "conflicted", "conflict", "seen by a fetch"),
@@ -271,8 +283,8 @@ fn every_state_and_every_fact_come_to_what_the_fields_rules_say() {
     let states: std::collections::BTreeSet<_> = TABLE.iter().map(|row| row.0).collect();
     let facts: std::collections::BTreeSet<_> = TABLE.iter().map(|row| row.1).collect();
     let pairs: std::collections::BTreeSet<_> = TABLE.iter().map(|row| (row.0, row.1)).collect();
-    assert_eq!((states.len(), facts.len()), (10, 16));
-    assert_eq!((pairs.len(), TABLE.len()), (160, 160));
+    assert_eq!((states.len(), facts.len()), (10, 17));
+    assert_eq!((pairs.len(), TABLE.len()), (170, 170));
 }
 
 /// What names an older version than the one that is wanted never decides about the newer one.
