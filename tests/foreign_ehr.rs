@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use crate::support::{Server, block_on, client, root, send, wait_for};
 
 /// What the day is made of, in an order in which nothing refers to what is not known yet.
-const DAY: [(&str, &str); 8] = [
+pub const DAY: [(&str, &str); 8] = [
     ("practitioner", "practitioners"),
     ("location", "locations"),
     ("patient", "patients"),
@@ -35,10 +35,10 @@ const DAY: [(&str, &str); 8] = [
 const INSTANCE: &str = "foreign-test";
 
 /// The foreign EHR as a child process.
-struct Sekmet {
+pub struct Sekmet {
     child: Child,
-    base: String,
-    tokens: String,
+    pub base: String,
+    pub tokens: String,
 }
 
 impl Drop for Sekmet {
@@ -49,7 +49,7 @@ impl Drop for Sekmet {
 }
 
 /// A Python environment with sekmet in it, made once below `target/`; `None` where that is not possible.
-fn environment() -> Option<PathBuf> {
+pub fn environment() -> Option<PathBuf> {
     let folder = root().join("target/sekmet-venv");
     let program = folder.join("bin/sekmet");
     if program.exists() {
@@ -64,7 +64,7 @@ fn environment() -> Option<PathBuf> {
 }
 
 /// A P-384 key: the private half for the gateway, the public half for the EHR.
-fn keys(folder: &Path) -> (PathBuf, PathBuf) {
+pub fn keys(folder: &Path) -> (PathBuf, PathBuf) {
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).expect("a key");
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, pkcs8.as_ref(), &SystemRandom::new())
         .expect("a key");
@@ -87,7 +87,7 @@ fn keys(folder: &Path) -> (PathBuf, PathBuf) {
 }
 
 impl Sekmet {
-    fn start(program: &Path, folder: &Path, public: &Path) -> Self {
+    pub fn start(program: &Path, folder: &Path, public: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         let base = format!("http://127.0.0.1:{port}/fhir");
         let settings = json!({
@@ -124,7 +124,7 @@ impl Sekmet {
     }
 
     /// All resources of a type.
-    async fn all(&self, kind: &str) -> Vec<Value> {
+    pub async fn all(&self, kind: &str) -> Vec<Value> {
         let mut found = Vec::new();
         loop {
             let page = self.ask("GET", &format!("{kind}?_count=200&_offset={}", found.len()), &Value::Null).await;
@@ -172,7 +172,7 @@ types = ["Patient", "Appointment", "Communication"]
     file
 }
 
-fn day() -> Vec<(&'static str, &'static str, Value)> {
+pub fn day() -> Vec<(&'static str, &'static str, Value)> {
     let mut all = Vec::new();
     for (object, plural) in DAY {
         let file = root().join(format!("examples/demo/day/{object}.ndjson"));
@@ -190,7 +190,7 @@ async fn push(gateway: &str, plural: &str, body: &Value) -> Option<u16> {
     Some(answer.status)
 }
 
-async fn syncs(gateway: &str) -> Vec<Value> {
+pub async fn syncs(gateway: &str) -> Vec<Value> {
     let client = client();
     let mut found = Vec::new();
     let mut url = format!("{gateway}/api/v1/syncs?limit=500");

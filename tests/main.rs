@@ -21,6 +21,7 @@ mod ledger;
 mod mapping_mistakes;
 mod mappings;
 mod objects;
+mod peers;
 mod promises;
 mod pull;
 mod push;

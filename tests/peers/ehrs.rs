@@ -1,0 +1,170 @@
+//! EHRs that others made, set up below `target/peers/` and started on loopback. Whatever is missing here (Node, Python, a
+//! package index) is told as a reason to skip.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    foreign_ehr::{self, Sekmet},
+    support::{client, root, send, wait_for},
+};
+
+/// A running EHR.
+pub struct Peer {
+    /// Its FHIR base URL.
+    pub base: String,
+    /// `[systems.auth]` for it.
+    pub auth: String,
+    content: Content,
+}
+
+enum Content {
+    /// `GET /_all/Type` at its own address.
+    Listed(#[expect(dead_code, reason = "kept so that it ends with the test")] Running),
+    Sekmet(Sekmet),
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Peer {
+    /// Host and port.
+    pub fn host(&self) -> &str {
+        self.base.trim_start_matches("http://").split('/').next().unwrap_or_default()
+    }
+
+    /// All resources of a type that it holds, asked for past any proxy.
+    pub async fn all(&self, kind: &str) -> Vec<Value> {
+        match &self.content {
+            Content::Sekmet(sekmet) => sekmet.all(kind).await,
+            Content::Listed(_) => {
+                let url = format!("http://{}/_all/{kind}", self.host());
+                let answer =
+                    send(&client(), "GET", &url, &[], &Value::Null).await.expect("the peer lists what it holds");
+                assert_eq!(answer.status, 200, "{url}: {}", answer.text);
+                let entries = answer.body["entry"].as_array().cloned().unwrap_or_default();
+                entries.into_iter().map(|entry| entry["resource"].clone()).collect()
+            }
+        }
+    }
+
+    async fn is_up(&self) {
+        let url = format!("{}/metadata", self.base);
+        wait_for(&format!("{url} answers"), Duration::from_secs(120), || async {
+            send(&client(), "GET", &url, &[], &Value::Null).await.ok().map(drop)
+        })
+        .await;
+    }
+}
+
+/// One set-up at a time: two tests may want the same.
+static SETTING_UP: Mutex<()> = Mutex::new(());
+
+/// `target/peers/NAME`, made by `make` in a folder beside it, so that half of one is never taken for whole.
+fn installed(name: &str, make: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let _turn = SETTING_UP.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folder = root().join("target/peers").join(name);
+    if folder.exists() {
+        return Some(folder);
+    }
+    let fresh = folder.with_extension(format!("new-{}", std::process::id()));
+    std::fs::create_dir_all(&fresh).ok()?;
+    let made = make(&fresh) && std::fs::rename(&fresh, &folder).is_ok();
+    if !made {
+        let _ = std::fs::remove_dir_all(&fresh);
+    }
+    (made || folder.exists()).then_some(folder)
+}
+
+fn quiet(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn start(command: &mut Command, log: &Path) -> Running {
+    let log = std::fs::File::create(log).expect("writable");
+    let command = command.stdin(Stdio::null()).stdout(log.try_clone().expect("a handle")).stderr(log);
+    Running(command.spawn().expect("it starts"))
+}
+
+/// `@medplum/fhir-router` with its repository in memory.
+pub async fn medplum(folder: &Path) -> Result<Peer, String> {
+    let place = installed("npm", |fresh| {
+        std::fs::write(fresh.join("package.json"), "{\"private\": true}").is_ok()
+            && quiet(Command::new("npm").current_dir(fresh).args([
+                "install",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+                "@medplum/fhir-router@5.2.13",
+            ]))
+    });
+    let place = place.ok_or("no node and npm with @medplum/fhir-router")?;
+    let port = free_port();
+    let mut command = Command::new("node");
+    command.current_dir(place).arg(root().join("tests/peers/medplum.mjs")).arg(port.to_string());
+    let running = start(&mut command, &folder.join("medplum.log"));
+    let base = format!("http://127.0.0.1:{port}/fhir");
+    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), content: Content::Listed(running) };
+    peer.is_up().await;
+    Ok(peer)
+}
+
+/// PyPI's `fhirstarter`: no conditions, one identifier a search.
+pub async fn fhirstarter(folder: &Path) -> Result<Peer, String> {
+    let place = installed("fhirstarter", |fresh| {
+        quiet(Command::new("python3").args(["-m", "venv"]).arg(fresh))
+            && quiet(Command::new(fresh.join("bin/python")).args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "fhirstarter==4.2.0",
+                "uvicorn<1",
+            ]))
+    });
+    let place = place.ok_or("no python3 with fhirstarter (pip)")?;
+    let port = free_port();
+    let mut command = Command::new(place.join("bin/python"));
+    command.current_dir(folder).arg(root().join("tests/peers/fhirstarter_app.py")).arg(port.to_string());
+    let running = start(&mut command, &folder.join("fhirstarter.log"));
+    let base = format!("http://127.0.0.1:{port}");
+    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), content: Content::Listed(running) };
+    peer.is_up().await;
+    Ok(peer)
+}
+
+/// PyPI's `sekmet-fhir`, which demands SMART Backend Services, and whose links name its own address.
+pub async fn sekmet(folder: &Path) -> Result<Peer, String> {
+    let program = {
+        let _turn = SETTING_UP.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        foreign_ehr::environment().ok_or("no python3 with sekmet-fhir (pip)")?
+    };
+    let (private, public) = foreign_ehr::keys(folder);
+    let sekmet = Sekmet::start(&program, folder, &public);
+    let auth = format!(
+        "kind = \"smart-backend\"\nclient_id = \"liaison\"\nkey_file = {:?}\ntoken_url = \"{}\"\nscope = \"system/*.*\"",
+        private.display().to_string(),
+        sekmet.tokens
+    );
+    let peer = Peer { base: sekmet.base.clone(), auth, content: Content::Sekmet(sekmet) };
+    peer.is_up().await;
+    Ok(peer)
+}
