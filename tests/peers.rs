@@ -158,13 +158,19 @@ async fn run(name: &str, peer: &Peer, folder: &Path, day: Vec<Entry>, seed: u64)
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     let there = content(peer).await;
-    let (told, summary) = judge(&acked, &rows, &there, &items(&gateway.url).await);
+    let items = items(&gateway.url).await;
+    let open = items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)).collect();
+    let (told, summary) = judge(&acked, &rows, &there, &open);
     let lost = proxy.log().iter().filter(|passage| passage.fate != Fate::Passed).count();
     println!(
         "{name}: seed {seed}: {summary}, {:?} after the last fault; {lost} of {} requests disturbed",
         healed.elapsed(),
         proxy.log().len()
     );
+    for item in &items {
+        let waiting = rows.iter().filter(|row| row["worklist_id"] == item["id"]).count();
+        println!("{name}: asked: {} {} {}: {waiting} syncs", item["code"], item["object"], item["title"]);
+    }
     let (open, told): (Vec<_>, Vec<_>) =
         told.into_iter().partition(|((object, _), wrong)| OPEN.contains(&(name, object.as_str(), *wrong)));
     for (object, wrong) in open {
@@ -228,16 +234,12 @@ async fn content(peer: &Peer) -> BTreeMap<Name, usize> {
     there
 }
 
-/// The ids of the questions that stand open for people.
-async fn items(gateway: &str) -> BTreeSet<String> {
+/// The questions that stand open for people.
+async fn items(gateway: &str) -> Vec<Value> {
     let url = format!("{gateway}/api/v1/worklist?limit=500");
     let answer = send(&client(), "GET", &url, &[], &Value::Null).await.expect("an answer");
     let items = answer.body["items"].as_array().cloned().unwrap_or_default();
-    items
-        .iter()
-        .filter(|item| matches!(item["status"].as_str(), Some("open" | "assigned")))
-        .filter_map(|item| item["id"].as_str().map(str::to_owned))
-        .collect()
+    items.into_iter().filter(|item| matches!(item["status"].as_str(), Some("open" | "assigned"))).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

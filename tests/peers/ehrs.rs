@@ -63,7 +63,7 @@ impl Peer {
 
     async fn is_up(&self) {
         let url = format!("{}/metadata", self.base);
-        wait_for(&format!("{url} answers"), Duration::from_secs(120), || async {
+        wait_for(&format!("{url} answers"), Duration::from_secs(300), || async {
             send(&client(), "GET", &url, &[], &Value::Null).await.ok().map(drop)
         })
         .await;
