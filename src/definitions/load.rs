@@ -10,7 +10,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Definitions, Error, Installed, Pack, Package, Warnings, pack::FORMAT, package::hex};
+use super::{
+    Definitions, Error, Installed, Pack, Package, Warnings,
+    pack::FORMAT,
+    package::{LEFT_OUT, hex},
+};
 
 /// Where packages are installed unless somebody says otherwise.
 pub const PACKAGES: &str = "profiles/packages";
@@ -63,12 +67,26 @@ pub fn load(path: &Path, cache: Option<&Path>) -> Result<(Arc<Pack>, Warnings), 
         let bytes = fs::read(path).map_err(Error::io(path))?;
         if bytes.starts_with(&[0x1F, 0x8B]) {
             let label = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return pack_of(&hex(&Sha256::digest(&bytes)), cache, || Package::tgz(&label, &bytes));
+            let made = pack_of(&hex(&Sha256::digest(&bytes)), cache, || Package::tgz(&label, &bytes))?;
+            return useful(made);
         }
     }
     let package = Package::open(path)?;
     let (bytes, warnings) = package.pack();
-    Ok((Arc::new(Pack::open(bytes)?), warnings))
+    useful((Arc::new(Pack::open(bytes)?), warnings))
+}
+
+/// Refuses what was named for its definitions and has none: whoever goes on would validate without them and not know.
+fn useful((pack, warnings): (Arc<Pack>, Warnings)) -> Result<(Arc<Pack>, Warnings), Error> {
+    if pack.entries.is_empty() && pack.dependencies.is_empty() {
+        let nothing = "there are no definitions in it (profiles, value sets, code systems, search parameters …)";
+        // What could not be read is the likelier cause.
+        let told = warnings.into_iter().find(|warning| warning.ends_with(LEFT_OUT));
+        let why = told.map_or_else(|| nothing.to_owned(), |told| told.trim_end_matches(LEFT_OUT).to_owned());
+        let why = why.strip_prefix(&format!("{}: ", pack.label)).unwrap_or(&why).to_owned();
+        return Err(Error::unreadable(&pack.label, why));
+    }
+    Ok((pack, warnings))
 }
 
 impl Definitions {

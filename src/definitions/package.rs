@@ -20,6 +20,8 @@ use super::{
 };
 use crate::fhir::{self, Value};
 
+/// Ends the warning about a file that cannot be read.
+pub(super) const LEFT_OUT: &str = "; left out";
 /// Folders of a package that hold no definitions.
 const MANIFEST: &str = "package/package.json";
 
@@ -53,11 +55,19 @@ impl Package {
         if path.is_dir() {
             return Self::folder(path, &label);
         }
+        // A pipe that nobody writes to would hold us here for ever.
+        if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+            return Err(Error::unreadable(&label, "this is neither a file nor a folder"));
+        }
         let bytes = fs::read(path).map_err(Error::io(path))?;
         if bytes.starts_with(&[0x1F, 0x8B]) {
             return Self::tgz(&label, &bytes);
         }
-        Ok(Self::loose(&label, BTreeMap::from([(label.clone(), bytes)])))
+        if let Err(error) = fhir::read(&bytes) {
+            return Err(Error::unreadable(&label, no_json(&error, &bytes)));
+        }
+        let name = if label.ends_with(".json") { label.clone() } else { format!("{label}.json") };
+        Ok(Self::loose(&label, BTreeMap::from([(name, bytes)])))
     }
 
     /// Reads a `.tgz`; `label` names it in errors.
@@ -146,7 +156,12 @@ impl Package {
                 }
                 Ok(resource) if resource.get("resourceType").is_some() => work(resource),
                 Ok(_) => {}
-                Err(error) => warnings.push(format!("{}: {path}: {error}; left out", self.label())),
+                Err(error) => {
+                    let label = self.label();
+                    let place = if *path == *label { String::new() } else { format!("{path}: ") };
+                    let why = no_json(&error, bytes);
+                    warnings.push(format!("{label}: {place}{why}{LEFT_OUT}"));
+                }
             }
         }
     }
@@ -175,6 +190,12 @@ impl Package {
     }
 }
 
+/// Why a file that should be JSON is none: what it is instead, or where it goes wrong.
+fn no_json(error: &fhir::JsonError, bytes: &[u8]) -> String {
+    fhir::foreign(bytes)
+        .map_or_else(|| error.to_string(), |foreign| format!("{}; {}", foreign.sentence(), foreign.remedy))
+}
+
 /// Letters, digits, `.`, `-`, `_` and `+`, not beginning with a dot: safe as a file name everywhere.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
@@ -190,7 +211,9 @@ fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, PathBuf>) -> Re
         let kind = entry.file_type().map_err(Error::io(&path))?;
         if kind.is_dir() {
             walk(root, &path, found)?;
-        } else if let Ok(relative) = path.strip_prefix(root) {
+        } else if let Ok(relative) = path.strip_prefix(root)
+            && fs::metadata(&path).is_ok_and(|about| about.is_file())
+        {
             let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
             found.insert(parts.join("/"), path);
         }

@@ -3,8 +3,10 @@
 //! `/fhir` and the command line alike. Refuses: prose that quotes patient data.
 
 mod page;
+mod redact;
 
 pub use page::{Page, page, pages};
+pub use redact::without_secrets;
 
 /// What may be done about a failure. The category alone decides what `sync` does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -1,12 +1,14 @@
 //! FHIR as data: the one JSON reader, lossless resources over `serde_json::Value` (key order and number text
 //! kept), references, and `OperationOutcome`. Knows nothing of internal objects.
 
+mod foreign;
 pub mod json;
 pub mod outcome;
 pub mod reference;
 pub mod stored;
 pub mod xhtml;
 
+pub use foreign::{Foreign, foreign};
 pub use json::{JsonError, Limits, Positions, read, read_str};
 pub use reference::Reference;
 

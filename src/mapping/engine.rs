@@ -89,7 +89,10 @@ impl Plan {
         if let Some(main) = base.iter().find(|part| &*part.role == MAIN)
             && resource_type(&main.resource) != Some(self.resource_type())
         {
-            return Err(MappingError::WrongInput(format!("the base must be a {}", self.resource_type())));
+            return Err(MappingError::WrongInput(format!(
+                "the base must be {}",
+                crate::domain::a(self.resource_type())
+            )));
         }
         let refused = self.refused(internal, old);
         self.write_parts(internal, base, old, context, refused)

@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
                     "a found resource must have an id".to_owned()
                 }
                 Some("match") if !asked.is_empty() && !asked.contains(&name) && name != "OperationOutcome" => {
-                    format!("a search for {} does not match a {name}", asked.join(", "))
+                    format!("a search for {} does not match {}", asked.join(", "), crate::domain::a(name))
                 }
                 Some("outcome") if name != "OperationOutcome" => {
                     "an entry with the mode 'outcome' must be an OperationOutcome".to_owned()

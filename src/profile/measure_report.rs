@@ -114,7 +114,8 @@ impl<'a> Walk<'a> {
             let at = part.place.member(name, name, None, Some(index), What::default());
             let own = codes(one);
             if own.is_empty() {
-                let text = format!("a {name} of a report must have the code by which the measure knows it");
+                let text =
+                    format!("{} of a report must have the code by which the measure knows it", crate::domain::a(name));
                 self.raise(&at, None, Say::error("business-rule", "measure-code", text));
                 continue;
             }

@@ -194,7 +194,11 @@ impl<'a> Walk<'a> {
         let Some(stated) = inner(value, "type").and_then(Value::as_str) else { return };
         let stated = stated.rsplit('/').next().unwrap_or(stated);
         if stated != kind && !self.is_kind(kind, stated) {
-            let text = format!("the reference's type says {} but it leads to a {kind}", super::suggest::name(stated));
+            let text = format!(
+                "the reference's type says {} but it leads to {}",
+                super::suggest::name(stated),
+                crate::domain::a(kind)
+            );
             self.raise(&place.plain("type", None), None, Say::error("invalid", "reference-type", text));
         }
     }

@@ -71,7 +71,7 @@ impl Serving<'_> {
         if let Some(kind) = kind
             && fhir::resource_type(&resource) != Some(kind)
         {
-            return Err(Error::BadBody(format!("the resource is not a {kind}")));
+            return Err(Error::BadBody(format!("the resource is not {}", crate::domain::a(kind))));
         }
         Ok(Answer::of(200, outcome(&check.check(&resource, &profiles))))
     }

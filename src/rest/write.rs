@@ -53,7 +53,7 @@ impl Serving<'_> {
             Some(id) => id.to_owned(),
             None => self
                 .only_match(kind, &request.query)?
-                .ok_or_else(|| Error::NotFound(format!("a {kind} that fits the condition")))?,
+                .ok_or_else(|| Error::NotFound(format!("{} that fits the condition", crate::domain::a(kind))))?,
         };
         let plan = self.plan_patch(kind, &id, &patch, &Conditions::of(request))?;
         self.carry_out(plan)
@@ -249,7 +249,7 @@ fn of_type(body: &Value, kind: &str) -> Result<(), Error> {
     if fhir::resource_type(body) == Some(kind) {
         Ok(())
     } else {
-        Err(Error::BadBody(format!("the body is not a {kind}, which this address takes")))
+        Err(Error::BadBody(format!("the body is not {}, which this address takes", crate::domain::a(kind))))
     }
 }
 

@@ -249,7 +249,7 @@ impl Inner {
             let trouble = Trouble::new(
                 ItemKind::Inbound,
                 "LIA-SYNC-014",
-                format!("A {} from {} fits no kind of object here.", seen.kind, system.name()),
+                format!("{} from {} fits no kind of object here.", crate::domain::capital_a(&seen.kind), system.name()),
             )
             .cause(&[system.name().as_str(), &seen.kind])
             .subject(format!("{} {}", system.name(), seen.reference()));

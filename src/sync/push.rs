@@ -281,7 +281,8 @@ impl Inner {
     /// How a part goes there.
     fn way(&self, part: &Outgoing, capability: &Capability) -> Result<Way, Failure> {
         let refuse = |what: &str| {
-            let message = format!("The EHR's own description does not offer to {what} a {}.", part.kind);
+            let message =
+                format!("The EHR's own description does not offer to {what} {}.", crate::domain::a(&part.kind));
             Err(Failure::new(ehr::Kind::NotOffered, message))
         };
         if let Some(held) = &part.held {

@@ -38,7 +38,12 @@ impl Inner {
     pub fn broken(&self, system: &System, seen: &Seen, body: &Value) -> Option<Trouble> {
         let findings = self.breaks_base(body);
         let first = findings.first()?;
-        let sentence = format!("A {} from {} breaks FHIR's rules: {}", seen.kind, system.name(), first.detail);
+        let sentence = format!(
+            "{} from {} breaks FHIR's rules: {}",
+            crate::domain::capital_a(&seen.kind),
+            system.name(),
+            first.detail
+        );
         let cause = [system.name().as_str(), &seen.kind, &first.detail];
         let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence).cause(&cause);
         Some(trouble.subject(format!("{} {}", system.name(), seen.reference())).fields(record::places(&findings)))

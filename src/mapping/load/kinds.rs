@@ -158,8 +158,11 @@ impl Compiler<'_> {
         let fits = fragment.type_name == shape.type_name
             || (fragment.type_name == "Quantity" && family.contains(&shape.type_name.as_str()));
         if !fits {
-            let what =
-                format!("the fragment `{name}` is for {}, but here is a {}", fragment.type_name, shape.type_name);
+            let what = format!(
+                "the fragment `{name}` is for {}, but here is {}",
+                fragment.type_name,
+                crate::domain::a(&shape.type_name)
+            );
             self.mistakes.add(&node.at, what, "choose another fragment or target");
             return None;
         }
@@ -189,7 +192,11 @@ impl Compiler<'_> {
             "copy" => {
                 if !shape.is_primitive() && said.is_none() {
                     let hint = "add `rules: [ … ]`, a fragment for this type, or `transform: copy`";
-                    self.mistakes.add(&at, format!("it is not said how a {type_name} is written"), hint);
+                    self.mistakes.add(
+                        &at,
+                        format!("it is not said how {} is written", crate::domain::a(type_name)),
+                        hint,
+                    );
                     return None;
                 }
                 Some(Transform::Copy)
@@ -334,7 +341,7 @@ impl Compiler<'_> {
         };
         let at = self.place(node, "target");
         if !wanted.is_empty() && !wanted.contains(&type_name) {
-            let what = format!("the transform `{}` does not fit a {type_name}", transform.name());
+            let what = format!("the transform `{}` does not fit {}", transform.name(), crate::domain::a(type_name));
             self.mistakes.add(&at, what, format!("it is for {}", wanted.join(", ")));
         }
         let Some(said) = schema.and_then(Cursor::kind) else { return };
@@ -349,7 +356,11 @@ impl Compiler<'_> {
             _ => &[],
         };
         if !given.is_empty() && !given.contains(&said) {
-            let what = format!("the field is a {said} in the schema, but the element is a {type_name}");
+            let what = format!(
+                "the field is {} in the schema, but the element is {}",
+                crate::domain::a(said),
+                crate::domain::a(type_name)
+            );
             self.mistakes.add(
                 &at,
                 what,

@@ -243,7 +243,7 @@ fn typed(compiler: &mut Compiler<'_>, item: &Shape, path: &[String], text: &str,
         },
         _ if element.is_primitive() => Value::String(text.to_owned()),
         other => {
-            let what = format!("`{}` is a {other}, not a plain value", path.join("."));
+            let what = format!("`{}` is {}, not a plain value", path.join("."), crate::domain::a(other));
             compiler.mistakes.add(at, what, "select by an element inside it, like `type.coding.code`");
             return None;
         }

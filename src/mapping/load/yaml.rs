@@ -6,6 +6,7 @@ use std::sync::Arc;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Number, Value};
 
+pub(crate) use crate::domain::nearest;
 use crate::mapping::Mistake;
 
 /// Where something stands in a mapping file. Lines and columns count from 1.
@@ -220,30 +221,6 @@ fn scalar_json(scalar: &Scalar<'_>, text: &[char], marked: &MarkedYaml<'_>) -> V
     }
 }
 
-/// The candidate that looks most like `text`, if any is close.
-pub(crate) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (text.chars().count() / 3).max(1) + 1;
-    let (distance, near) =
-        candidates.into_iter().map(|candidate| (distance(text, candidate), candidate)).min_by_key(|(d, _)| *d)?;
-    (distance <= limit && distance < text.chars().count().max(2)).then_some(near)
-}
-
-/// Edits (insert, delete, replace) between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().flat_map(char::to_lowercase).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,11 +237,5 @@ mod tests {
         assert!(mistakes.0.is_empty());
         assert!(Node::read(&file, "a: 1\na: 2\n", &mut mistakes).is_none());
         assert_eq!((mistakes.0[0].line, mistakes.0[0].column), (2, 1));
-    }
-
-    #[test]
-    fn near_words() {
-        assert_eq!(nearest("tranform", ["transform", "target"]), Some("transform"));
-        assert_eq!(nearest("zzz", ["transform", "target"]), None);
     }
 }

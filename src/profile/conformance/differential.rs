@@ -181,7 +181,11 @@ impl<'a> Walk<'a> {
         for prefix in ["fixed", "pattern"] {
             let Some((own_type, own)) = super::choice(members, prefix) else { continue };
             let sentence = if own_type != known_type {
-                format!("the base fixes a {known_type} here, and this is a {own_type}")
+                format!(
+                    "the base fixes {} here, and this is {}",
+                    crate::domain::a(&known_type),
+                    crate::domain::a(&own_type)
+                )
             } else if !crate::fhir::canonically_equal(own, known) {
                 "the base fixes another value here, so that nothing could meet both".to_owned()
             } else {

@@ -87,8 +87,11 @@ impl<'a> Walk<'a> {
             None => wrong(self, "derivation", "what derives from another must say how: 'derivation' is missing".into()),
             Some("constraint") => {
                 if own != base.type_name && !own.is_empty() {
-                    let sentence =
-                        format!("a profile of a {} must have the type {}, not {own}", base.type_name, base.type_name);
+                    let sentence = format!(
+                        "a profile of {} must have the type {}, not {own}",
+                        crate::domain::a(&base.type_name),
+                        base.type_name
+                    );
                     wrong(self, "type", sentence);
                 }
                 if kind != base_kind {

@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
             };
             (!fits).then(|| format!("{} is a profile of {kind}, to which no {code} can lead", suggest::name(url)))
         } else {
-            Some(format!("a {code} has no target, so that it cannot have target profiles"))
+            Some(format!("{} has no target, so that it cannot have target profiles", crate::domain::a(code)))
         };
         if let Some(sentence) = wrong {
             self.raise(at, Some(&subject.rules), Say::error("business-rule", "target-profile", sentence));
