@@ -4,12 +4,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::kept::{Kept, KeptError};
 use crate::{
     clock::SharedClock,
     rest::{Held, HistoryQuery, Method, Narrow, Store, StoreError, Version, Write, search::date},
@@ -26,6 +28,7 @@ struct Kind {
 struct Inner {
     kinds: HashMap<String, Kind>,
     log: Vec<Arc<Version>>,
+    kept: Option<Kept>,
 }
 
 /// A store in memory.
@@ -40,6 +43,22 @@ impl Memory {
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
         Self { clock, inner: RwLock::default(), writing: Mutex::default() }
+    }
+
+    /// One that begins with what a folder holds, and keeps there whatever is committed. `keys` are the search keys of a
+    /// resource.
+    pub(super) fn kept(
+        clock: SharedClock,
+        folder: &Path,
+        keys: impl Fn(&Value) -> Vec<String>,
+    ) -> Result<Self, KeptError> {
+        let (kept, commits) = Kept::open(folder)?;
+        let mut inner = Inner { kept: Some(kept), ..Inner::default() };
+        for version in commits.into_iter().flatten() {
+            let keys = version.resource.as_ref().map(&keys).unwrap_or_default();
+            inner.publish(Arc::new(version), keys);
+        }
+        Ok(Self { clock, inner: RwLock::new(inner), writing: Mutex::default() })
     }
 
     /// Every commit, oldest first.
@@ -59,33 +78,50 @@ impl Memory {
     }
 
     /// Commits; `keep_updated` shows the old `meta.lastUpdated` on a changed resource.
-    pub(super) fn commit_with(&self, writes: Vec<Write>, keep_updated: bool) -> Vec<Arc<Version>> {
+    pub(super) fn commit_with(&self, writes: Vec<Write>, keep_updated: bool) -> Result<Vec<Arc<Version>>, StoreError> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         // Never before the last commit, whatever the clock says.
         let now = self.clock.now().max(inner.log.last().map_or(Timestamp::MIN, |last| last.at));
-        writes.into_iter().map(|write| inner.append(write, now, keep_updated)).collect()
+        let (versions, keys) = inner.next(writes, now, keep_updated);
+        if let Some(kept) = &mut inner.kept {
+            kept.append(&versions)
+                .map_err(|error| StoreError::Failed(format!("it cannot be written down: {error}")))?;
+        }
+        versions.iter().zip(keys).for_each(|(version, keys)| inner.publish(Arc::clone(version), keys));
+        Ok(versions)
     }
 }
 
 impl Inner {
-    fn append(&mut self, write: Write, at: Timestamp, keep_updated: bool) -> Arc<Version> {
-        let sequence = self.log.len() as u64 + 1;
-        let kind = self.kinds.entry(write.kind.clone()).or_default();
-        let versions = kind.resources.entry(write.id.clone()).or_default();
-        let version = (versions.len() + 1).to_string();
-        let old = versions.last().and_then(|last| last.resource.as_ref()?.pointer("/meta/lastUpdated")?.as_str());
-        let updated = old.filter(|_| keep_updated).map_or_else(|| date::instant(at), str::to_owned);
-        let resource = write.resource.map(|resource| stamped(resource, &version, &updated));
-        let id: Arc<str> = write.id.as_str().into();
-        for key in write.keys {
+    /// The versions that a commit would make, and their search keys; nothing is changed yet.
+    fn next(&self, writes: Vec<Write>, at: Timestamp, keep_updated: bool) -> (Vec<Arc<Version>>, Vec<Vec<String>>) {
+        let (mut made, mut keys) = (Vec::<Arc<Version>>::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
+        for write in writes {
+            let sequence = (self.log.len() + made.len()) as u64 + 1;
+            let held = self.kinds.get(&write.kind).and_then(|kind| kind.resources.get(&write.id));
+            // One commit may write a resource twice.
+            let mut fresh = made.iter().filter(|one| one.kind == write.kind && one.id == write.id);
+            let version = (held.map_or(0, Vec::len) + fresh.clone().count() + 1).to_string();
+            let last = fresh.next_back().or_else(|| held.and_then(|held| held.last()));
+            let old = last.and_then(|last| last.resource.as_ref()?.pointer("/meta/lastUpdated")?.as_str());
+            let updated = old.filter(|_| keep_updated).map_or_else(|| date::instant(at), str::to_owned);
+            let resource = write.resource.map(|resource| stamped(resource, &version, &updated));
+            let (kind, id, method) = (write.kind, write.id, write.method);
+            made.push(Arc::new(Version { kind, id, version, at, method, sequence, resource }));
+            keys.push(write.keys);
+        }
+        (made, keys)
+    }
+
+    fn publish(&mut self, version: Arc<Version>, keys: Vec<String>) {
+        let kind = self.kinds.entry(version.kind.clone()).or_default();
+        let id: Arc<str> = version.id.as_str().into();
+        for key in keys {
             kind.index.entry(key).or_default().insert(id.clone());
         }
-        let (name, method) = (write.kind, write.method);
-        let version = Arc::new(Version { kind: name, id: write.id, version, at, method, sequence, resource });
-        versions.push(version.clone());
+        kind.resources.entry(version.id.clone()).or_default().push(version.clone());
         kind.log.push(version.clone());
-        self.log.push(version.clone());
-        version
+        self.log.push(version);
     }
 
     fn select(
@@ -162,7 +198,7 @@ impl Store for Memory {
     }
 
     fn commit(&self, writes: Vec<Write>) -> Result<Vec<Arc<Version>>, StoreError> {
-        Ok(self.commit_with(writes, false))
+        self.commit_with(writes, false)
     }
 }
 

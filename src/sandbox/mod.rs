@@ -1,17 +1,20 @@
 //! An EHR to play with: FHIR's REST semantics in memory at `/fhir`, faults on request, and the true history of every
-//! commit at `/_truth`. For the demo, for training, for tests. Keeps nothing beyond the process; knows nothing of
-//! the gateway's ledger or sync.
+//! commit at `/_truth`. For the demo, for training, for tests. Asks nobody who they are, and so listens on loopback
+//! only. Keeps what it holds where a folder is named, else nothing beyond the process; knows nothing of the gateway's
+//! ledger or sync.
 
 mod auth;
 pub mod command;
 pub mod faults;
 mod http;
+mod kept;
 mod line;
 mod memory;
 mod view;
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -19,6 +22,7 @@ use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use faults::{FaultError, Faults, FaultsFile, Kind as FaultKind};
+pub use kept::KeptError;
 pub use memory::Memory;
 
 use crate::{
@@ -35,6 +39,8 @@ pub struct Options {
     pub listen: String,
     /// Faults to commit.
     pub faults: FaultsFile,
+    /// A folder in which it keeps what it holds.
+    pub data: Option<PathBuf>,
     /// Search parameters.
     pub model: Arc<dyn SearchModel>,
     /// Validation of writes; none writes whatever is a resource.
@@ -48,6 +54,7 @@ impl Default for Options {
         Self {
             listen: "127.0.0.1:0".to_owned(),
             faults: FaultsFile::default(),
+            data: None,
             model: Arc::new(Bare),
             check: None,
             clock: Arc::new(SystemClock),
@@ -71,16 +78,30 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken or not ours.
-    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    #[error(
+        "cannot listen on {address}: {source}; choose another address and port with --listen, such as 127.0.0.1:8091"
+    )]
     Listen {
         /// As asked.
         address: String,
         /// What the system says.
         source: std::io::Error,
     },
+    /// The network would come in.
+    #[error(
+        "{address} is open to the network, and this EHR asks nobody who they are: it listens on loopback only; \
+         write --listen 127.0.0.1:8090"
+    )]
+    Open {
+        /// As asked.
+        address: String,
+    },
     /// The faults are contradictory.
     #[error(transparent)]
     Faults(#[from] FaultError),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Data(#[from] KeptError),
 }
 
 /// What all requests share.
@@ -110,16 +131,24 @@ pub struct Running {
 pub async fn spawn(options: Options) -> Result<Running, StartError> {
     let faults = Arc::new(Faults::new(&options.faults)?);
     let failed = |source| StartError::Listen { address: options.listen.clone(), source };
-    let listener = TcpListener::bind(&options.listen).await.map_err(failed)?;
+    let all: Vec<SocketAddr> = tokio::net::lookup_host(&options.listen).await.map_err(failed)?.collect();
+    if !all.iter().all(|address| address.ip().is_loopback()) {
+        return Err(StartError::Open { address: options.listen.clone() });
+    }
+    let listener = TcpListener::bind(all.as_slice()).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let url = format!("http://{address}/fhir");
     let mut server = Server::new(&url, "Liaison sandbox EHR", options.model, options.clock.clone());
     if let Some(check) = options.check {
         server = server.with_check(check);
     }
+    let memory = match &options.data {
+        Some(folder) => Memory::kept(options.clock.clone(), folder, |resource| server.keys(resource))?,
+        None => Memory::new(options.clock.clone()),
+    };
     let ehr = Arc::new(Ehr {
         server,
-        memory: Memory::new(options.clock.clone()),
+        memory,
         faults: RwLock::new(faults),
         tokens: Mutex::default(),
         clock: options.clock,

@@ -51,7 +51,7 @@ impl Store for View<'_> {
             .collect();
         let mut all = writes;
         all.extend(copies);
-        let mut committed = self.memory.commit_with(all, self.keep_updated);
+        let mut committed = self.memory.commit_with(all, self.keep_updated)?;
         committed.truncate(wanted);
         Ok(committed)
     }
