@@ -1,72 +1,26 @@
-//! `liaison.toml` (CONTRACT, "Configuration"). Unknown keys are refused with line and column; every key is documented in
-//! `examples/liaison.toml`, which a test reads. Refuses what is in the contract and not built yet, in plain words.
+//! `liaison.toml` (CONTRACT, "Configuration"). Whatever is wrong is refused with line, column and remedy, all of it at once;
+//! every key is documented in `examples/liaison.toml`, which a test reads. Refuses what is in the contract and not built
+//! yet, in plain words. Three steps: by itself (`parse`), against this machine (`machine`), against mappings and
+//! definitions (`named`).
+
+mod around;
+mod check;
+mod fault;
+mod places;
+mod reading;
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use crate::{
-    error::{Category, Explained},
-    sync::SystemConfig,
-};
+pub use fault::{ConfigError, Fault, Source};
 
-/// What is wrong with the configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{path}: the configuration cannot be read")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Not TOML, an unknown key, or a value of the wrong type.
-    #[error("{path}: {message}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// With line, column and the offending line (a configuration holds no patient data).
-        message: String,
-    },
-    /// A value that cannot be.
-    #[error("{path}: {key}: {problem}")]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The key, dotted.
-        key: String,
-        /// What is wrong and what to write instead.
-        problem: String,
-    },
-    /// In the contract, not built yet.
-    #[error("{path}: {key} is not available yet")]
-    NotAvailable {
-        /// The file.
-        path: PathBuf,
-        /// The key and value.
-        key: String,
-    },
-}
-
-impl Explained for ConfigError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Unreadable { .. } => "LIA-CONF-001",
-            Self::Malformed { .. } | Self::Value { .. } => "LIA-CONF-002",
-            Self::NotAvailable { .. } => "LIA-CONF-003",
-        }
-    }
-    fn category(&self) -> Category {
-        match self {
-            Self::NotAvailable { .. } => Category::NotAvailable,
-            _ => Category::Invalid,
-        }
-    }
-}
+use crate::{definitions::Definitions, mapping, sync::SystemConfig};
+use check::Findings;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -86,6 +40,9 @@ pub struct Config {
     pub systems: Vec<SystemConfig>,
     /// `[[webhooks]]`.
     pub webhooks: Vec<Webhook>,
+    /// Where it comes from, for places in messages.
+    #[serde(skip)]
+    pub source: Source,
 }
 
 /// `[server]`.
@@ -93,6 +50,7 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address and port; port 0 takes a free one.
+    #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
     /// Part of our identifiers; never to be changed.
     pub instance: String,
@@ -145,6 +103,8 @@ pub enum AuthMode {
     Keys,
     /// SMART on FHIR: later.
     Oauth2,
+    /// Everybody must say who they are: later.
+    Required,
 }
 
 /// `[mappings]`.
@@ -213,72 +173,129 @@ impl TryFrom<SizeText> for Size {
     }
 }
 
+/// An address with its port; says what to write where a host's name stands there.
+fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(from)?;
+    let Err(_) = text.parse::<SocketAddr>() else { return text.parse().map_err(serde::de::Error::custom) };
+    let port = |text: &str| text.parse::<u16>().ok();
+    let why = match text.rsplit_once(':') {
+        Some(("localhost" | "", digits)) if port(digits).is_some() => {
+            let meant = SocketAddr::from((Ipv4Addr::LOCALHOST, port(digits).unwrap_or_default()));
+            format!("a name is no address to listen on: write \"{meant}\"")
+        }
+        Some((_, digits)) if port(digits).is_none() => {
+            "the port is a number from 0 to 65535, as in \"127.0.0.1:8080\"".to_owned()
+        }
+        Some(_) => "write an address of this machine and a port, such as \"127.0.0.1:8080\"".to_owned(),
+        None => "the port is missing: write it like \"127.0.0.1:8080\"".to_owned(),
+    };
+    Err(serde::de::Error::custom(why))
+}
+
 impl Config {
     /// Reads and checks the file.
     ///
     /// # Errors
-    /// [`ConfigError`], which names the file and the key or line.
+    /// [`ConfigError`], which names the file, and for each fault the line, the key and the remedy.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text, path)
+        Self::parse(&text(path)?, path)
     }
 
-    /// Checks the text of a configuration; `path` is for messages only.
+    /// Checks the text of a configuration by itself; `path` is for messages only.
     ///
     /// # Errors
-    /// [`ConfigError`], which names the file and the key or line.
+    /// [`ConfigError`] with all faults.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Malformed {
-            path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        })?;
-        config.check(path)?;
-        Ok(config)
+        let (config, faults) = Self::draft(text, path);
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(ConfigError::Faults { path: path.to_owned(), faults }),
+        }
     }
 
-    fn check(&self, path: &Path) -> Result<(), ConfigError> {
-        let value = |key: &str, problem: &str| ConfigError::Value {
-            path: path.to_owned(),
-            key: key.to_owned(),
-            problem: problem.to_owned(),
-        };
-        let later = |key: &str| ConfigError::NotAvailable { path: path.to_owned(), key: key.to_owned() };
-        match self.auth.mode {
-            AuthMode::None if !self.server.listen.ip().is_loopback() => {
-                return Err(value(
-                    "server.listen",
-                    "with auth.mode = \"none\" only a loopback address such as 127.0.0.1 may be listened on",
-                ));
-            }
-            AuthMode::None => {}
-            AuthMode::Keys => return Err(later("auth.mode = \"keys\"")),
-            AuthMode::Oauth2 => return Err(later("auth.mode = \"oauth2\"")),
+    /// As much of a configuration as can be read, and all that is wrong with it by itself.
+    fn draft(text: &str, path: &Path) -> (Option<Self>, Vec<Fault>) {
+        let reading::Read { config, text, mut faults } = reading::read(text);
+        let config = config.map(|config| Self { source: Source { path: path.into(), text: text.into() }, ..config });
+        if let Some(config) = &config {
+            let source = config.source.text.clone();
+            let mut findings = Findings::of(&source);
+            check::check(config, &mut findings);
+            // What a table lacks may only follow from what was wrong in it.
+            let within = |fault: &Fault| format!("{}.", fault.key);
+            findings.faults.retain(|own| !faults.iter().any(|noted| noted.key.starts_with(&within(own))));
+            faults.append(&mut findings.faults);
         }
-        if self.ledger.url.is_some() {
-            return Err(later("ledger.url (a database as store)"));
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        (config, faults)
+    }
+
+    /// Holds the folders, packages and secrets that it names against this machine.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all faults.
+    pub fn check_machine(&self) -> Result<(), ConfigError> {
+        self.held(|findings| around::machine(self, findings))
+    }
+
+    /// Holds the kinds, dialects, types, parameters and profiles that it names against what there is.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all faults.
+    pub fn check_named(&self, definitions: &Definitions, mappings: &mapping::Mappings) -> Result<(), ConfigError> {
+        self.held(|findings| around::named(self, definitions, mappings, findings))
+    }
+
+    fn held(&self, work: impl FnOnce(&mut Findings<'_>)) -> Result<(), ConfigError> {
+        let mut findings = Findings::of(&self.source.text);
+        work(&mut findings);
+        let mut faults = findings.faults;
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError::Faults { path: self.source.path.clone(), faults }) }
+    }
+
+    /// What works, and is hardly meant.
+    #[must_use]
+    pub fn weak_places(&self, mappings: &mapping::Mappings) -> Vec<Fault> {
+        match self.held(|findings| around::weak(self, mappings, findings)) {
+            Err(ConfigError::Faults { faults, .. }) => faults,
+            _ => Vec::new(),
         }
-        if !self.webhooks.is_empty() {
-            return Err(later("[[webhooks]]"));
-        }
-        if crate::domain::ObjectId::new(&self.server.instance).is_err() {
-            return Err(value("server.instance", "1 to 64 of the characters A-Z a-z 0-9 . -"));
-        }
-        let mut names = std::collections::BTreeSet::new();
-        for system in &self.systems {
-            if system.name.as_str() == "local" {
-                return Err(value("systems.name", "\"local\" is the gateway's own name; choose another"));
-            }
-            if !names.insert(&system.name) {
-                return Err(value(
-                    "systems.name",
-                    &format!("\"{}\" stands twice; each system needs its own name", system.name),
-                ));
-            }
-        }
-        Ok(())
     }
 }
+
+fn text(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// All that is wrong with the file of a configuration, and its weak places.
+///
+/// # Errors
+/// [`ConfigError::Unreadable`] only.
+pub fn examine(
+    path: &Path,
+    with: impl FnOnce(&Config) -> (Arc<Definitions>, Option<Arc<mapping::Mappings>>),
+) -> Result<(Vec<Fault>, Vec<Fault>), ConfigError> {
+    let (config, mut faults) = Config::draft(&text(path)?, path);
+    let Some(config) = config else { return Ok((faults, Vec::new())) };
+    let mut add = |checked: Result<(), ConfigError>| {
+        if let Err(ConfigError::Faults { faults: more, .. }) = checked {
+            faults.extend(more);
+        }
+    };
+    add(config.check_machine());
+    let (definitions, mappings) = with(&config);
+    let mut weak = Vec::new();
+    if let Some(mappings) = mappings {
+        add(config.check_named(&definitions, &mappings));
+        weak = config.weak_places(&mappings);
+    }
+    faults.sort_by_key(|fault| (fault.line, fault.column));
+    Ok((faults, weak))
+}
+
+#[cfg(test)]
+mod faults_tests;
 
 #[cfg(test)]
 mod tests {

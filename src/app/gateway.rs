@@ -49,8 +49,12 @@ struct Reload {
 /// # Errors
 /// [`CouldNotRun`]: the port is taken, the ledger is in use or cannot be written, a mapping or package is wrong.
 pub async fn start(config: Config, clock: SharedClock) -> Result<Running, CouldNotRun> {
-    let validator = Arc::new(Validator::new(definitions(&config, &clock)?));
+    let wrong = |error| CouldNotRun::from_error(&error, "`liaison config check` tells all that is wrong");
+    config.check_machine().map_err(wrong)?;
+    let definitions = definitions(&config, &clock)?;
     let mappings = mappings(&config)?;
+    config.check_named(&definitions, &mappings).map_err(wrong)?;
+    let validator = Arc::new(Validator::new(definitions));
     // Bound before the ledger is opened: a taken port must not leave traces.
     let listener = listen(config.server.listen).await?;
     let address = listener.local_addr().map_err(|error| CouldNotRun::new(format!("no address: {error}"), ""))?;
@@ -139,7 +143,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, CouldNotRun> {
     })
 }
 
-fn definitions(config: &Config, clock: &SharedClock) -> Result<Arc<Definitions>, CouldNotRun> {
+pub(super) fn definitions(config: &Config, clock: &SharedClock) -> Result<Arc<Definitions>, CouldNotRun> {
     let dir = config.profiles.dir.as_deref().unwrap_or(Path::new(PACKAGES));
     let (definitions, warnings) = Definitions::load(dir, &config.profiles.packages)
         .map_err(|error| CouldNotRun::from_error(&error, "see [profiles] packages in the configuration"))?;
@@ -155,7 +159,7 @@ fn definitions(config: &Config, clock: &SharedClock) -> Result<Arc<Definitions>,
 }
 
 /// The mappings as configured, with their laws proven (from the cache beside the ledger where nothing changed).
-fn mappings(config: &Config) -> Result<Arc<Mappings>, CouldNotRun> {
+pub(super) fn mappings(config: &Config) -> Result<Arc<Mappings>, CouldNotRun> {
     let told = |error: MappingError| {
         CouldNotRun::from_error(&error, "`liaison mappings check --mappings DIR` shows every mistake with its line")
     };

@@ -163,8 +163,15 @@ pub struct SweepConfig {
 
 /// A length of time as people write it: `30s`, `5m`, `1h 30m`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(try_from = "PeriodText")]
 pub struct Period(pub Duration);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PeriodText {
+    Text(String),
+    Number(f64),
+}
 
 impl Period {
     /// As std's duration.
@@ -174,14 +181,25 @@ impl Period {
     }
 }
 
+impl TryFrom<PeriodText> for Period {
+    type Error = String;
+    fn try_from(text: PeriodText) -> Result<Self, String> {
+        match text {
+            PeriodText::Text(text) => text.try_into(),
+            PeriodText::Number(n) => {
+                Err(format!("a length of time needs its unit, in quotes: \"{n}s\", \"{n}m\" or \"{n}h\""))
+            }
+        }
+    }
+}
+
 impl TryFrom<String> for Period {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse::<SignedDuration>()
-            .ok()
-            .and_then(|length| Duration::try_from(length).ok())
+        let length = text.parse::<SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok());
+        length
             .map(Self)
-            .ok_or_else(|| "a length of time such as 500ms, 30s, 5m or 1h".to_owned())
+            .ok_or_else(|| "this is no length of time: write it like \"500ms\", \"30s\", \"5m\" or \"1h\"".to_owned())
     }
 }
 
