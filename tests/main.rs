@@ -2,6 +2,7 @@
 
 mod api;
 mod bad_input;
+mod command_line;
 mod definitions;
 mod definitions_packages;
 mod definitions_snapshots;

@@ -1,7 +1,7 @@
 //! The command line's grammar, over all rooms that offer a command, and which room runs it.
 
 use crate::{
-    cli::{CouldNotRun, Run, ledger, mappings, profiles, push, serve, systems, translate, validate},
+    cli::{CouldNotRun, Run, config, ledger, mappings, profiles, push, serve, systems, translate, validate},
     sandbox,
 };
 
@@ -27,6 +27,8 @@ pub enum Command {
     Profiles(profiles::Args),
     /// Send internal objects to a running gateway.
     Push(push::Args),
+    /// Tell what is wrong with a configuration, and what is weak in it.
+    Config(config::Args),
     /// Run the gateway.
     Serve(serve::Args),
     /// Run a practice EHR, with faults on request.
@@ -54,6 +56,7 @@ pub fn run(command: Command) -> Run {
         Command::Translate(args) => translate::run(&args, &configured),
         Command::Validate(args) => validate::run(&args, std::sync::Arc::new(super::fetch::Http::TERMINOLOGY)),
         Command::Systems(args) => systems::run(&args),
+        Command::Config(args) => super::config_check::run(&args),
         Command::Serve(args) => super::serve::run(&args),
     }
 }

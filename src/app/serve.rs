@@ -6,6 +6,7 @@ use super::{config::Config, gateway, runtime};
 use crate::{
     cli::{CouldNotRun, Exit, Run, serve::Args},
     clock::SystemClock,
+    error::without_secrets,
 };
 
 /// Runs the command.
@@ -41,9 +42,23 @@ fn configuration(path: Option<&Path>) -> Result<Config, CouldNotRun> {
 /// Logs go to stderr, one JSON line an event; never a patient's data.
 fn logs() {
     let subscriber =
-        tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).finish();
+        tracing_subscriber::fmt().json().with_writer(|| Redacted).with_max_level(tracing::Level::INFO).finish();
     // Fails only where a subscriber is set already, as in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Standard error, where no address keeps its user name and password.
+struct Redacted;
+
+impl Write for Redacted {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        std::io::stderr().write_all(without_secrets(&text).as_bytes())?;
+        Ok(line.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// Serves until SIGTERM or Ctrl-C; SIGHUP reads the mappings again.

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use serde_json::json;
 
 use super::{CouldNotRun, Exit, Run};
@@ -42,7 +42,7 @@ enum Command {
     /// Show one entry with its bodies, or all that happened to an object, a sync or a worklist item
     Show {
         /// An entry's sequence, or the id of an object, sync or worklist item
-        #[arg(value_name = "ID|SEQ")]
+        #[arg(value_name = "ID|SEQ", value_parser = NonEmptyStringValueParser::new())]
         what: String,
     },
     /// Delete the index (folds) and make it anew from the log

@@ -10,7 +10,7 @@ mod shadow;
 
 use std::{path::PathBuf, sync::Arc};
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 
 use super::{
     CouldNotRun, Output, Run,
@@ -43,7 +43,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Common {
     /// Only this kind of object
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     object: Option<String>,
     /// A folder of mappings laid over the built-in ones
     #[arg(long, value_name = "DIR")]
@@ -57,10 +57,10 @@ struct Common {
 #[derive(Debug, clap::Args)]
 struct One {
     /// The kind of object
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     object: String,
     /// The dialect whose overlays count
-    #[arg(long, default_value = "generic")]
+    #[arg(long, default_value = "generic", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     dialect: String,
     /// A folder of mappings laid over the built-in ones
     #[arg(long, value_name = "DIR")]
@@ -70,6 +70,7 @@ struct One {
 impl One {
     fn plan(&self) -> Result<Arc<Plan>, CouldNotRun> {
         let mappings = translate::mappings_of(self.mappings.as_deref())?;
+        translate::known_dialect(&mappings, &self.dialect)?;
         mappings.plan(&self.object, &self.dialect).ok_or_else(|| translate::unknown_object(&mappings, &self.object))
     }
 }

@@ -2,6 +2,7 @@
 //! bad, 2 could not run. One file a command, each with a clap `Args` and `run(args) -> Run`. Commands that need the whole
 //! gateway (`serve`, `demo`) are parsed here and run by `app`.
 
+pub mod config;
 pub mod input;
 pub mod ledger;
 pub mod mappings;
@@ -12,7 +13,7 @@ pub mod systems;
 pub mod translate;
 pub mod validate;
 
-use crate::error::Explained;
+use crate::error::{Explained, without_secrets};
 
 /// Prints a line on stdout. Where nobody reads on (`| head`), the command ends quietly instead of panicking.
 macro_rules! say {
@@ -68,9 +69,9 @@ impl CouldNotRun {
 
 impl std::fmt::Display for CouldNotRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.sentence)?;
+        write!(f, "{}", without_secrets(&self.sentence))?;
         if !self.remedy.is_empty() {
-            write!(f, "\n  what to do: {}", self.remedy)?;
+            write!(f, "\n  what to do: {}", without_secrets(&self.remedy))?;
         }
         if let Some(code) = self.code {
             write!(f, "\n  code: {code} (liaison serves the page at /docs/errors/{code})")?;

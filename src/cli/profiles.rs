@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use url::Url;
 
 use super::{CouldNotRun, Exit, Output, Run};
@@ -33,16 +33,16 @@ enum Command {
 #[derive(Debug, clap::Args)]
 pub struct InstallArgs {
     /// A .tgz, a folder with package.json, or NAME[#VERSION] to fetch from the registry
-    #[arg(required = true, value_name = "TGZ|DIR|NAME#VERSION")]
+    #[arg(required = true, value_name = "TGZ|DIR|NAME#VERSION", value_parser = NonEmptyStringValueParser::new())]
     packages: Vec<String>,
     /// Where packages are kept
-    #[arg(long, default_value = PACKAGES)]
+    #[arg(long, default_value = PACKAGES, value_name = "DIR")]
     dir: PathBuf,
     /// The package registry
-    #[arg(long, default_value = "https://packages.fhir.org")]
+    #[arg(long, default_value = "https://packages.fhir.org", value_name = "URL")]
     registry: Url,
     /// The checksum that the package must have (one package only)
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = checksum)]
     sha256: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub struct InstallArgs {
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// Where packages are kept
-    #[arg(long, default_value = PACKAGES)]
+    #[arg(long, default_value = PACKAGES, value_name = "DIR")]
     dir: PathBuf,
     /// For people or programs
     #[arg(long, value_enum, default_value_t)]
@@ -61,10 +61,17 @@ pub struct ListArgs {
 #[derive(Debug, clap::Args)]
 pub struct CorePackArgs {
     /// The package: hl7.fhir.r4.core-4.0.1.tgz
+    #[arg(value_name = "TGZ")]
     tgz: PathBuf,
     /// Where to write r4.pack; its errata.toml is applied
-    #[arg(long, default_value = "profiles/core")]
+    #[arg(long, default_value = "profiles/core", value_name = "DIR")]
     out: PathBuf,
+}
+
+/// 64 hexadecimal digits.
+fn checksum(text: &str) -> Result<String, String> {
+    let good = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if good { Ok(text.to_owned()) } else { Err("a SHA-256 checksum is 64 hexadecimal digits".to_owned()) }
 }
 
 /// Runs a `profiles` command; `fetch` reaches registries.

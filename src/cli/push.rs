@@ -1,29 +1,35 @@
 //! `liaison push`: sends internal objects to a running gateway. The idempotency key is the hash of object, id and body, so
 //! that a command repeated after a lost answer doubles nothing; an id that exists already is updated (PUT with the
-//! version just read). One NDJSON line per input on stdout. Follows no mapping and keeps no state.
+//! version just read). One NDJSON line per input on stdout. Follows no mapping and keeps no state. A gateway that has
+//! never answered is told at once; one that has is waited for.
 
 use std::{
+    cell::Cell,
     io::Write,
+    ops::ControlFlow,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
     CouldNotRun, Exit, Run,
-    input::{Document, documents},
+    input::{self, Document, Progress},
 };
+use crate::{domain::did_you_mean, fhir::Limits, mapping::Mappings};
 
 /// Arguments of `liaison push`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which internal object the inputs are, for example `appointment`.
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     pub object: String,
     /// The gateway.
-    #[arg(long, value_name = "URL", env = "LIAISON_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", env = "LIAISON_URL", hide_env_values = true, default_value = "http://127.0.0.1:8080",
+        value_parser = NonEmptyStringValueParser::new())]
     pub to: String,
     /// A file that holds the access token, where the gateway asks for one.
     #[arg(long, value_name = "FILE")]
@@ -42,38 +48,51 @@ const TRIES: u32 = 6;
 /// Runs the command.
 ///
 /// # Errors
-/// [`CouldNotRun`] where an input or the token cannot be read, or the gateway cannot be reached at all.
+/// [`CouldNotRun`] where an input or the token cannot be read, the gateway cannot be reached at all, or does not know
+/// the kind of object.
 pub fn run(args: &Args) -> Run {
-    let inputs = documents(&args.paths)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CouldNotRun::new(format!("no runtime: {error}"), ""))?;
-    runtime.block_on(push(args, &inputs))
+    let gateway = Gateway::new(args)?;
+    runtime.block_on(gateway.greet())?;
+    let mut told = Told { lines: Vec::new(), exit: Exit::Good };
+    let progress = Progress::new();
+    let read = input::each(&args.paths, &progress, |document| {
+        let line = runtime.block_on(gateway.push(&document))?;
+        if args.wait.is_some() {
+            told.lines.push(line);
+        } else {
+            progress.aside(|| told.tell(&line));
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    let deadline = Instant::now() + Duration::from_secs(args.wait.unwrap_or_default());
+    for mut line in std::mem::take(&mut told.lines) {
+        if !runtime.block_on(gateway.wait(&mut line, deadline)) {
+            told.exit = Exit::Bad;
+        }
+        told.tell(&line);
+    }
+    read?;
+    Ok(told.exit)
 }
 
-async fn push(args: &Args, inputs: &[Document]) -> Run {
-    let gateway = Gateway::new(args)?;
-    let deadline = args.wait.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut lines = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        lines.push(gateway.push(input).await?);
-    }
-    let mut exit = Exit::Good;
-    let mut out = std::io::stdout().lock();
-    for mut line in lines {
-        if let Some(deadline) = deadline
-            && !gateway.wait(&mut line, deadline).await
-        {
-            exit = Exit::Bad;
-        }
+struct Told {
+    /// What is waited for before it is told.
+    lines: Vec<Value>,
+    exit: Exit,
+}
+
+impl Told {
+    fn tell(&mut self, line: &Value) {
         if line.get("problem").is_some() {
-            exit = Exit::Bad;
+            self.exit = Exit::Bad;
         }
-        // A closed pipe (`| head`) ends the output, not the work: everything was sent before.
-        let _ = writeln!(out, "{line}");
+        // A closed pipe (`| head`) ends the output, not the work.
+        let _ = writeln!(std::io::stdout(), "{line}");
     }
-    Ok(exit)
 }
 
 struct Gateway {
@@ -83,6 +102,8 @@ struct Gateway {
     /// The route of the object's collection.
     collection: String,
     token: Option<String>,
+    /// It has answered once: from then on silence is a pause.
+    met: Cell<bool>,
 }
 
 /// Method, URL and `If-Match` of one request.
@@ -116,12 +137,38 @@ impl Gateway {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(60))
+            .connect_timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| CouldNotRun::new(format!("no HTTP client: {error}"), ""))?;
-        let base = args.to.trim_end_matches('/').to_owned();
+        let base = address(&args.to)?;
         let collection = format!("{base}/api/v1/{}", plural(&args.object));
-        Ok(Self { client, base, object: args.object.clone(), collection, token })
+        Ok(Self { client, base, object: args.object.clone(), collection, token, met: Cell::new(false) })
+    }
+
+    /// Asks once for the kind of object, so that neither a gateway that is not there nor a kind that it does not know is
+    /// found out record by record.
+    async fn greet(&self) -> Result<(), CouldNotRun> {
+        let url = format!("{}?limit=1", self.collection);
+        let get = Call { method: reqwest::Method::GET, url: &url, key: None, if_match: None, body: None };
+        let answer = self.persistently(&get).await?;
+        match answer.status {
+            404 if answer.body["code"].as_str().is_some_and(|code| code.starts_with("LIA-")) => {
+                let known = Mappings::embedded().ok();
+                let names = known.iter().flat_map(|known| known.objects()).map(|object| object.name());
+                let remedy = did_you_mean(&self.object, names.collect::<Vec<_>>());
+                Err(CouldNotRun::new(format!("the gateway knows no kind of object `{}`", self.object), remedy))
+            }
+            404 | 405 => Err(CouldNotRun::new(
+                format!("what answers at {} is no Liaison gateway", self.base),
+                "name the gateway's own address with --to or LIAISON_URL, such as http://127.0.0.1:8080",
+            )),
+            401 | 403 => Err(CouldNotRun::new(
+                format!("the gateway at {} does not let us in ({})", self.base, answer.status),
+                "name a file with a valid access token: --token-file FILE",
+            )),
+            _ => Ok(()),
+        }
     }
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, reqwest::Error> {
@@ -151,14 +198,18 @@ impl Gateway {
         let mut tries = 1;
         loop {
             match self.call(call).await {
-                Ok(answer) if ![429, 503, 507].contains(&answer.status) || tries == TRIES => return Ok(answer),
-                Err(error) if tries == TRIES || error.is_builder() => {
+                Ok(answer) if ![429, 503, 507].contains(&answer.status) || tries == TRIES => {
+                    self.met.set(true);
+                    return Ok(answer);
+                }
+                Ok(_) => self.met.set(true),
+                Err(error) if tries == TRIES || !self.met.get() => {
                     return Err(CouldNotRun::new(
                         format!("the gateway at {} cannot be reached: {}", self.base, root_cause(&error)),
                         "start it with `liaison serve`, or name another with --to or LIAISON_URL; nothing is doubled by running this again",
                     ));
                 }
-                _ => {}
+                Err(_) => {}
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -167,13 +218,11 @@ impl Gateway {
     }
 
     async fn push(&self, input: &Document) -> Result<Value, CouldNotRun> {
-        let value = match crate::fhir::read(&input.bytes) {
+        let value = match input::read(input, Limits::default()) {
             Ok(value) => value,
-            Err(error) => {
-                let line = error.line + input.lines_before;
-                let detail = format!("line {line}, column {}: {}", error.column, error.sentence());
-                return Ok(json!({"input": input.name, "id": null, "status": 400,
-                    "problem": {"title": "The text is not JSON", "status": 400, "detail": detail}}));
+            Err(why) => {
+                return Ok(json!({"input": input.name, "id": null, "status": 400, "problem": {
+                    "title": "The text is not JSON", "status": 400, "code": why.code, "detail": why.line(input)}}));
             }
         };
         let id = value.get("id").and_then(Value::as_str);
@@ -259,10 +308,20 @@ impl Gateway {
 
 /// The route's word for an object: from the built-in mappings, else as given (an overriding folder's object).
 fn plural(object: &str) -> String {
-    crate::mapping::Mappings::embedded()
+    Mappings::embedded()
         .ok()
         .and_then(|mappings| mappings.object(object).map(|found| found.plural().to_owned()))
         .unwrap_or_else(|| object.to_owned())
+}
+
+/// The gateway's address, checked before anything is sent.
+fn address(to: &str) -> Result<String, CouldNotRun> {
+    let url = url::Url::parse(to).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if url.is_none() {
+        let remedy = format!("write it with http:// or https://, such as {}", "http://127.0.0.1:8080");
+        return Err(CouldNotRun::new(format!("--to: {to} is no address of a gateway"), remedy));
+    }
+    Ok(to.trim_end_matches('/').to_owned())
 }
 
 /// The hash of object, id and body (canonical: white space and key order do not count).

@@ -3,6 +3,8 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::{CouldNotRun, Exit, Run};
 use crate::{
     clock::SystemClock,
@@ -25,7 +27,7 @@ pub enum What {
     /// Read what an EHR says it can do and write the configuration for it.
     Probe {
         /// FHIR base URL, for example `https://ehr.example.com/fhir`.
-        #[arg(value_name = "URL")]
+        #[arg(value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
         url: String,
         /// The name that the system shall have; made from the host where left out.
         #[arg(long, value_name = "NAME")]
@@ -89,7 +91,7 @@ fn section(config: &SystemConfig, capability: &Capability, mappings: &Mappings) 
     for object in mappings.objects() {
         let kind = object.resource_type();
         if !capability.offers(kind, "create") {
-            remarks.push(format!("# not offered: to take a {} ({kind})", object.name()));
+            remarks.push(format!("# not offered: to take {} ({kind})", crate::domain::a(object.name())));
             continue;
         }
         push.push(format!("{:?}", object.name()));

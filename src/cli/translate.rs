@@ -7,11 +7,13 @@ use std::{
     sync::Arc,
 };
 
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{CouldNotRun, Exit, Run, input};
 use crate::{
+    domain::{did_you_mean, nearest},
     error::{Explained, Finding},
     fhir,
     mapping::{Context, MappingError, Mappings, Part, Plan, remarks},
@@ -24,10 +26,10 @@ pub struct Args {
     #[arg(long, value_enum)]
     to: Side,
     /// The kind of object, for instance appointment
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     object: String,
     /// A system of the configuration, or a dialect such as epic
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     system: Option<String>,
     /// An existing resource (or Bundle) that is written into
     #[arg(long, value_name = "FILE")]
@@ -94,7 +96,22 @@ pub(super) fn mappings_of(dir: Option<&Path>) -> Result<Arc<Mappings>, CouldNotR
 
 pub(super) fn unknown_object(mappings: &Mappings, object: &str) -> CouldNotRun {
     let names: Vec<&str> = mappings.objects().map(|object| object.name()).collect();
-    CouldNotRun::new(format!("there is no kind of object `{object}`"), format!("one of: {}", names.join(", ")))
+    // Routes and files carry the plural; people do, too.
+    let remedy = match mappings.by_plural(object) {
+        Some(found) => format!("did you mean `{}`?", found.name()),
+        None => did_you_mean(object, names),
+    };
+    CouldNotRun::new(format!("there is no kind of object `{object}`"), remedy)
+}
+
+/// Refuses a dialect that nobody knows: by itself it would be read as `generic`.
+pub(super) fn known_dialect(mappings: &Mappings, dialect: &str) -> Result<(), CouldNotRun> {
+    let known: Vec<&str> = std::iter::once("generic").chain(mappings.dialects().iter().map(|name| &**name)).collect();
+    if known.contains(&dialect) {
+        return Ok(());
+    }
+    let known: std::collections::BTreeSet<&str> = known.into_iter().collect();
+    Err(CouldNotRun::new(format!("there is no dialect `{dialect}`"), did_you_mean(dialect, known)))
 }
 
 fn setting(args: &Args, read_config: ReadConfig<'_>) -> Result<(Arc<Mappings>, Arc<Plan>, Context), CouldNotRun> {
@@ -116,10 +133,12 @@ fn setting(args: &Args, read_config: ReadConfig<'_>) -> Result<(Arc<Mappings>, A
         } else {
             let known: Vec<&str> = configured.systems.iter().map(|(system, ..)| system.as_str()).collect();
             let dialects: Vec<&str> = mappings.dialects().iter().map(|name| &**name).collect();
-            return Err(CouldNotRun::new(
-                format!("there is no system and no dialect `{name}`"),
-                format!("systems: {}; dialects: {}", known.join(", "), dialects.join(", ")),
-            ));
+            let remedy = match nearest(name, known.iter().chain(&dialects).copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => format!("dialects: {}; name systems with --config", dialects.join(", ")),
+                None => format!("systems: {}; dialects: {}", known.join(", "), dialects.join(", ")),
+            };
+            return Err(CouldNotRun::new(format!("there is no system and no dialect `{name}`"), remedy));
         }
     }
     let plan = mappings.plan(&args.object, &dialect).ok_or_else(|| unknown_object(&mappings, &args.object))?;
@@ -128,14 +147,11 @@ fn setting(args: &Args, read_config: ReadConfig<'_>) -> Result<(Arc<Mappings>, A
 
 /// The one JSON value of a file; none (told) where it cannot be read as JSON.
 pub(super) fn one(path: &Path) -> Result<Option<Value>, CouldNotRun> {
-    let documents = input::documents(&[path.to_owned()])?;
-    let [document] = documents.as_slice() else {
-        return Err(CouldNotRun::new(format!("{}: one JSON value is expected", path.display()), "name one file"));
-    };
-    match fhir::read(&document.bytes) {
+    let document = input::only(path)?;
+    match input::read(&document, fhir::Limits::default()) {
         Ok(value) => Ok(Some(value)),
-        Err(error) => {
-            eprintln!("{}: {error} ({})", document.name, error.code());
+        Err(why) => {
+            eprintln!("{}", why.line(&document));
             Ok(None)
         }
     }
@@ -170,7 +186,7 @@ fn to_fhir(
         let bundle = fhir::resource_type(&value) == Some("Bundle");
         base = plan.parts(&unbundled(value));
         let Some(first) = base.first().filter(|part| !bundle || &*part.role == crate::mapping::MAIN) else {
-            eprintln!("{}: no {} in it", path.display(), plan.resource_type());
+            eprintln!("{}: there is no {} in it", path.display(), plan.resource_type());
             return Ok(None);
         };
         lone = (!bundle).then(|| Arc::clone(&first.role));
@@ -230,7 +246,8 @@ pub(super) fn bundled(plan: &Plan, internal: &Value, context: &Context, mut part
 fn to_internal(args: &Args, mappings: &Mappings, plan: &Plan, context: &Context, input: Value) -> Option<Value> {
     let resources = unbundled(input);
     if !resources.iter().any(|resource| fhir::resource_type(resource) == Some(plan.resource_type())) {
-        eprintln!("{}: no {} in it, which a {} is made of", args.file.display(), plan.resource_type(), plan.object());
+        let (file, kind, object) = (args.file.display(), plan.resource_type(), plan.object());
+        eprintln!("{file}: there is no {kind} in it, and {object} is made of {kind}");
         return None;
     }
     let internal = plan.to_internal(&resources, context);

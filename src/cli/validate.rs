@@ -4,20 +4,26 @@
 mod text;
 
 use std::{
-    io::Write,
+    io::{self, IsTerminal, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use clap::builder::NonEmptyStringValueParser;
+
 use serde_json::json;
 
-use super::{CouldNotRun, Exit, Output, Run, input};
+use super::{
+    CouldNotRun, Exit, Output, Run,
+    input::{self, Progress},
+};
 use crate::{
     clock::{Clock as _, SystemClock},
-    definitions::{Definitions, Fetch, PACKAGES, TerminologyServer},
-    error::Explained,
+    definitions::{Definitions, Error, Fetch, PACKAGES, TerminologyServer},
+    domain::nearest,
     fhir::{
-        self, Positions,
+        Positions,
         json::Limits,
         outcome::{Issue, Severity, outcome},
     },
@@ -28,13 +34,13 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A profile that every resource must meet, beside those that it claims itself
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     profile: Vec<String>,
     /// Definitions to validate with: a package (.tgz or folder), loose conformance resources, or an installed package
-    #[arg(long, value_name = "TGZ|DIR|FILE.json|NAME#VERSION")]
+    #[arg(long, value_name = "TGZ|DIR|FILE.json|NAME#VERSION", value_parser = NonEmptyStringValueParser::new())]
     package: Vec<String>,
     /// A switch by the name that HL7's validator suite gives it
-    #[arg(long, value_name = "NAME[=VALUE]")]
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = NonEmptyStringValueParser::new())]
     option: Vec<String>,
     /// Text for people, or one JSON line a resource
     #[arg(long, value_enum, default_value_t)]
@@ -71,34 +77,74 @@ pub fn run(args: &Args, fetch: Arc<dyn Fetch + Send + Sync>) -> Run {
         }
         None => definitions,
     };
-    let validator = Validator::new(definitions);
     for profile in &args.profile {
-        if validator.definitions().structure(profile).is_none() {
-            let sentence = format!("the profile {profile} is in none of the packages at hand");
-            return Err(CouldNotRun::new(sentence, "name its package with --package"));
-        }
+        known_profile(&definitions, profile)?;
     }
-    let documents = input::documents(&args.paths)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let (mut bad, mut warned) = (0_usize, 0_usize);
-    for document in &documents {
-        let checked = check(&validator, &options, limits, document);
-        bad += usize::from(!checked.valid);
-        warned += usize::from(checked.issues.iter().any(|issue| issue.severity == Severity::Warning));
-        let written = match args.output {
-            Output::Json => writeln!(out, "{}", line(document, &checked)),
-            Output::Text => text::write(&mut out, document, &checked),
-        };
-        if written.is_err() {
-            // The reader went away (`| head`): nobody is left to tell.
-            break;
-        }
-    }
-    if args.output == Output::Text {
-        let _ = text::summary(&mut out, documents.len(), bad, warned);
-    }
-    let _ = out.flush();
+    let validator = Validator::new(definitions);
+    let progress = Progress::new();
+    let mut told = Told {
+        out: io::BufWriter::new(io::stdout()),
+        live: io::stdout().is_terminal(),
+        output: args.output,
+        all: 0,
+        bad: 0,
+        warned: 0,
+    };
+    let read = input::each(&args.paths, &progress, |document| {
+        let checked = check(&validator, &options, limits, &document);
+        // The reader went away (`| head`): nobody is left to tell.
+        let written = told.one(&document, &checked, &progress);
+        Ok(if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    });
+    let (all, bad) = (told.all, told.bad);
+    told.end(read.is_ok() || all > 0);
+    read?;
     Ok(if bad == 0 { Exit::Good } else { Exit::Bad })
+}
+
+/// What was told so far.
+struct Told {
+    out: io::BufWriter<io::Stdout>,
+    /// Somebody looks on: nothing is held back, and the progress bar is not torn.
+    live: bool,
+    output: Output,
+    all: usize,
+    bad: usize,
+    warned: usize,
+}
+
+impl Told {
+    fn one(&mut self, document: &input::Document, checked: &Checked, progress: &Progress) -> io::Result<()> {
+        self.all += 1;
+        self.bad += usize::from(!checked.valid);
+        self.warned += usize::from(checked.issues.iter().any(|issue| issue.severity == Severity::Warning));
+        match self.output {
+            Output::Json => writeln!(self.out, "{}", line(document, checked))?,
+            Output::Text if checked.issues.is_empty() => return Ok(()),
+            Output::Text => text::write(&mut self.out, document, checked)?,
+        }
+        if self.live { progress.aside(|| self.out.flush()) } else { Ok(()) }
+    }
+
+    fn end(mut self, anything: bool) {
+        if self.output == Output::Text && anything {
+            let _ = text::summary(&mut self.out, self.all, self.bad, self.warned);
+        }
+        let _ = self.out.flush();
+    }
+}
+
+/// Whether a profile is at hand.
+fn known_profile(definitions: &Definitions, profile: &str) -> Result<(), CouldNotRun> {
+    if definitions.structure(profile).is_some() {
+        return Ok(());
+    }
+    let all: Vec<String> = definitions.list("StructureDefinition").map(|found| found.url).collect();
+    let remedy = match nearest(profile, all.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {near}? Else name its package with --package"),
+        None => "name its package with --package (`liaison profiles list` shows what is installed)".to_owned(),
+    };
+    Err(CouldNotRun::new(format!("the profile {profile} is in none of the packages at hand"), remedy))
 }
 
 /// The core pack and what was named.
@@ -107,8 +153,15 @@ pub(super) fn definitions(names: &[String]) -> Result<Arc<Definitions>, CouldNot
         let sentence = format!("{name}: there is no such file or folder");
         return Err(CouldNotRun::new(sentence, "name a .tgz, a folder, or a file with conformance resources"));
     }
-    let (definitions, warnings) = Definitions::load(Path::new(PACKAGES), names)
-        .map_err(|error| CouldNotRun::from_error(&error, "`liaison profiles list` shows what is installed"))?;
+    let (definitions, warnings) = Definitions::load(Path::new(PACKAGES), names).map_err(|error| {
+        let remedy = match &error {
+            Error::NotInstalled(_) => {
+                "install it (`liaison profiles install`); `liaison profiles list` shows what is there"
+            }
+            _ => "name a package (.tgz or folder), or files with conformance resources in JSON",
+        };
+        CouldNotRun::from_error(&error, remedy)
+    })?;
     warnings.iter().for_each(|warning| eprintln!("liaison: {warning}"));
     Ok(definitions)
 }
@@ -121,8 +174,8 @@ struct Placed {
     rule: String,
     profile: Option<String>,
     fix: Option<String>,
-    /// Line and column, from 1.
-    at: (usize, usize),
+    /// Line and column, from 1; none where it is about the whole text.
+    at: Option<(usize, usize)>,
     outcome: Issue,
 }
 
@@ -133,30 +186,37 @@ struct Checked {
 }
 
 fn check(validator: &Validator, options: &Options, limits: Limits, document: &input::Document) -> Checked {
-    match fhir::json::read_with(&document.bytes, limits) {
+    match input::read(document, limits) {
         Ok(resource) => placed(&validator.validate(&resource, options), &document.bytes, limits),
-        Err(error) => {
-            let text = error.sentence().to_owned();
-            let outcome = Issue {
-                severity: Severity::Fatal,
-                code: "structure",
-                text: text.clone(),
-                expression: String::new(),
-                diagnostics: Some(format!("{}; line {}, column {}", error.code(), error.line, error.column)),
-            };
-            let at = (error.line, error.column);
-            let issue = Placed {
-                severity: Severity::Fatal,
-                text,
-                expression: String::new(),
-                rule: "json".to_owned(),
-                profile: None,
-                fix: None,
-                at,
-                outcome,
-            };
-            Checked { valid: false, issues: vec![issue] }
-        }
+        Err(unreadable) => Checked { valid: false, issues: vec![no_json(unreadable)] },
+    }
+}
+
+/// The one issue of a text that cannot be read.
+fn no_json(why: input::Unreadable) -> Placed {
+    let mut diagnostics = why.code.to_owned();
+    if let Some((line, column)) = why.at {
+        diagnostics.push_str(&format!("; line {line}, column {column}"));
+    }
+    if !why.remedy.is_empty() {
+        diagnostics.push_str(&format!("; fix: {}", why.remedy));
+    }
+    let outcome = Issue {
+        severity: Severity::Fatal,
+        code: "structure",
+        text: why.sentence.clone(),
+        expression: String::new(),
+        diagnostics: Some(diagnostics),
+    };
+    Placed {
+        severity: Severity::Fatal,
+        text: why.sentence,
+        expression: String::new(),
+        rule: "json".to_owned(),
+        profile: None,
+        fix: Some(why.remedy.to_owned()).filter(|remedy| !remedy.is_empty()),
+        at: why.at,
+        outcome,
     }
 }
 
@@ -175,7 +235,7 @@ fn placed(report: &Report, bytes: &[u8], limits: Limits) -> Checked {
             rule: issue.rule.to_string(),
             profile: issue.profile.clone(),
             fix: issue.fix.clone(),
-            at: positions.find(&issue.pointer),
+            at: Some(positions.find(&issue.pointer)),
             outcome: issue.to_outcome(Some(&positions)),
         })
         .collect();

@@ -39,8 +39,9 @@ pub struct Args {
     pub output: Output,
 }
 
-const GATEWAY: &str = "127.0.0.1:8080";
-const EHR: &str = "127.0.0.1:8090";
+/// Not 8080 and 8090, which are for what comes next: `liaison serve` and `liaison sandbox`.
+const GATEWAY: &str = "127.0.0.1:8180";
+const EHR: &str = "127.0.0.1:8190";
 
 /// Runs the command.
 ///
@@ -57,7 +58,7 @@ pub async fn run(args: Args) -> Run {
     let running = whole::start(config, Arc::new(SystemClock)).await?;
     let url = running.url.clone();
     if !args.once {
-        let told = addresses(&url, &ehr);
+        let told = addresses(&url, &ehr, &folder.0.join("ledger"));
         match args.output {
             Output::Text => say(&told)?,
             Output::Json => eprint!("{told}"),
@@ -77,7 +78,7 @@ pub async fn run(args: Args) -> Run {
     }
     let bad = tale.is_bad();
     if !args.once {
-        eprintln!("\nGateway and EHR stay at the addresses above. Stop with Ctrl-C.");
+        eprintln!("\nGateway and EHR stay at the addresses above. Stop with Ctrl-C; that deletes the ledger.");
         serve::stop_signal().await;
     }
     running.stop().await;
@@ -123,11 +124,13 @@ fn free(wanted: &str) -> String {
     if TcpListener::bind(wanted).is_ok() { wanted.to_owned() } else { "127.0.0.1:0".to_owned() }
 }
 
-fn addresses(url: &str, ehr: &Running) -> String {
+fn addresses(url: &str, ehr: &Running, ledger: &Path) -> String {
     let Running { url: base, address, .. } = ehr;
+    let ledger = ledger.display();
     format!(
         "gateway      {url}\nworklist     {url}/api/v1/worklist\nFHIR         {url}/fhir\n\
          sandbox EHR  {base}   (what really happened there: http://{address}/_truth)\n\
+         ledger       {ledger}   (look into it: liaison ledger verify --ledger {ledger})\n\
          The console at {url}/console is not available yet.\n\n"
     )
 }

@@ -25,12 +25,38 @@ impl Tale {
 
     /// Pushed objects that the EHR has.
     fn synced(&self) -> usize {
-        let pushed = |sync: &&Value| {
+        self.pushed("synced").count()
+    }
+
+    /// Where the pushed objects are in this state.
+    fn pushed<'t>(&'t self, state: &'t str) -> impl Iterator<Item = &'t Value> {
+        let is_ours = |sync: &&Value| {
             let is =
                 |(object, id): &(String, String)| sync["object"] == object.as_str() && sync["object_id"] == id.as_str();
-            sync["state"] == "synced" && self.played.accepted.iter().any(is)
+            self.played.accepted.iter().any(is)
         };
-        self.syncs.iter().filter(pushed).count()
+        self.syncs.iter().filter(move |sync| sync["state"] == state).filter(is_ours)
+    }
+
+    /// What became of all that was handed over, so that nobody has to reckon.
+    fn sum(&self, out: &mut String) -> std::fmt::Result {
+        let (refused, arrived) = (self.played.refused.len(), self.synced());
+        let all = self.played.accepted.len() + refused;
+        let waiting = self.pushed("parked").count() + self.pushed("conflict").count();
+        let under_way = all.saturating_sub(refused + arrived + waiting);
+        writeln!(out, "{all} records were handed to the gateway in {:.1} s:\n", self.seconds)?;
+        writeln!(out, "  {arrived:>5}  arrived at the EHR")?;
+        writeln!(
+            out,
+            "  {refused:>5}  {} refused at once, so that the sender can mend {}",
+            were(refused),
+            them(refused)
+        )?;
+        writeln!(out, "  {waiting:>5}  {} for a person", if waiting == 1 { "waits" } else { "wait" })?;
+        if under_way > 0 {
+            writeln!(out, "  {under_way:>5}  {} still under way", if under_way == 1 { "is" } else { "are" })?;
+        }
+        writeln!(out, "  -----\n  {all:>5}  in all")
     }
 
     /// Whether something went wrong that must not.
@@ -59,17 +85,12 @@ impl Tale {
 
     fn write(&self, gateway: &Gateway, out: &mut String) -> std::fmt::Result {
         let played = &self.played;
+        self.sum(out)?;
         let mut systems: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
-        for sync in self.syncs.iter().filter(|sync| sync["state"] == "synced") {
+        for sync in self.pushed("synced") {
             let (system, object) = (sync["system"].as_str(), sync["object"].as_str());
             *systems.entry(system.unwrap_or("?")).or_default().entry(object.unwrap_or("?")).or_default() += 1;
         }
-        writeln!(
-            out,
-            "{} records were handed to the gateway; the day took {:.1} s.",
-            played.accepted.len(),
-            self.seconds
-        )?;
         writeln!(out, "\nOn the way the EHR")?;
         for (what, count) in &played.faults {
             writeln!(out, "  {what}: {count} ×")?;
@@ -77,7 +98,8 @@ impl Tale {
         for (system, objects) in systems {
             let list: Vec<String> =
                 objects.iter().map(|(object, count)| format!("{} × {count}", gateway.title(object))).collect();
-            writeln!(out, "\nArrived at {system}: {}", list.join(", "))?;
+            let count: usize = objects.values().sum();
+            writeln!(out, "\nArrived at {system}: {count} ({})", list.join(", "))?;
         }
         let there = played.edits.len() + played.arrivals.len();
         writeln!(out, "\nChanges and new records made there and taken in here: {} of {there}", played.pulled)?;
@@ -85,7 +107,13 @@ impl Tale {
         for (object, id, said, why) in &played.refused {
             writeln!(out, "  {} {id}: {said}\n    ({why})", gateway.title(object))?;
         }
-        writeln!(out, "\nWaiting for a person: {}", self.waiting.len())?;
+        let about = |item: &&Value| {
+            let same = |sync: &&Value| sync["object"] == item["object"] && sync["object_id"] == item["object_id"];
+            self.pushed("parked").chain(self.pushed("conflict")).any(|sync| same(&sync))
+        };
+        let (all, held) = (self.waiting.len(), self.waiting.iter().filter(about).count());
+        let others = all - held;
+        writeln!(out, "\nWaiting for a person: {all} ({held} of the records above, {others} about what has arrived)")?;
         for item in &self.waiting {
             let text = |name: &str| item[name].as_str().unwrap_or_default();
             writeln!(out, "  {} {}: {}", gateway.title(text("object")), text("object_id"), text("title"))?;
@@ -106,6 +134,14 @@ impl Tale {
         let Verdict { lost, doubled, clobbered } = self.verdict;
         writeln!(out, "\nJudged by the EHR's own history: lost {lost}, doubled {doubled}, overwritten {clobbered}")
     }
+}
+
+const fn were(count: usize) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+const fn them(count: usize) -> &'static str {
+    if count == 1 { "it" } else { "them" }
 }
 
 /// What the gateway says at the end.

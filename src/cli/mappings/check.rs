@@ -18,10 +18,10 @@ pub struct Args {
     #[command(flatten)]
     common: Common,
     /// Pairs for each base mapping; overlays take a tenth
-    #[arg(long, default_value_t = laws::PAIRS)]
-    pairs: usize,
+    #[arg(long, default_value_t = laws::PAIRS as u64, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pairs: u64,
     /// The seed of chance
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// First write the FHIR side of examples in --mappings that have none yet, to be looked through
     #[arg(long, requires = "mappings")]
@@ -56,7 +56,8 @@ pub(super) fn run(args: &Args) -> Run {
         mappings.plans().filter(|plan| args.common.object.as_ref().is_none_or(|name| plan.object() == name)).collect();
     let bar =
         if args.common.output == Output::Text { ProgressBar::new(plans.len() as u64) } else { ProgressBar::hidden() };
-    let share = |plan: &Plan| if plan.dialect() == "generic" { args.pairs } else { (args.pairs / 10).max(1) };
+    let pairs = usize::try_from(args.pairs).unwrap_or(usize::MAX);
+    let share = |plan: &Plan| if plan.dialect() == "generic" { pairs } else { (pairs / 10).max(1) };
     let tasks: Vec<Task<'_>> = plans
         .iter()
         .filter_map(|plan| Some(Task { object: mappings.object(plan.object())?, plan, pairs: share(plan) }))

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 
 use super::Common;
@@ -17,10 +18,10 @@ pub struct Args {
     #[command(flatten)]
     common: Common,
     /// Packages with the profiles that mappings name: a .tgz, a folder, or NAME#VERSION; by default all installed ones
-    #[arg(long, value_name = "TGZ|DIR|NAME#VERSION")]
+    #[arg(long, value_name = "TGZ|DIR|NAME#VERSION", value_parser = NonEmptyStringValueParser::new())]
     package: Vec<String>,
     /// The dialect whose overlays count
-    #[arg(long, default_value = "generic")]
+    #[arg(long, default_value = "generic", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     dialect: String,
 }
 
@@ -29,6 +30,7 @@ pub(super) fn run(args: &Args) -> Run {
     if let Some(name) = args.common.object.as_ref().filter(|name| mappings.object(name).is_none()) {
         return Err(translate::unknown_object(&mappings, name));
     }
+    translate::known_dialect(&mappings, &args.dialect)?;
     let definitions = if args.package.is_empty() { installed()? } else { validate::definitions(&args.package)? };
     for object in mappings.objects() {
         if args.common.object.as_ref().is_some_and(|name| name != object.name()) {

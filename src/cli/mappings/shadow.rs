@@ -3,13 +3,15 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use clap::builder::NonEmptyStringValueParser;
+
 use crate::{
     cli::{
-        Exit, Output, Run,
+        CouldNotRun, Exit, Output, Run,
         ledger::{self, Folder},
         translate::{self, Configured, ReadConfig},
     },
-    domain::SystemName,
+    domain::{SystemName, did_you_mean},
     mapping::{Context, Shadow, Trial},
     sync::{History, Spoken},
 };
@@ -21,10 +23,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     candidate: PathBuf,
     /// Only this kind of object
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     object: Option<String>,
     /// Only what went to or came from this system
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     system: Option<String>,
     #[command(flatten)]
     ledger: Folder,
@@ -36,8 +38,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     mappings: Option<PathBuf>,
     /// Only the newest records
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
     /// Also show what differs for the examples (patient data!)
     #[arg(long)]
     values: bool,
@@ -60,9 +62,12 @@ pub(super) fn run(args: &Args, read_config: ReadConfig<'_>) -> Run {
     {
         return Err(translate::unknown_object(&now, object));
     }
+    if let (Some(name), Some(known)) = (&args.system, &configured) {
+        known_system(known, name)?;
+    }
     let instance = configured.as_ref().map(|known| known.instance.clone());
     let mut history = History::of(&args.ledger.ledger, instance).map_err(|why| ledger::tell(&why))?;
-    history.keep(args.limit, |object, system| {
+    history.keep(args.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)), |object, system| {
         args.object.as_deref().is_none_or(|wanted| wanted == object)
             && args.system.as_deref().is_none_or(|wanted| wanted == system.as_str())
     });
@@ -75,6 +80,16 @@ pub(super) fn run(args: &Args, read_config: ReadConfig<'_>) -> Run {
         Output::Text => tell(&found, history.erased),
     }
     Ok(if found.changed == 0 { Exit::Good } else { Exit::Bad })
+}
+
+/// Refuses a system that the configuration does not name: nothing would be tried, and that would look like no change.
+fn known_system(configured: &Configured, name: &str) -> Result<(), CouldNotRun> {
+    let names: Vec<&str> = configured.systems.iter().map(|(system, ..)| system.as_str()).collect();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let remedy = did_you_mean(name, names);
+    Err(CouldNotRun::new(format!("the configuration names no system `{name}`"), remedy))
 }
 
 /// Dialect and zone of each system; of one that is not configured the generic dialect.

@@ -11,32 +11,54 @@ const WIDE: usize = 100;
 
 /// Writes what was found in a document.
 pub fn write(out: &mut impl Write, document: &Document, checked: &Checked) -> io::Result<()> {
+    let lines = Lines::of(&document.bytes);
     for issue in &checked.issues {
-        one(out, document, issue)?;
+        one(out, document, &lines, issue)?;
     }
     Ok(())
 }
 
-fn one(out: &mut impl Write, document: &Document, issue: &Placed) -> io::Result<()> {
-    let (line, column) = issue.at;
+/// Where the lines of a text are, looked up once for all issues.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let after = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        Self { bytes, starts: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// A line by its number, from 1, without its end.
+    fn get(&self, line: usize) -> &'a [u8] {
+        let Some(start) = line.checked_sub(1).and_then(|at| self.starts.get(at)) else { return &[] };
+        let end = self.starts.get(line).map_or(self.bytes.len(), |next| next - 1);
+        self.bytes.get(*start..end).unwrap_or_default()
+    }
+}
+
+fn one(out: &mut impl Write, document: &Document, lines: &Lines<'_>, issue: &Placed) -> io::Result<()> {
     let color = Palette::of(issue.severity);
     writeln!(out, "{}{}{}{}: {}{}", color.word, name(issue.severity), color.off, color.bold, issue.text, color.off)?;
-    let source =
-        String::from_utf8_lossy(document.bytes.split(|byte| *byte == b'\n').nth(line - 1).unwrap_or(&[])).into_owned();
-    let number = (line + document.lines_before).to_string();
-    let pad = " ".repeat(number.len());
-    // A line of NDJSON carries its number in the document's name already.
-    let file = if document.lines_before > 0 {
-        document.name.rsplit_once(':').map_or(document.name.as_str(), |(file, _)| file)
-    } else {
-        &document.name
+    let pad = match issue.at {
+        Some((line, column)) => {
+            let number = (line + document.lines_before).to_string();
+            let pad = " ".repeat(number.len());
+            let file = &document.file;
+            let place = if issue.expression.is_empty() { String::new() } else { format!("  {}", issue.expression) };
+            writeln!(out, "{pad}{}-->{} {file}:{number}:{column}{place}", color.dim, color.off)?;
+            let (shown, offset) = window(lines.get(line), column);
+            writeln!(out, "{pad} {}|{}", color.dim, color.off)?;
+            writeln!(out, "{}{number} |{} {shown}", color.dim, color.off)?;
+            writeln!(out, "{pad} {}|{} {}{}^{}", color.dim, color.off, " ".repeat(offset), color.word, color.off)?;
+            pad
+        }
+        None => {
+            writeln!(out, " {}-->{} {}", color.dim, color.off, document.name)?;
+            " ".to_owned()
+        }
     };
-    let place = if issue.expression.is_empty() { String::new() } else { format!("  {}", issue.expression) };
-    writeln!(out, "{pad}{}-->{} {file}:{number}:{column}{place}", color.dim, color.off)?;
-    let (shown, offset) = window(&source, column);
-    writeln!(out, "{pad} {}|{}", color.dim, color.off)?;
-    writeln!(out, "{}{number} |{} {shown}", color.dim, color.off)?;
-    writeln!(out, "{pad} {}|{} {}{}^{}", color.dim, color.off, " ".repeat(offset), color.word, color.off)?;
     writeln!(out, "{pad} {}={} rule: {}", color.dim, color.off, issue.rule)?;
     if let Some(profile) = &issue.profile {
         writeln!(out, "{pad} {}={} from: {profile}", color.dim, color.off)?;
@@ -55,23 +77,43 @@ const fn name(severity: Severity) -> &'static str {
     }
 }
 
-/// The part of a line around a column (from 1, in bytes), and where the column is in it.
-fn window(source: &str, column: usize) -> (String, usize) {
-    let clean: String = source.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut at = column.saturating_sub(1).min(source.len());
-    while !source.is_char_boundary(at) {
+/// The part of a line around a column (from 1, in bytes), and where the column is in it. Looks only at what is near:
+/// a whole file may be one line.
+fn window(line: &[u8], column: usize) -> (String, usize) {
+    /// A letter has at most so many bytes.
+    const LONGEST: usize = 4;
+    let reach = (WIDE + 2) * LONGEST;
+    let is_inside = |at: usize| line.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);
+    let mut at = column.saturating_sub(1).min(line.len());
+    while at > 0 && is_inside(at) {
         at -= 1;
     }
-    let at = source[..at].chars().count();
-    let letters: Vec<char> = clean.trim_end().chars().collect();
-    if letters.len() <= WIDE {
-        return (letters.iter().collect(), at);
+    let mut from = at.saturating_sub(reach);
+    while from < at && is_inside(from) {
+        from += 1;
     }
-    let start = at.saturating_sub(WIDE / 3);
-    let end = (start + WIDE).min(letters.len());
-    let (before, after) = (if start > 0 { "…" } else { "" }, if end < letters.len() { "…" } else { "" });
-    let part: String = letters[start.min(end)..end].iter().collect();
-    (format!("{before}{part}{after}"), at - start + before.chars().count())
+    let mut to = (at + reach).min(line.len());
+    while to > at && is_inside(to) {
+        to -= 1;
+    }
+    let letters = |bytes: &[u8]| -> Vec<char> {
+        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        String::from_utf8_lossy(bytes).chars().map(clean).collect()
+    };
+    let (before, mut all) = (letters(&line[from..at]), letters(&line[from..to]));
+    let at = before.len();
+    if to == line.len() {
+        all.truncate(all.iter().rposition(|c| !c.is_whitespace()).map_or(0, |last| last + 1));
+    }
+    if from == 0 && to == line.len() && all.len() <= WIDE {
+        return (all.iter().collect(), at);
+    }
+    let start = at.saturating_sub(WIDE / 3).min(all.len());
+    let end = (start + WIDE).min(all.len());
+    let more_before = if from > 0 || start > 0 { "…" } else { "" };
+    let more_after = if to < line.len() || end < all.len() { "…" } else { "" };
+    let part: String = all[start..end].iter().collect();
+    (format!("{more_before}{part}{more_after}"), at - start + more_before.chars().count())
 }
 
 /// One closing line.
@@ -111,11 +153,17 @@ mod tests {
 
     #[test]
     fn long_lines_are_cut_around_the_column() {
-        assert_eq!(window("  \"a\": 1", 3), ("  \"a\": 1".to_owned(), 2));
-        let long = "x".repeat(500);
-        let (shown, at) = window(&long, 300);
+        assert_eq!(window(b"  \"a\": 1", 3), ("  \"a\": 1".to_owned(), 2));
+        let long = "x".repeat(5000);
+        let (shown, at) = window(long.as_bytes(), 3000);
         assert!(shown.chars().count() <= 102 && shown.starts_with('…') && shown.ends_with('…'));
         assert_eq!(shown.chars().nth(at), Some('x'));
-        assert_eq!(window("é\"a\"", 3), ("é\"a\"".to_owned(), 1));
+        assert_eq!(window("é\"a\"".as_bytes(), 3), ("é\"a\"".to_owned(), 1));
+        let wide = "é".repeat(5000);
+        for column in [1, 2, 3, 4999, 9999, 10_000, 10_001, 20_000] {
+            let (shown, at) = window(wide.as_bytes(), column);
+            assert!(!shown.contains('\u{fffd}') && at <= shown.chars().count(), "{column}: {shown} {at}");
+        }
+        assert_eq!(window(b"", 1), (String::new(), 0));
     }
 }
