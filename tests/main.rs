@@ -31,6 +31,7 @@ mod sandbox;
 mod sandbox_faults;
 mod sandbox_practice;
 mod shadow;
+mod sim;
 mod slots;
 mod support;
 mod terminology_server;

@@ -1,0 +1,146 @@
+//! The deterministic simulation (PROMISES R1 to R7, R12, R14, R17, R19 to R23): a seed picks a small world, quirks, a script; it runs in
+//! virtual time with kills, people and healing, and is judged by the EHRs' true history. `SIM_SEEDS=10000 SIM_FROM=0` runs more,
+//! `SIM_SEED=7` runs one and prints its trace, `SIM_ALL=1` draws from all quirks, `SIM_QUIRKS=LostReply,Busy` from some.
+
+mod books;
+mod disk;
+mod ehr;
+mod judge;
+mod plan;
+mod quirk;
+mod run;
+mod shrink;
+mod time;
+mod trace;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use plan::{Plan, Scope};
+use quirk::Kind;
+use run::{Ran, run};
+
+/// What is drawn from without `SIM_ALL`: what holds so far.
+const HOLDS: &[Kind] = &[];
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn scope() -> Scope {
+    let all = std::env::var("SIM_ALL").is_ok();
+    let mut quirks = if all { Kind::ALL } else { HOLDS };
+    if let Ok(names) = std::env::var("SIM_QUIRKS") {
+        let some: Vec<Kind> = names
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(|name| *Kind::ALL.iter().find(|kind| format!("{kind:?}") == name).expect("the name of a quirk"))
+            .collect();
+        quirks = some.leak();
+    }
+    let without = std::env::var("SIM_WITHOUT").unwrap_or_default();
+    let has = |name: &str| !without.split(',').any(|one| one == name);
+    Scope {
+        quirks,
+        power_cuts: has("power"),
+        kills: has("kills"),
+        jumps: has("jumps"),
+        edits: has("edits"),
+        presses: has("presses"),
+        two_ehrs: has("two"),
+    }
+}
+
+/// A run's first verdict, if there is any; runs that differ are one too.
+fn judged(plan: &Plan) -> (Ran, Option<String>) {
+    let ran = run(plan, false);
+    let again = run(plan, false);
+    let verdict = if ran.head == again.head {
+        ran.verdicts.first().map(|verdict| verdict.kind.to_owned())
+    } else {
+        Some("nondeterministic".to_owned())
+    };
+    (ran, verdict)
+}
+
+#[test]
+fn seeds() {
+    let scope = scope();
+    if let Some(seed) = number("SIM_SEED") {
+        return one(seed, &scope);
+    }
+    let (from, count) = (number("SIM_FROM").unwrap_or(0), number("SIM_SEEDS").unwrap_or(500));
+    let started = Instant::now();
+    let next = AtomicU64::new(from);
+    let failures: Mutex<BTreeMap<String, Vec<u64>>> = Mutex::default();
+    let (requests, entries) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|threads| {
+        for _ in 0..number("SIM_THREADS").unwrap_or(2) {
+            threads.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + count {
+                        break;
+                    }
+                    let (ran, verdict) = judged(&Plan::of(seed, &scope));
+                    requests.fetch_add(ran.requests, Ordering::Relaxed);
+                    entries.fetch_add(ran.entries, Ordering::Relaxed);
+                    if let Some(verdict) = verdict {
+                        failures.lock().expect("a lock").entry(verdict).or_default().push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let took = started.elapsed();
+    println!("{count} seeds from {from} in {took:.1?}: {requests:?} requests, {entries:?} entries (each run twice)");
+    for (kind, struck) in quirk::counts().into_iter().filter(|(kind, _)| scope.quirks.contains(kind)) {
+        println!("  {struck:>8} {kind:?}");
+    }
+    let mut failures = failures.into_inner().expect("a lock");
+    if failures.is_empty() {
+        if count >= 500 {
+            let never: Vec<Kind> = quirk::counts()
+                .into_iter()
+                .filter(|(kind, struck)| scope.quirks.contains(kind) && *struck == 0)
+                .map(|(kind, _)| kind)
+                .collect();
+            assert!(never.is_empty(), "never struck: {never:?}");
+        }
+        return;
+    }
+    for (kind, seeds) in &mut failures {
+        seeds.sort_unstable();
+        println!("{kind}: {} seeds, {:?}", seeds.len(), &seeds[..seeds.len().min(20)]);
+    }
+    let shown = number("SIM_SHOWN").unwrap_or(1) as usize;
+    for (kind, seeds) in &failures {
+        for seed in seeds.iter().take(shown) {
+            println!("\n=== {kind}, seed {seed}, shortened");
+            shrink::show(&Plan::of(*seed, &scope), kind);
+        }
+    }
+    let all: usize = failures.values().map(Vec::len).sum();
+    panic!("{all} of {count} seeds fail");
+}
+
+/// One seed with its whole trace.
+fn one(seed: u64, scope: &Scope) {
+    let plan = Plan::of(seed, scope);
+    let ran = run(&plan, true);
+    println!("{plan}");
+    for line in &ran.lines {
+        println!("{line}");
+    }
+    println!("{} requests, {} entries, head {}", ran.requests, ran.entries, ran.head);
+    assert!(ran.verdicts.is_empty(), "{:#?}", ran.verdicts);
+    let (_, verdict) = judged(&plan);
+    assert_eq!(verdict, None);
+}
