@@ -154,8 +154,7 @@ impl Store for Books {
                 _ => None,
             };
             let at = now.max(pages.log.last().map_or(Timestamp::MIN, |last| last.version.at));
-            let updated =
-                misdated.or(old.filter(|_| pages.stale)).unwrap_or_else(|| format!("{at:.3}"));
+            let updated = misdated.or(old.filter(|_| pages.stale)).unwrap_or_else(|| format!("{at:.3}"));
             let resource = write.resource.map(|mut resource| {
                 if let Some(members) = resource.as_object_mut() {
                     let meta = members.entry("meta").or_insert_with(|| json!({}));

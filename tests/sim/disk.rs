@@ -290,7 +290,9 @@ impl Media for Mounted {
         // The folder's own name lasts with it, as on the file systems in use.
         let within = |name: &PathBuf| name.parent() == Some(path) || name == path;
         names.synced.retain(|name, _| !within(name));
-        names.synced.extend(names.now.iter().filter(|(name, _)| within(name)).map(|(name, node)| (name.clone(), node.clone())));
+        names
+            .synced
+            .extend(names.now.iter().filter(|(name, _)| within(name)).map(|(name, node)| (name.clone(), node.clone())));
         Ok(())
     }
 

@@ -63,7 +63,8 @@ impl SimEhr {
         let base = format!("https://{name}.example/fhir");
         let clock: SharedClock = Arc::new(SimClock::new(time.clone(), seed ^ 0xE4E4));
         let has = |kind: Kind| quirks.iter().find(|quirk| quirk.kind == kind);
-        let misdated = has(Kind::Year2099).map(|quirk| (quirk.vary as usize % 4, "2099-01-01T00:00:00.000Z".to_owned()));
+        let misdated =
+            has(Kind::Year2099).map(|quirk| (quirk.vary as usize % 4, "2099-01-01T00:00:00.000Z".to_owned()));
         let books = Books::new(clock.clone(), has(Kind::StaleUpdated).is_some(), misdated);
         let server = Server::new(&base, "Simulated EHR", Arc::new(Bare), clock);
         let inner = Inner {
@@ -288,9 +289,10 @@ impl SimEhr {
             if let Some(vary) = self.strikes(Kind::SearchForbidden) {
                 return Some(self.status([400, 403, 500][vary as usize % 3], None));
             }
-            let several = request.pairs().iter().any(|(name, value)| {
-                name == "identifier" && value.replace("\\,", "").contains(',')
-            });
+            let several = request
+                .pairs()
+                .iter()
+                .any(|(name, value)| name == "identifier" && value.replace("\\,", "").contains(','));
             if several && self.strikes(Kind::NoOr).is_some() {
                 return Some(self.status(400, None));
             }
@@ -493,7 +495,8 @@ impl SimEhr {
                 if !self.has(Kind::NoHistory) {
                     interactions.push("history-type");
                 }
-                let mut search = vec![json!({"name": "identifier", "type": "token"}), json!({"name": "_id", "type": "token"})];
+                let mut search =
+                    vec![json!({"name": "identifier", "type": "token"}), json!({"name": "_id", "type": "token"})];
                 if !self.has(Kind::NoLastUpdated) {
                     search.push(json!({"name": "_lastUpdated", "type": "date"}));
                 }
@@ -560,7 +563,8 @@ impl Link {
         let below = url.strip_prefix(&self.ehr.base)?.trim_start_matches('/');
         let (path, query) = below.split_once('?').unwrap_or((below, ""));
         let headers = request.headers.iter();
-        let headers = headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+        let headers =
+            headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
         Some(rest::Request {
             method: Method::parse(request.method.as_str())?,
             path: path.to_owned(),

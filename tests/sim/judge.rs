@@ -44,11 +44,18 @@ pub fn at_every_step(world: &mut World) {
             if !pending || with_person {
                 continue;
             }
-            let pressed = world.presses.iter().filter(|press| press.taken && about(&press.item, &key)).map(|press| press.at.as_secs());
+            let pressed = world
+                .presses
+                .iter()
+                .filter(|press| press.taken && about(&press.item, &key))
+                .map(|press| press.at.as_secs());
             let since = known.acked.iter().map(|acked| acked.at.as_secs()).chain(pressed).max().unwrap_or(0);
             let edited = world.edits.iter().filter(|edit| edit.thing == thing).map(|edit| edit.at.as_secs()).max();
             if now > since.max(edited.unwrap_or(0)) + BOUND_S {
-                wrong.push(("stuck", format!("{kind} {} at {} is {state} {} since {BOUND_S} s", marker(thing), key.2, sync["code"])));
+                wrong.push((
+                    "stuck",
+                    format!("{kind} {} at {} is {state} {} since {BOUND_S} s", marker(thing), key.2, sync["code"]),
+                ));
             }
         }
     }
@@ -63,13 +70,19 @@ fn about(item: &Value, (object, id, system): &(String, String, String)) -> bool 
 
 /// An item about the system as a whole is open.
 fn system_item(world: &World, system: &str) -> bool {
-    world.shown.items.values().any(|(_, item)| is_open(item) && item["system"] == *system && item["object_id"].is_null() && item["kind"] != "inbound")
+    world.shown.items.values().any(|(_, item)| {
+        is_open(item) && item["system"] == *system && item["object_id"].is_null() && item["kind"] != "inbound"
+    })
 }
 
 /// After all rounds of answering something is still open.
 pub fn unended(world: &mut World) {
-    let open: Vec<String> =
-        world.shown.open().iter().map(|item| format!("{} {} {}", item["id"], item["code"], item["what_happened"])).collect();
+    let open: Vec<String> = world
+        .shown
+        .open()
+        .iter()
+        .map(|item| format!("{} {} {}", item["id"], item["code"], item["what_happened"]))
+        .collect();
     let pending: Vec<String> = world
         .shown
         .syncs
@@ -97,10 +110,12 @@ pub fn cost(world: &mut World, ledger: &Ledger) {
         }
         *windows.entry(key).or_default() += 1;
     }
-    let worst = windows.iter().map(|(key, count)| (count.saturating_sub(40 * acted.get(key).copied().unwrap_or(0)), key)).max();
+    let worst =
+        windows.iter().map(|(key, count)| (count.saturating_sub(40 * acted.get(key).copied().unwrap_or(0)), key)).max();
     if let Some((count, (sync, _))) = worst.filter(|(count, _)| *count > ENTRIES) {
         let shown = world.shown.syncs.values().find(|shown| shown["id"] == **sync).cloned().unwrap_or_default();
-        world.wrong("endless", format!("{count} entries in ten minutes for {} at {}", shown["object"], shown["system"]));
+        world
+            .wrong("endless", format!("{count} entries in ten minutes for {} at {}", shown["object"], shown["system"]));
     }
 }
 
@@ -152,7 +167,8 @@ fn doubled(world: &mut World, ehr: usize, log: &[Commit]) {
 fn regressed(world: &mut World, ehr: usize, log: &[Commit]) {
     for thing in 0..world.plan.things.len() {
         for field in Field::of(&world.plan.things[thing]).iter().filter(|field| **field != Field::Status) {
-            let order: Vec<String> = world.known[thing].acked.iter().filter(|a| a.field == Some(*field)).map(|a| a.value.clone()).collect();
+            let order: Vec<String> =
+                world.known[thing].acked.iter().filter(|a| a.field == Some(*field)).map(|a| a.value.clone()).collect();
             let mut newest = 0;
             for commit in log.iter().filter(|commit| commit.who == Who::Gateway) {
                 let Some(body) = &commit.version.resource else { continue };
@@ -180,12 +196,16 @@ fn overwritten(world: &mut World, ehr: usize, log: &[Commit]) {
         let Some(thing) = world.thing_of(body) else { continue };
         for field in Field::of(&world.plan.things[thing]) {
             let (old, new) = (text(before, field.fhir()), text(body, field.fhir()));
-            let edit = world.edits.iter().find(|edit| edit.thing == thing && edit.field == *field && edit.value == old && edit.ehr == ehr);
+            let edit = world
+                .edits
+                .iter()
+                .find(|edit| edit.thing == thing && edit.field == *field && edit.value == old && edit.ehr == ehr);
             let Some(edit) = edit.filter(|_| old != new) else { continue };
             if is_excused(world, edit, &system, commit.version.at) {
                 continue;
             }
-            let about = format!("{} {field:?} at {system}: {old}, which staff wrote, became {new} unseen", marker(thing));
+            let about =
+                format!("{} {field:?} at {system}: {old}, which staff wrote, became {new} unseen", marker(thing));
             world.wrong("overwritten", about);
         }
     }
@@ -193,19 +213,31 @@ fn overwritten(world: &mut World, ehr: usize, log: &[Commit]) {
 
 fn is_excused(world: &World, edit: &Edit, system: &str, at: Timestamp) -> bool {
     // Ours wins by the mapping's rule: what becomes of the other value is the matter of a later issue (FAULTS P2c).
-    let ours = edit.field.is_ours() && world.known[edit.thing].acked.iter().any(|acked| acked.field == Some(edit.field));
+    let ours =
+        edit.field.is_ours() && world.known[edit.thing].acked.iter().any(|acked| acked.field == Some(edit.field));
     // An EHR that ignores If-Match: noticed and told, the matter of a later issue (P2e).
     let unprotected = world.ehrs[edit.ehr].has(Kind::IgnoresIfMatch);
-    let seen = world.shown.values.get(&(edit.thing, edit.field, edit.value.clone())).is_some_and(|since| at_second(world, *since) <= at);
+    let seen = world
+        .shown
+        .values
+        .get(&(edit.thing, edit.field, edit.value.clone()))
+        .is_some_and(|since| at_second(world, *since) <= at);
     let id = world.known[edit.thing].id.clone().unwrap_or_default();
     let told = world.shown.items.values().any(|(_, item)| {
-        item["object_id"] == *id && item["system"] == *system && item["kind"] == "conflict" && item.to_string().contains(&edit.value)
+        item["object_id"] == *id
+            && item["system"] == *system
+            && item["kind"] == "conflict"
+            && item.to_string().contains(&edit.value)
     });
     ours || unprotected || seen || told
 }
 
 fn at_second(world: &World, elapsed: std::time::Duration) -> Timestamp {
-    let begin = world.time.now().checked_sub(jiff::SignedDuration::try_from(world.time.elapsed()).unwrap_or_default()).unwrap_or(Timestamp::MIN);
+    let begin = world
+        .time
+        .now()
+        .checked_sub(jiff::SignedDuration::try_from(world.time.elapsed()).unwrap_or_default())
+        .unwrap_or(Timestamp::MIN);
     begin.checked_add(jiff::SignedDuration::try_from(elapsed).unwrap_or_default()).unwrap_or(Timestamp::MAX)
 }
 
@@ -219,7 +251,11 @@ fn dangling(world: &mut World, ehr: usize, log: &[Commit]) {
         for participant in body["participant"].as_array().into_iter().flatten() {
             let actor = participant["actor"]["reference"].as_str().unwrap_or_default();
             if !there.contains(actor) {
-                wrong.push(format!("{} at {} names {actor:?}, which is not there", body["description"], world.system(ehr)));
+                wrong.push(format!(
+                    "{} at {} names {actor:?}, which is not there",
+                    body["description"],
+                    world.system(ehr)
+                ));
             }
         }
     }
@@ -248,16 +284,29 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
             let there = states.last().map(|body| text(body, field.fhir())).unwrap_or_default();
             if let Some(last) = last {
                 let arrived = states.iter().any(|body| text(body, field.fhir()) == last.value);
-                let superseded = there == here && there != last.value && world.edits.iter().any(|edit| edit.thing == thing && edit.value == there);
+                let superseded = there == here
+                    && there != last.value
+                    && world.edits.iter().any(|edit| edit.thing == thing && edit.value == there);
                 if !arrived && !superseded && !is_decided(world, thing, &key, last.version) {
-                    world.wrong("lost", format!("{} {field:?}={} (v{}) never came to {system}", marker(thing), last.value, last.version));
+                    world.wrong(
+                        "lost",
+                        format!(
+                            "{} {field:?}={} (v{}) never came to {system}",
+                            marker(thing),
+                            last.value,
+                            last.version
+                        ),
+                    );
                     continue;
                 }
             }
             let told = world.shown.items.values().any(|(_, item)| about(item, &key) || is_general(item, &system));
             // By field: how FHIR and we say a status differs.
             if *field != Field::Status && here != there && !told && !is_decided(world, thing, &key, 0) {
-                let about = format!("{} {field:?} is {here:?} here and {there:?} at {system}, and nobody was told", marker(thing));
+                let about = format!(
+                    "{} {field:?} is {here:?} here and {there:?} at {system}, and nobody was told",
+                    marker(thing)
+                );
                 world.wrong("silent", about);
             }
         }
@@ -293,7 +342,10 @@ fn own_records(world: &mut World) {
             item["system"] == *system && (item.to_string().contains(&id) || is_general(item, &system))
         });
         if !world.shown.own.contains(&mark) && !told {
-            world.wrong("silent", format!("Patient/{id} ({mark}), which staff of {system} made, is not here, and nobody was told"));
+            world.wrong(
+                "silent",
+                format!("Patient/{id} ({mark}), which staff of {system} made, is not here, and nobody was told"),
+            );
         }
     }
 }

@@ -48,11 +48,8 @@ pub fn run(plan: &Plan, traced: bool) -> Ran {
     let mut phase = Phase::Script;
     let mut lives = 0;
     while phase != Phase::Over && world.verdicts.iter().all(|verdict| verdict.kind != "broken") {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         let life = Arc::new(Life::new());
         let ended = runtime.block_on(async {
             world.time.enter();
@@ -86,11 +83,19 @@ pub fn run(plan: &Plan, traced: bool) -> Ran {
 enum Phase {
     Script,
     /// Healed; nobody has answered yet.
-    Calm { until_s: u64 },
+    Calm {
+        until_s: u64,
+    },
     /// People have answered so often.
-    Answered { round: u32, until_s: u64 },
+    Answered {
+        round: u32,
+        until_s: u64,
+    },
     /// Nothing is left to do.
-    Quiet { until_s: u64, entries: u64 },
+    Quiet {
+        until_s: u64,
+        entries: u64,
+    },
     Over,
 }
 
@@ -273,9 +278,11 @@ impl Living<'_> {
     }
 
     fn is_pending(&self) -> bool {
-        self.world.shown.syncs.values().any(|sync| {
-            matches!(sync["state"].as_str(), Some("accepted" | "sending" | "retrying" | "unknown"))
-        })
+        self.world
+            .shown
+            .syncs
+            .values()
+            .any(|sync| matches!(sync["state"].as_str(), Some("accepted" | "sending" | "retrying" | "unknown")))
     }
 
     fn is_answered(&self) -> bool {
@@ -318,7 +325,9 @@ impl Living<'_> {
     /// Does what the agenda says for now.
     async fn due(&mut self) -> Option<Ended> {
         let ((at, _), (step, tries)) = self.world.agenda.pop_first()?;
-        self.world.trace.say(|| format!("{step:?}{}", if tries > 0 { format!(" (try {tries})") } else { String::new() }));
+        self.world
+            .trace
+            .say(|| format!("{step:?}{}", if tries > 0 { format!(" (try {tries})") } else { String::new() }));
         match step {
             Step::Push { thing, twice } => self.push(thing, twice, tries),
             Step::Change { thing, field, number } => self.change(thing, field, number, tries),
@@ -361,8 +370,13 @@ impl Living<'_> {
             let open = self.opens(Step::Push { thing, twice: false }, tries);
             let engine = self.engine.clone();
             let key = Key { scope: "sim".to_owned(), key: format!("push-{thing}") };
-            let accept =
-                Accept { object: name(self.world.plan.things[thing].object()), body: body.clone(), key, by: "sim".to_owned(), lenient: false };
+            let accept = Accept {
+                object: name(self.world.plan.things[thing].object()),
+                body: body.clone(),
+                key,
+                by: "sim".to_owned(),
+                lenient: false,
+            };
             self.clients.spawn(async move {
                 if again > 0 {
                     tokio::time::sleep(Duration::from_millis(thing as u64 % 3 * 40)).await;
@@ -397,7 +411,8 @@ impl Living<'_> {
         // A client that got no answer repeats under its key; one that was told of a newer version reads first, and begins anew.
         let key = Key { scope: "sim".to_owned(), key: format!("change-{thing}-{number}-{expected}") };
         let id = ObjectId::new(&id).expect("an id");
-        let update = Update { object: name(kind), id, expected, change, key: Some(key), by: "sim".to_owned(), lenient: false };
+        let update =
+            Update { object: name(kind), id, expected, change, key: Some(key), by: "sim".to_owned(), lenient: false };
         let engine = self.engine.clone();
         self.clients.spawn(async move {
             let result = engine.update(update).await;
@@ -426,7 +441,8 @@ impl Living<'_> {
                         let first = known.acked.is_empty();
                         known.id = Some(id);
                         if first {
-                            let fields: &[Field] = if patient { &[Field::Family, Field::Birth] } else { &[Field::Comment] };
+                            let fields: &[Field] =
+                                if patient { &[Field::Family, Field::Birth] } else { &[Field::Comment] };
                             known.acked.extend(fields.iter().map(|field| Acked {
                                 version: answer.version,
                                 at,
@@ -443,7 +459,8 @@ impl Living<'_> {
                 match result {
                     Ok(answer) => {
                         self.world.trace.say(|| format!("  202: {thing} changed, v{}", answer.version));
-                        let acked = Acked { version: answer.version, at, field: Some(field), value: field.value(number) };
+                        let acked =
+                            Acked { version: answer.version, at, field: Some(field), value: field.value(number) };
                         self.world.known[thing].acked.push(acked);
                     }
                     Err(error) => self.refused(step, tries, &error),
@@ -457,8 +474,12 @@ impl Living<'_> {
                 });
                 match &result {
                     Ok(()) | Err(Error::Closed | Error::Decision(_) | Error::Invalid(_) | Error::NoItem) => {}
-                    Err(Error::Ledger(LedgerError::Stale { .. } | LedgerError::SyncMoved | LedgerError::ItemClosed)) => {}
-                    Err(error) => self.world.wrong("refused", format!("a button is answered {}: {error}", error.code())),
+                    Err(Error::Ledger(
+                        LedgerError::Stale { .. } | LedgerError::SyncMoved | LedgerError::ItemClosed,
+                    )) => {}
+                    Err(error) => {
+                        self.world.wrong("refused", format!("a button is answered {}: {error}", error.code()))
+                    }
                 }
                 self.world.presses.push(press);
             }
@@ -477,7 +498,8 @@ impl Living<'_> {
             // A visit that was called off meanwhile.
             Error::Transition => {}
             Error::Invalid(findings) => {
-                let places: Vec<String> = findings.iter().map(|f| format!("{} {} {}", f.pointer, f.code, f.detail)).collect();
+                let places: Vec<String> =
+                    findings.iter().map(|f| format!("{} {} {}", f.pointer, f.code, f.detail)).collect();
                 self.world.wrong("refused", format!("{step:?}: {}", places.join("; ")));
             }
             _ => self.world.wrong("refused", format!("{step:?}: {} {error}", error.code())),

@@ -259,9 +259,9 @@ impl World {
                 let there = self.ehrs[*ehr].clone();
                 there.work();
                 let standing = there.books.standing();
-                let found = standing.iter().find(|version| {
-                    version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing))
-                });
+                let found = standing
+                    .iter()
+                    .find(|version| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing)));
                 let Some(found) = found else { return };
                 let mut body = found.resource.clone().unwrap_or_default();
                 let value = field.value(*number);
@@ -281,16 +281,20 @@ impl World {
                 let answer = self.staff(*ehr, Method::Post, "Patient", Some(&body));
                 let id = answer["id"].as_str().unwrap_or_default().to_owned();
                 self.trace.say(|| format!("staff of {} create Patient/{id} ({mark})", self.ehrs[*ehr].name));
-                super::quirk::count(if *identified { super::quirk::Kind::OwnIdentified } else { super::quirk::Kind::OwnRecords });
+                super::quirk::count(if *identified {
+                    super::quirk::Kind::OwnIdentified
+                } else {
+                    super::quirk::Kind::OwnRecords
+                });
                 self.own.push((*ehr, mark, id));
             }
             Step::Delete { ehr, thing } => {
                 let there = self.ehrs[*ehr].clone();
                 there.work();
                 let standing = there.books.standing();
-                let found = standing.iter().find(|version| {
-                    version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing))
-                });
+                let found = standing
+                    .iter()
+                    .find(|version| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing)));
                 if let Some(found) = found {
                     self.staff(*ehr, Method::Delete, &format!("{}/{}", found.kind, found.id), None);
                     self.trace.say(|| format!("staff of {} delete {}", there.name, found.kind));
@@ -322,7 +326,15 @@ impl World {
             let key = (text("object"), text("object_id"), text("system"));
             if self.shown.syncs.get(&key) != Some(&shown) {
                 self.trace.say(|| {
-                    format!("  sync {} {} at {}: {} v{} {}", key.0, key.1, key.2, text("state"), shown["version"], text("code"))
+                    format!(
+                        "  sync {} {} at {}: {} v{} {}",
+                        key.0,
+                        key.1,
+                        key.2,
+                        text("state"),
+                        shown["version"],
+                        text("code")
+                    )
                 });
                 self.shown.syncs.insert(key, shown);
             }
@@ -333,8 +345,17 @@ impl World {
             let before = self.shown.items.get(&row.id);
             if before.is_none_or(|(_, before)| before["status"] != shown["status"]) {
                 self.trace.say(|| {
-                    format!("  item {} {} {} {}: {} {} at {} — {}", row.id, shown["status"], shown["kind"], shown["code"],
-                        shown["object"], shown["object_id"], shown["system"], shown["what_happened"])
+                    format!(
+                        "  item {} {} {} {}: {} {} at {} — {}",
+                        row.id,
+                        shown["status"],
+                        shown["kind"],
+                        shown["code"],
+                        shown["object"],
+                        shown["object_id"],
+                        shown["system"],
+                        shown["what_happened"]
+                    )
                 });
             }
             let since = before.map_or(now, |(since, _)| *since);
@@ -359,7 +380,9 @@ impl World {
         for row in rows {
             let body = object(ledger, "patient", row.id.as_str())?.unwrap_or_default();
             let mark = body.pointer("/contact_details/0/value").and_then(Value::as_str).unwrap_or_default();
-            own.extend(mark.split_once('@').filter(|(mark, _)| mark.starts_with("own-")).map(|(mark, _)| mark.to_owned()));
+            own.extend(
+                mark.split_once('@').filter(|(mark, _)| mark.starts_with("own-")).map(|(mark, _)| mark.to_owned()),
+            );
         }
         self.shown.own = own;
         Ok(())
