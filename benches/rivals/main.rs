@@ -1,9 +1,10 @@
 //! The same resources through other validators, in one run: the `jsonschema` crate with the R4 schema from npm, and the
 //! PyPI packages `fhirkit-rs` and `fhir.resources`. Speed beside rightness: how many of a list of wrong instances each one
 //! refuses, and whether it accepts the right ones. What cannot be fetched is said, not guessed.
-//! `cargo bench --bench rivals`.
+//! `cargo bench --bench rivals`; with `DAMAGED=10000` the differential run against HL7's own engine instead (`hl7`).
 
 mod bad;
+mod hl7;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -45,6 +46,9 @@ fn good() -> Vec<(&'static str, Value)> {
 fn main() {
     if only_checked() {
         return;
+    }
+    if let Some(count) = std::env::var("DAMAGED").ok().and_then(|text| text.parse().ok()) {
+        return hl7::run(count);
     }
     let Some(package) = shared("packages/hl7.fhir.us.core-6.1.0.tgz") else { return };
     let pack = Pack::open(Package::open(&package).expect("opens").pack().0).expect("a pack");

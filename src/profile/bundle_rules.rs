@@ -150,9 +150,8 @@ impl<'a> Walk<'a> {
             }
             Some(id) if rest && (last != id || resource_type(resource) != Some(before)) => {
                 let text = "the id or type at the end of the fullUrl is not that of the entry's resource";
-                // What servers answered or sent is not refused for it: see ARCHITECTURE.md
-                let is_error = !matches!(kind, "searchset" | "message");
-                self.raise(&at, Some(&plan.structure), Say::error_if(is_error, "invalid", "full-url-id", text));
+                let say = Say::error("invalid", "full-url-id", text);
+                self.raise(&at, Some(&plan.structure), say);
             }
             _ => {}
         }

@@ -62,6 +62,11 @@ impl<'p> Place<'p> {
         self.index
     }
 
+    /// The list that it is an item of.
+    pub const fn whole(self) -> Self {
+        Self { index: None, ..self }
+    }
+
     /// What it is.
     pub const fn what(&self) -> What<'p> {
         self.what

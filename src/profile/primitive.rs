@@ -159,11 +159,7 @@ impl Primitive {
             Self::Text | Self::Markdown => check_string(text),
             Self::Code => check_code(text),
             Self::Id => check_id(text),
-            // What a canonical names may live outside of our knowledge: a bad OID there is odd rather than wrong.
-            Self::Canonical => match check_uri(text.split('|').next().unwrap_or(text)) {
-                Err(fault) if text.starts_with("urn:oid:") => Err(Fault { warning: true, ..fault }),
-                other => other,
-            },
+            Self::Canonical => check_uri(text.split('|').next().unwrap_or(text)),
             Self::Uri | Self::Url => check_uri(text),
             Self::Oid if !text.starts_with("urn:oid:") => wrong("must start with urn:oid:"),
             Self::Oid => check_uri(text),

@@ -58,7 +58,7 @@ impl<'a> Walk<'a> {
             members[found].push(*item);
         }
         for (slice, members) in slicing.slices.iter().zip(&members) {
-            self.slice(structure, slice, members, parent, scope);
+            self.slice(structure, slice, members, items.first(), parent, scope);
         }
     }
 
@@ -72,11 +72,13 @@ impl<'a> Walk<'a> {
         self.raise(at, Some(structure), Say::error_if(sure, "structure", "slice-closed", text));
     }
 
+    /// What one slice demands of its members; `first` is the first item of the list, in this slice or not.
     fn slice(
         &mut self,
         structure: &Structure,
         slice: &Slice,
         members: &[Item<'a>],
+        first: Option<&Item<'a>>,
         parent: &Place<'_>,
         scope: &Scope<'a>,
     ) {
@@ -84,7 +86,12 @@ impl<'a> Walk<'a> {
         let count = members.len();
         if count < usize::try_from(demand.min).unwrap_or(0) && slice.tests.is_some() {
             let text = format!("{} is required {} time(s) but found {count} time(s)", demand.id, demand.min);
-            self.raise(parent, Some(structure), Say::error("required", "slice-cardinality", text));
+            let say = Say::error("required", "slice-cardinality", text);
+            // The list lacks it, if there is one; one of its items may be meant and be not quite right
+            match first {
+                Some(item) => self.raise(&item.place(parent).whole(), Some(structure), say),
+                None => self.raise(parent, Some(structure), say),
+            }
         }
         if let Some(max) = demand.max.filter(|max| count > usize::try_from(*max).unwrap_or(usize::MAX)) {
             let place = members[usize::try_from(max).unwrap_or(0)].place(parent);

@@ -194,7 +194,10 @@ fn full_urls_are_those_of_their_resources() {
     }
     let mut mismatched = patient("1");
     mismatched["resource"]["id"] = json!("2");
-    check(&bundle("searchset", &[mismatched]), &[]);
+    for kind in ["searchset", "collection", "history"] {
+        let found = found(&bundle(kind, &[mismatched.clone()]));
+        assert!(found.contains(&"full-url-id entry[0].fullUrl".to_owned()), "{kind}: {found:?}");
+    }
 }
 
 #[test]

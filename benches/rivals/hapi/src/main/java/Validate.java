@@ -45,6 +45,9 @@ public final class Validate {
         answer.add("id", asked.get("id"));
         answer.add("issues", issues(validator, asked.get("text").getAsString()));
         out.println(gson.toJson(answer));
+        if (count % 50 == 0) {
+          out.flush();
+        }
         if (++count % 1000 == 0) {
           System.err.printf("%d, %d ms each%n", count, (System.nanoTime() - began) / 1_000_000 / count);
         }
