@@ -91,6 +91,10 @@ async fn a_request_that_never_arrived_is_sent_again_once_that_is_proven() {
     rig.settled(5).await;
     rig.ehr.set_faults(&faults("[[fault]]\nkind = \"drop-request\"\nmethod = \"POST\"\ntimes = 1")).expect("good");
     rig.push("patient", patient("p1")).await;
+    rig.state("patient", "p1", SyncState::Unknown, 5).await;
+    // What was measured before the question proves nothing; a younger record that the search shows does.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    rig.push("patient", patient("p2")).await;
     rig.state("patient", "p1", SyncState::Synced, 15).await;
     assert_eq!(rig.creates()["Patient p1"], 1);
     assert_eq!(rig.ehr.committed_faults(), [1]);

@@ -76,14 +76,14 @@ async fn each_broken_record_is_one_question_and_the_rest_of_the_page_is_taken_in
     put(&rig, &visit("good-2"));
 
     rig.until(15, "the good ones taken in", |rig| rig.objects("appointment").len() == 2).await;
-    rig.until(15, "eight questions", |rig| rig.open_items().len() >= 8).await;
+    rig.until(15, "six questions", |rig| rig.open_items().len() >= 6).await;
     let items = rig.open_items();
     let words: Vec<&str> = items.iter().map(|item| item["what_happened"].as_str().expect("words")).collect();
     assert!(items.iter().all(|item| item["kind"] == "inbound" && item["code"] == "LIA-SYNC-014"), "{items:#?}");
     let about = |part: &str| words.iter().filter(|words| words.contains(part)).count();
     assert_eq!(
         (about("without type or id"), about("cannot be read"), about("breaks FHIR's rules")),
-        (3, 2, 3),
+        (2, 1, 3),
         "{words:?}"
     );
     assert!(!words.iter().any(|words| words.contains("half an hour") || words.contains("no id either")), "{words:?}");
@@ -93,12 +93,12 @@ async fn each_broken_record_is_one_question_and_the_rest_of_the_page_is_taken_in
     rig.until(10, "a cursor", |rig| rig.ledger.cursor(&ehr, "Appointment").expect("readable").is_some()).await;
     let before = rig.ledger.head();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!((rig.open_items().len(), rig.ledger.head()), (8, before), "asked once");
+    assert_eq!((rig.open_items().len(), rig.ledger.head()), (6, before), "asked once");
     let item = items.iter().find(|item| item["what_happened"].as_str().is_some_and(|w| w.contains("without type")));
     let id = item.and_then(|item| item["id"].as_str()).expect("an item");
     rig.engine.act(id, Action::Dismiss { reason: "told them".to_owned() }, "eve").await.expect("dismissed");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(rig.open_items().len(), 7, "what was dismissed is not asked again");
+    assert_eq!(rig.open_items().len(), 5, "what was dismissed is not asked again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +117,6 @@ async fn what_breaks_the_rules_waits_and_is_taken_in_once_mended() {
         rig.object("patient", "p1").is_some_and(|body| body["gender"] == "female")
     })
     .await;
-    rig.engine.act(item["id"].as_str().expect("an id"), Action::Retry, "eve").await.expect("looked at again");
     rig.until(10, "no question left", |rig| rig.open_items().is_empty()).await;
 }
 

@@ -90,6 +90,7 @@ async fn stale_and_impossible_changes_are_refused() {
     rig.push("appointment", appointment("a1", "p1", DAY.0, DAY.1)).await;
     let stale = rig.change("appointment", "a1", 7, Change::Cancel { reason: None }).await.expect_err("stale");
     assert_eq!(stale.code(), "LIA-LDG-008");
+    rig.settled(10).await;
     rig.change("appointment", "a1", 1, Change::Cancel { reason: None }).await.expect("cancelled");
     let back = rig.change("appointment", "a1", 2, Change::Merge(json!({"status": "booked"}))).await;
     assert!(matches!(back, Err(Error::Transition)), "{back:?}");

@@ -58,6 +58,13 @@ pub struct SystemConfig {
     /// After how long a sync that keeps failing is given to a person.
     #[serde(default = "one_day")]
     pub give_up_after: Period,
+    /// After how long a system that cannot be used is told to a person; rejected credentials are told at once.
+    #[serde(default = "five_minutes")]
+    pub tell_after: Period,
+    /// After so many refusals of one kind of object for one cause in a row, no more of that kind are sent until a person
+    /// says so.
+    #[serde(default = "twenty")]
+    pub stop_after: u32,
     /// How long an unknown outcome is read back before a person is asked (stale search indexes).
     #[serde(default = "thirty_seconds")]
     pub settle_within: Period,
@@ -245,6 +252,12 @@ const fn thirty_seconds() -> Period {
 const fn one_minute() -> Period {
     Period(Duration::from_secs(60))
 }
+const fn five_minutes() -> Period {
+    Period(Duration::from_secs(300))
+}
+const fn twenty() -> u32 {
+    20
+}
 const fn one_day() -> Period {
     Period(Duration::from_secs(86_400))
 }
@@ -276,6 +289,8 @@ impl SystemConfig {
             max_document_bytes: None,
             max_backlog: backlog(),
             give_up_after: one_day(),
+            tell_after: five_minutes(),
+            stop_after: twenty(),
             settle_within: thirty_seconds(),
         }
     }

@@ -87,6 +87,12 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// Somebody was quicker: no error, but a reason to look again.
+    #[must_use]
+    pub const fn is_race(&self) -> bool {
+        matches!(self, Self::SyncMoved | Self::Impossible { .. } | Self::Stale { .. } | Self::ItemClosed)
+    }
+
     /// The same for a further caller (an I/O error's source is told by its kind).
     pub(super) fn again(&self) -> Self {
         match self {

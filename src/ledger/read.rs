@@ -1,6 +1,9 @@
 //! Reading the ledger: entries, bodies, and the folds' rows. Quick and synchronous.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -8,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Attachment, Cursor, Entry, Hash, Idempotency, Ledger, LedgerError, ObjectRow, PartRow, Receipt, SyncFilter, SyncId,
-    SyncRow, SyncState, decide, fold, keys,
+    Attachment, Cursor, Entry, Hash, Idempotency, Ledger, LedgerError, ObjectRow, PartRow, Receipt, State, SyncFilter,
+    SyncId, SyncRow, SyncState, decide, fold, keys,
     store::{decode, row},
 };
 use crate::domain::{ObjectId, ObjectName, SystemName};
@@ -223,15 +226,28 @@ impl Ledger {
     }
 
     /// What may be sent or read back now: first those that wait for nothing, oldest first, then those whose delay is
-    /// over. One sync stands for an object at a system, so there is never more than one of an object.
+    /// over; nothing of the kinds in `but`. One sync stands for an object at a system, so there is never more than one of an
+    /// object.
     ///
     /// # Errors
     /// [`LedgerError::Folds`].
-    pub fn due(&self, system: &SystemName, now: Timestamp, limit: usize) -> Read<Vec<SyncRow>> {
-        let of_key = |key: &[u8]| self.sync(&keys::sync_at_end(key));
+    pub fn due(
+        &self,
+        system: &SystemName,
+        now: Timestamp,
+        but: &BTreeSet<ObjectName>,
+        limit: usize,
+    ) -> Read<Vec<SyncRow>> {
+        let of_key = |key: &[u8]| {
+            let row: Option<SyncRow> = self.sync(&keys::sync_at_end(key))?;
+            Ok(row.filter(|row| !but.contains(&row.object)))
+        };
         let mut rows = self.scan(&keys::ready(system), None, limit, |key, _| of_key(key))?;
         let left = limit - rows.len();
-        rows.extend(self.scan_waiting(system, now, left)?.0);
+        let waiting = self.scan_waiting(system, now, left)?.0;
+        // What may have happened is read back all the same.
+        let stopped = |row: &SyncRow| matches!(row.standing, State::Ready { .. }) && but.contains(&row.object);
+        rows.extend(waiting.into_iter().filter(|row| !stopped(row)));
         Ok(rows)
     }
 

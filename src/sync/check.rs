@@ -3,11 +3,7 @@
 
 use serde_json::Value;
 
-use super::{
-    Error, documents, identity,
-    prepare::Held,
-    setup::{Inner, System},
-};
+use super::{Error, documents, identity, prepare::Held, setup::System, translator::Translator};
 use crate::{
     domain::{ObjectId, ObjectName},
     error::Finding,
@@ -25,7 +21,7 @@ pub(super) struct Translated {
     pub findings: Vec<Finding>,
 }
 
-impl Inner {
+impl Translator {
     /// Schema and references: what is wrong with the object itself.
     pub fn check_object(&self, kind: &ObjectType, body: &Value) -> Result<(), Error> {
         let mut findings = kind.validate(body);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Error, record::LIAISON, setup::Inner};
+use super::{Error, record::LIAISON, translator::Translator};
 use crate::{
     ehr::{Body, Content, Keep, Keeping, Kept},
     error::Finding,
@@ -62,7 +62,7 @@ pub fn content(ledger: &Ledger, name: &str) -> Result<Content, LedgerError> {
     }
 }
 
-impl Inner {
+impl Translator {
     /// A resource on its way out.
     pub fn outgoing(&self, resource: &Value) -> Result<Body, Error> {
         Body::json(resource, |name| self.content(name))

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Accept, Change, Error, Key, Preview, PreviewTarget, Setup, Update,
     merge::merge_patch,
-    setup::{Connect, Inner, over_http},
+    setup::{Connect, Parts, over_http},
 };
 use crate::{
     domain::{ObjectId, ObjectName},
@@ -17,7 +17,7 @@ use crate::{
     fhir::canonical_bytes,
     ledger::{
         Answer, Check, Draft, Expect, Fact, Hash, Idempotency, LedgerError, ObjectRow, Operation, Outcome, Proposal,
-        SyncId, Target,
+        SyncId,
     },
     mapping::{Live, ObjectType},
 };
@@ -25,7 +25,7 @@ use crate::{
 /// The sync engine; cheap to clone. Workers run where [`Engine::run`] is awaited.
 #[derive(Clone)]
 pub struct Engine {
-    pub(super) inner: Arc<Inner>,
+    pub(super) parts: Arc<Parts>,
 }
 
 /// A checked version and the systems for which something is wrong with it (only under lenient handling).
@@ -51,13 +51,13 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`].
     pub fn with(setup: Setup, connect: Connect<'_>) -> Result<Self, Error> {
-        Ok(Self { inner: Arc::new(Inner::new(setup, connect)?) })
+        Ok(Self { parts: Arc::new(Parts::new(setup, connect)?) })
     }
 
     /// The mappings in use; replaced by a reload.
     #[must_use]
     pub fn mappings(&self) -> &Live {
-        &self.inner.mappings
+        &self.parts.translator.mappings
     }
 
     /// Takes on a new object. On disk when it returns.
@@ -70,13 +70,15 @@ impl Engine {
             return Ok(answer);
         }
         let id = match request.body.get("id") {
-            None | Some(Value::Null) => ObjectId::new(&self.inner.clock.new_id().to_string()).map_err(|_| bad_id())?,
+            None | Some(Value::Null) => {
+                ObjectId::new(&self.parts.translator.clock.new_id().to_string()).map_err(|_| bad_id())?
+            }
             Some(Value::String(id)) => ObjectId::new(id).map_err(|_| bad_id())?,
             Some(_) => return Err(bad_id()),
         };
         let body = with_id(request.body, &id)?;
         let content = Hash::of(&canonical_bytes(&body));
-        if self.inner.ledger.object(&request.object, &id)?.is_some_and(|row| row.content != content) {
+        if self.parts.translator.ledger.object(&request.object, &id)?.is_some_and(|row| row.content != content) {
             return Err(Error::Ledger(LedgerError::Exists));
         }
         let checked = self.check(&request.object, body, content, request.lenient)?;
@@ -102,7 +104,7 @@ impl Engine {
             self.changed(&kind, &request.object, &request.id, Some(request.expected), request.change)?;
         let content = Hash::of(&canonical_bytes(&body));
         if row.content == content {
-            let syncs = self.inner.ledger.syncs_of(&request.object, &request.id)?;
+            let syncs = self.parts.translator.ledger.syncs_of(&request.object, &request.id)?;
             return Ok(Answer { id: request.id, version: row.version, syncs });
         }
         let checked = self.check(&request.object, body, content, request.lenient)?;
@@ -120,7 +122,7 @@ impl Engine {
         let id = body
             .get("id")
             .and_then(Value::as_str)
-            .map_or_else(|| ObjectId::new(&self.inner.clock.new_id().to_string()), ObjectId::new);
+            .map_or_else(|| ObjectId::new(&self.parts.translator.clock.new_id().to_string()), ObjectId::new);
         let body = with_id(body, &id.map_err(|_| bad_id())?)?;
         self.previewed(&kind, object, body)
     }
@@ -150,11 +152,11 @@ impl Engine {
         expected: Option<u64>,
         change: Change,
     ) -> Result<(ObjectRow, (Value, bool)), Error> {
-        let row = self.inner.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
+        let row = self.parts.translator.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
         if expected.is_some_and(|expected| expected != row.version) {
             return Err(Error::Ledger(LedgerError::Stale { current: row.version }));
         }
-        let before = self.inner.object_body(&row)?;
+        let before = self.parts.translator.object_body(&row)?;
         let (body, cancels) = changed(kind, &before, change)?;
         let body = with_id(body, id)?;
         let cancelled = moves(kind, &before, &body)? || cancels;
@@ -162,10 +164,10 @@ impl Engine {
     }
 
     fn previewed(&self, kind: &ObjectType, object: &ObjectName, body: Value) -> Result<Preview, Error> {
-        self.inner.check_object(kind, &body)?;
+        self.parts.translator.check_object(kind, &body)?;
         let mut targets = Vec::new();
-        for system in self.inner.targets(object) {
-            let translated = self.inner.translate(object, &body, system)?;
+        for system in self.parts.translator.targets(object) {
+            let translated = self.parts.translator.translate(object, &body, system)?;
             targets.push(PreviewTarget {
                 system: system.name().clone(),
                 resources: translated.parts.into_iter().map(|part| part.resource).collect(),
@@ -176,19 +178,19 @@ impl Engine {
     }
 
     fn kind(&self, object: &ObjectName) -> Result<Arc<ObjectType>, Error> {
-        self.inner.mappings.now().object(object.as_str()).cloned().ok_or(Error::UnknownObject)
+        self.parts.translator.mappings.now().object(object.as_str()).cloned().ok_or(Error::UnknownObject)
     }
 
     fn remembered(&self, key: &Idempotency) -> Result<Option<Answer>, Error> {
-        Ok(self.inner.ledger.remembered(key)?.and_then(|receipt| receipt.answer))
+        Ok(self.parts.translator.ledger.remembered(key)?.and_then(|receipt| receipt.answer))
     }
 
     fn check(&self, object: &ObjectName, body: Value, content: Hash, lenient: bool) -> Result<Checked, Error> {
         let kind = self.kind(object)?;
-        self.inner.check_object(&kind, &body)?;
+        self.parts.translator.check_object(&kind, &body)?;
         let mut parked = Vec::new();
-        for system in self.inner.targets(object) {
-            let findings = self.inner.translate(object, &body, system)?.findings;
+        for system in self.parts.translator.targets(object) {
+            let findings = self.parts.translator.translate(object, &body, system)?.findings;
             if !findings.is_empty() {
                 parked.push((system.name().clone(), findings));
             }
@@ -201,8 +203,8 @@ impl Engine {
 
     /// Refuses where too much waits for a target already: the backlog is bounded.
     fn room(&self, object: &ObjectName) -> Result<(), Error> {
-        let counts = self.inner.ledger.counts()?;
-        for system in self.inner.targets(object) {
+        let counts = self.parts.translator.ledger.counts()?;
+        for system in self.parts.translator.targets(object) {
             let waits = counts.iter().filter(|((name, state), _)| name == system.name().as_str() && state.is_pending());
             let pending: u64 = waits.map(|(_, count)| *count).sum();
             if pending >= system.config.max_backlog as u64 {
@@ -227,11 +229,7 @@ impl Engine {
         self.room(object)?;
         let bytes = Bytes::from(serde_json::to_vec(&checked.body).map_err(|_| bad_id())?);
         let content = checked.content;
-        let targets: Vec<Target> = self
-            .inner
-            .targets(object)
-            .map(|system| Target { system: system.name().clone(), sync_id: SyncId::of(object, id, system.name()) })
-            .collect();
+        let targets = self.parts.translator.aims(object, id, None);
         let fact = Fact::Accepted { operation, content, targets };
         let draft = Draft::new(fact, by, summary(checked.kind.title(), operation))
             .about(object, id, version)
@@ -247,26 +245,12 @@ impl Engine {
             proposal = super::record::with(proposal.and(draft), detail);
         }
         proposal.idempotency = key;
-        let outcome = self.inner.ledger.commit(proposal).await?;
+        let outcome = self.parts.translator.ledger.commit(proposal).await?;
         match outcome {
             Outcome::Committed(receipt) | Outcome::Replayed(receipt) | Outcome::Unchanged(receipt) => {
                 receipt.answer.ok_or(Error::Ledger(LedgerError::NoObject))
             }
         }
-    }
-}
-
-impl Inner {
-    /// An object's body as it stands.
-    pub fn object_body(&self, row: &ObjectRow) -> Result<Value, Error> {
-        let hash = row.body.as_ref().ok_or(Error::Ledger(LedgerError::NoObject))?;
-        self.read_body(hash)
-    }
-
-    /// A stored body as JSON.
-    pub fn read_body(&self, hash: &Hash) -> Result<Value, Error> {
-        let bytes = self.ledger.body(hash)?.ok_or(Error::Ledger(LedgerError::Body(*hash)))?;
-        crate::fhir::read(&bytes).map_err(|_| Error::Ledger(LedgerError::Body(*hash)))
     }
 }
 

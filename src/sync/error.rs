@@ -73,6 +73,14 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The ledger cannot be written for want of room, or at all.
+    #[must_use]
+    pub const fn is_disk(&self) -> bool {
+        matches!(self, Self::Ledger(LedgerError::DiskFull { .. } | LedgerError::Stopped(_) | LedgerError::Io { .. }))
+    }
+}
+
 impl Explained for Error {
     fn code(&self) -> &'static str {
         match self {

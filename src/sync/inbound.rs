@@ -7,19 +7,16 @@ use serde_json::Value;
 use super::{
     Error, identity,
     identity::Match,
-    merge::{Merged, merge},
+    merge::Merged,
     prepare::{Held, Subject, part_name},
+    puller::Puller,
     record::{self, LIAISON, Trouble, same_content},
-    setup::{Inner, System},
+    setup::System,
 };
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{self, Seen},
-    fhir::canonical_bytes,
-    ledger::{
-        Check, Draft, Expect, Fact, Hash, ItemKind, Operation, PartRow, Proposal, Remote, SyncId, SyncRow, SyncState,
-        Target,
-    },
+    ledger::{Check, Draft, Fact, ItemKind, PartRow, Proposal, Remote, SyncId, SyncRow, SyncState},
     mapping::{MAIN, ObjectType},
 };
 
@@ -40,7 +37,7 @@ impl Topic {
     pub fn of(row: &SyncRow) -> Self {
         Self { object: row.object.clone(), id: row.object_id.clone(), system: row.system.clone(), sync: row.id.clone() }
     }
-    fn draft(&self, draft: Draft, version: u64) -> Draft {
+    pub fn draft(&self, draft: Draft, version: u64) -> Draft {
         draft.about(&self.object, &self.id, version).system(&self.system).sync_id(&self.sync)
     }
 }
@@ -57,15 +54,16 @@ pub(super) enum Taken {
 /// A part seen, with its body's bytes.
 pub(super) type Sighting = (Remote, Option<Bytes>);
 
-impl Inner {
+impl Puller {
     /// Takes in one resource as a list showed it.
     pub async fn take_in(&self, system: &System, resource: Value) -> Result<Taken, Error> {
         if Seen::name(&resource).is_none() {
             let bytes = Bytes::from(serde_json::to_vec(&resource).unwrap_or_default());
-            return self.nameless(system, "without type or id", bytes).await;
+            let kind = crate::fhir::resource_type(&resource).unwrap_or("list").to_owned();
+            return self.nameless(system, &kind, "without type or id", bytes).await;
         }
         let Some(seen) = Seen::of(resource) else { return Ok(Taken::Done) };
-        match self.ledger.linked_at(system.name(), &seen.reference())?.into_iter().next() {
+        match self.recorder.ledger.linked_at(system.name(), &seen.reference())?.into_iter().next() {
             Some(part) => self.known(system, seen, &part).await,
             None => self.stranger(system, seen).await,
         }
@@ -73,11 +71,11 @@ impl Inner {
 
     /// A resource that an object of ours is linked to.
     async fn known(&self, system: &System, seen: Seen, part: &PartRow) -> Result<Taken, Error> {
-        let row = self.ledger.sync(&part.sync_id)?;
+        let row = self.recorder.ledger.sync(&part.sync_id)?;
         if row.as_ref().is_some_and(|row| matches!(row.state(), SyncState::Sending | SyncState::Unknown)) {
             return Ok(Taken::Held);
         }
-        let mut held = self.held(&part.sync_id)?;
+        let mut held = self.translator.held(&part.sync_id)?;
         let Some(at) = held.iter().position(|held| held.part == part.part) else { return Ok(Taken::Done) };
         let same = |seen: &Seen, held: &Held| {
             seen.body.as_ref().zip(held.body.as_ref()).is_some_and(|(a, b)| same_content(a, b))
@@ -86,26 +84,27 @@ impl Inner {
             return Ok(Taken::Done);
         }
         // A person was told about just this already.
-        let told = (format!("{} {}", system.name(), seen.reference()), record::remote(&part.part, &seen).0.body);
-        if self.is_told(&told) {
+        let (subject_of, shown) = (format!("{} {}", system.name(), seen.reference()), seen.body.clone());
+        if self.is_known(&subject_of, shown.as_ref()) {
             return Ok(Taken::Done);
         }
         // Lists lag and may show an older state: what counts is what a read shows now.
-        let seen = match self.ask(system, system.client.read(&seen.kind, &seen.id)).await {
+        let seen = match system.ask(&self.translator.clock, system.client.read(&seen.kind, &seen.id)).await {
             Ok(seen) => seen,
             // Asking again would not help, and may be watched: a person is told, once.
             Err(failure) if matches!(failure.kind, ehr::Kind::Forbidden | ehr::Kind::Merged) => {
                 let trouble = record::rejected(&failure, &part.object, system.name());
-                let trouble = trouble.subject(format!("{} {}", system.name(), seen.reference()));
+                let trouble = trouble.subject(subject_of.clone());
                 let (_, bytes) = record::remote(&part.part, &seen);
-                return self.puzzled(system, &trouble, bytes).await;
+                self.now_known(&subject_of, shown.as_ref());
+                return self.recorder.puzzled(system, &trouble, bytes).await;
             }
             Err(_) => return Ok(Taken::Held),
         };
         let Some(body) = seen.body.clone() else { return Ok(Taken::Held) };
         let topic = Topic::new(&part.object, &part.object_id, system.name());
         // A push may have begun while we read.
-        let now = self.ledger.sync(&part.sync_id)?;
+        let now = self.recorder.ledger.sync(&part.sync_id)?;
         if now.as_ref().map(|row| row.seq) != row.as_ref().map(|row| row.seq) {
             return Ok(Taken::Held);
         }
@@ -116,28 +115,23 @@ impl Inner {
                 (seen, held) => seen != held,
             };
             if moved {
-                self.observed(&topic, (remote, bytes)).await?;
+                self.recorder.observed(&topic, (remote, bytes)).await?;
             }
             return Ok(Taken::Done);
         }
-        let subject = self.subject(&part.object, &part.object_id, system)?;
+        let subject = self.translator.subject(&part.object, &part.object_id, system)?;
         if let Some(trouble) = self.broken(system, &seen, &body) {
-            return self.puzzled(system, &trouble, bytes).await;
+            self.now_known(&subject_of, shown.as_ref());
+            return self.recorder.puzzled(system, &trouble, bytes).await;
         }
         let base = held[at].body.as_ref();
         let before = base.map(|_| held.clone());
         held[at].body = Some(body);
-        let merged = self.merged(system, &subject, before.as_deref(), &held);
+        let merged = self.translator.merged(system, &subject, before.as_deref(), &held);
         let taken = self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes)).await?;
+        self.recorder.answered(&subject_of, "It could be taken in.").await?;
         self.judge_again(&topic).await?;
         Ok(taken)
-    }
-
-    pub fn merged(&self, system: &System, subject: &Subject, before: Option<&[Held]>, after: &[Held]) -> Merged {
-        let read = |held: &[Held]| self.read_back(&subject.plan, held, system);
-        let said = subject.plan.normalise(&subject.ours, &system.context);
-        let (base, theirs) = (before.map(read), read(after));
-        merge(base.as_ref(), &subject.ours, &said, &theirs, &|path| subject.plan.owner(path))
     }
 
     async fn settle_inbound(
@@ -150,102 +144,51 @@ impl Inner {
     ) -> Result<Taken, Error> {
         if !merged.conflicts.is_empty() {
             // The same disagreement need not be told twice.
-            let told = row.and_then(|row| row.worklist_id.as_deref()).map_or(Ok(None), |id| self.ledger.item(id))?;
+            let told =
+                row.and_then(|row| row.worklist_id.as_deref()).map_or(Ok(None), |id| self.recorder.ledger.item(id))?;
             if told.is_some_and(|item| item.status.is_open() && item.theirs.iter().any(|t| t.body == seen.0.body)) {
                 return Ok(Taken::Done);
             }
-            let trouble = record::conflict(&merged.conflicts, &topic.object, &topic.system);
-            let (draft, detail) = trouble.conflicted(vec![seen.0]);
-            let proposal = Proposal::of(topic.draft(draft, subject.version));
-            self.ledger.commit(record::with(record::with(proposal, detail), seen.1)).await?;
+            self.recorder.conflict(topic, subject.version, &merged.conflicts, seen).await?;
             return Ok(Taken::Done);
         }
         let at_rest = row.is_none_or(|row| matches!(row.state(), SyncState::Synced | SyncState::Resolved));
         if merged.takes_theirs || (merged.overrules && at_rest) {
             let back = merged.overrules || (merged.keeps_ours && !at_rest);
-            self.apply(topic, subject.version, &merged.value, vec![seen], back).await?;
+            self.recorder.apply(topic, subject.version, &merged.value, vec![seen], back).await?;
         } else {
-            self.observed(topic, seen).await?;
+            self.recorder.observed(topic, seen).await?;
         }
         Ok(Taken::Done)
-    }
-
-    /// Link and base move; nothing else happens.
-    async fn observed(&self, topic: &Topic, seen: Sighting) -> Result<(), Error> {
-        let version = self.ledger.object(&topic.object, &topic.id)?.map_or(0, |row| row.version);
-        let fact = Fact::Observed { remotes: vec![seen.0] };
-        let draft = topic.draft(Draft::new(fact, LIAISON, "Seen at the EHR; nothing to do here."), version);
-        self.ledger.commit(record::with(Proposal::of(draft), seen.1)).await?;
-        Ok(())
-    }
-
-    /// A new version made from what a system holds. It goes to all other systems, and `back` there where something of
-    /// ours is to be kept.
-    pub async fn apply(
-        &self,
-        topic: &Topic,
-        version: u64,
-        value: &Value,
-        seen: Vec<Sighting>,
-        back: bool,
-    ) -> Result<(), Error> {
-        let cancel = self.mappings.now().object(topic.object.as_str()).and_then(|kind| kind.transitions().cloned());
-        let cancelled = cancel
-            .is_some_and(|t| t.cancel.is_some() && value.get(&t.field).and_then(Value::as_str) == t.cancel.as_deref());
-        let operation = match (version, cancelled) {
-            (0, _) => Operation::Created,
-            (_, true) => Operation::Cancelled,
-            _ => Operation::Updated,
-        };
-        let bytes = Bytes::from(serde_json::to_vec(value).unwrap_or_default());
-        let content = Hash::of(&canonical_bytes(value));
-        let targets = self.targets(&topic.object).filter(|system| back || *system.name() != topic.system);
-        let targets = targets.map(|system| Target {
-            system: system.name().clone(),
-            sync_id: SyncId::of(&topic.object, &topic.id, system.name()),
-        });
-        let (remotes, bodies): (Vec<Remote>, Vec<Option<Bytes>>) = seen.into_iter().unzip();
-        let fact = Fact::Applied { operation, content, remotes, targets: targets.collect() };
-        let words = if version == 0 { "New at" } else { "Changed at" };
-        let remark = match crate::mapping::remarks(value).len() {
-            0 => "",
-            _ => " A time's offset is not its zone's (LIA-TIME-005).",
-        };
-        let draft = Draft::new(fact, LIAISON, format!("{words} {}; taken over here.{remark}", topic.system));
-        let expect = if version == 0 { Expect::NewOrEqual(content) } else { Expect::Version(version) };
-        let proposal = Proposal::of(topic.draft(draft, version + 1).body(Hash::of(&bytes)))
-            .body(bytes)
-            .check(Check::Object(topic.object.clone(), topic.id.clone(), expect));
-        self.ledger.commit(bodies.into_iter().fold(proposal, record::with)).await?;
-        Ok(())
     }
 
     /// A resource that nothing of ours is linked to.
     async fn stranger(&self, system: &System, seen: Seen) -> Result<Taken, Error> {
         let Some(body) = seen.body.clone() else { return Ok(Taken::Done) };
         let sighting = record::remote(MAIN, &seen);
-        if let Some((object, id)) = identity::claimed(&body, &self.instance)
-            && self.ledger.object(&object, &id)?.is_some()
+        if let Some((object, id)) = identity::claimed(&body, &self.translator.instance)
+            && self.recorder.ledger.object(&object, &id)?.is_some()
         {
             let topic = Topic::new(&object, &id, system.name());
-            let row = self.ledger.sync(&topic.sync)?;
+            let row = self.recorder.ledger.sync(&topic.sync)?;
             return match row {
                 Some(row) if !row.remote.is_empty() => {
                     let sentence = "A second record at the EHR carries our identifier.";
                     let trouble = Trouble::new(ItemKind::Identity, "LIA-EHR-007", sentence)
                         .cause(&[system.name().as_str(), object.as_str()])
                         .subject(format!("{} {}", system.name(), seen.reference()));
-                    self.puzzled(system, &trouble, sighting.1).await
+                    self.recorder.puzzled(system, &trouble, sighting.1).await
                 }
                 // Our own push, whose answer is still to come or lost: settled there.
-                Some(row) if row.state().is_pending() || row.state() == SyncState::Parked => Ok(Taken::Held),
+                Some(row) if row.state().is_pending() => Ok(Taken::Held),
+                Some(row) if row.state() == SyncState::Parked => self.turned_up(&row, sighting).await,
                 _ => self.adopt(system, &topic, &body, sighting).await,
             };
         }
         if let Some(trouble) = self.broken(system, &seen, &body) {
-            return self.puzzled(system, &trouble, sighting.1).await;
+            return self.recorder.puzzled(system, &trouble, sighting.1).await;
         }
-        let Some(kind) = self.mappings.now().object_for(&body).cloned() else {
+        let Some(kind) = self.translator.mappings.now().object_for(&body).cloned() else {
             let trouble = Trouble::new(
                 ItemKind::Inbound,
                 "LIA-SYNC-014",
@@ -253,9 +196,22 @@ impl Inner {
             )
             .cause(&[system.name().as_str(), &seen.kind])
             .subject(format!("{} {}", system.name(), seen.reference()));
-            return self.puzzled(system, &trouble, sighting.1).await;
+            return self.recorder.puzzled(system, &trouble, sighting.1).await;
         };
         self.new_or_matched(system, &kind, &seen, &body, sighting).await
+    }
+
+    /// What a person was asked about is at the EHR: it is linked, and looked at like any other open outcome.
+    async fn turned_up(&self, row: &SyncRow, seen: Sighting) -> Result<Taken, Error> {
+        let sentence = "The EHR shows it.";
+        let linked = Draft::new(Fact::Linked { remotes: vec![seen.0] }, LIAISON, sentence).sync(row);
+        let mut proposal = Proposal::of(linked);
+        if let Some(item) = row.worklist_id.clone() {
+            proposal = proposal.and(Draft::new(Fact::Retried { item }, LIAISON, sentence).sync(row));
+        }
+        let proposal = proposal.check(Check::SyncAt(row.id.clone(), row.seq));
+        self.recorder.ledger.commit(record::with(proposal, seen.1)).await?;
+        Ok(Taken::Done)
     }
 
     async fn new_or_matched(
@@ -267,7 +223,7 @@ impl Inner {
         sighting: Sighting,
     ) -> Result<Taken, Error> {
         let Ok(object) = ObjectName::new(kind.name()) else { return Ok(Taken::Done) };
-        let plan = self.plan(&object, system)?;
+        let plan = self.translator.plan(&object, system)?;
         let others = self.companions(system, body).await;
         let mut held =
             vec![Held { part: MAIN.to_owned(), reference: seen.reference(), version: None, body: seen.body.clone() }];
@@ -279,9 +235,9 @@ impl Inner {
                 held.push(Held { part, reference, version: other.version.clone(), body });
             }
         }
-        let mut read = self.read_back(&plan, &held, system);
+        let mut read = self.translator.read_back(&plan, &held, system);
         let matched = if identity::is_registered(kind.resource_type()) {
-            self.index.find(&self.ledger, &object, &read)?
+            self.translator.index.find(&self.recorder.ledger, &object, &read)?
         } else {
             Match::Nobody
         };
@@ -293,19 +249,21 @@ impl Inner {
         match matched {
             Match::One(id) => {
                 let topic = Topic::new(&object, &id, system.name());
-                if self.ledger.parts(&topic.sync)?.is_empty() {
+                if self.recorder.ledger.parts(&topic.sync)?.is_empty() {
                     return self.adopt(system, &topic, body, sighting).await;
                 }
                 let sentence = "Two records at the EHR share an identifier that belongs to one here.";
-                self.puzzled(system, &unclear(sentence), sighting.1).await
+                self.recorder.puzzled(system, &unclear(sentence), sighting.1).await
             }
             Match::Unclear => {
                 let sentence = "Its identifiers point to more than one record here, or contradict one.";
-                self.puzzled(system, &unclear(sentence), sighting.1).await
+                self.recorder.puzzled(system, &unclear(sentence), sighting.1).await
             }
             Match::Nobody => {
-                let claimed = identity::claimed(body, &self.instance).filter(|(o, _)| *o == object).map(|(_, id)| id);
-                let Some(id) = claimed.or_else(|| ObjectId::new(&self.clock.new_id().to_string()).ok()) else {
+                let claimed =
+                    identity::claimed(body, &self.translator.instance).filter(|(o, _)| *o == object).map(|(_, id)| id);
+                let Some(id) = claimed.or_else(|| ObjectId::new(&self.translator.clock.new_id().to_string()).ok())
+                else {
                     return Ok(Taken::Done);
                 };
                 if let Some(members) = read.as_object_mut() {
@@ -318,7 +276,7 @@ impl Inner {
                     let found = others.iter().find(|seen| seen.reference() == other.reference);
                     seen.extend(found.map(|found| record::remote(&other.part, found)));
                 }
-                self.apply(&Topic::new(&object, &id, system.name()), 0, &read, seen, false).await?;
+                self.recorder.apply(&Topic::new(&object, &id, system.name()), 0, &read, seen, false).await?;
                 Ok(Taken::Done)
             }
         }
@@ -326,15 +284,15 @@ impl Inner {
 
     /// Joins a resource to an object that was here before.
     async fn adopt(&self, system: &System, topic: &Topic, body: &Value, seen: Sighting) -> Result<Taken, Error> {
-        let subject = self.subject(&topic.object, &topic.id, system)?;
+        let subject = self.translator.subject(&topic.object, &topic.id, system)?;
         let part = MAIN.to_owned();
         let held = Held { part, reference: seen.0.reference.clone(), version: None, body: Some(body.clone()) };
-        let merged = self.merged(system, &subject, None, &[held]);
+        let merged = self.translator.merged(system, &subject, None, &[held]);
         let sentence = "Found at the EHR by its identifier.";
         let linked = Draft::new(Fact::Linked { remotes: vec![seen.0.clone()] }, LIAISON, sentence);
         let proposal = Proposal::of(topic.draft(linked, subject.version));
-        self.ledger.commit(record::with(proposal, seen.1.clone())).await?;
-        let row = self.ledger.sync(&topic.sync)?;
+        self.recorder.ledger.commit(record::with(proposal, seen.1.clone())).await?;
+        let row = self.recorder.ledger.sync(&topic.sync)?;
         self.settle_inbound(topic, &subject, row.as_ref(), merged, seen).await
     }
 
@@ -354,7 +312,7 @@ impl Inner {
         urls(body, &mut ids);
         let mut seen = Vec::new();
         for id in ids.into_iter().filter(|id| crate::fhir::reference::is_id(id)).take(20) {
-            seen.extend(self.ask(system, system.client.read("Binary", id)).await.ok());
+            seen.extend(system.ask(&self.translator.clock, system.client.read("Binary", id)).await.ok());
         }
         seen
     }

@@ -1,30 +1,36 @@
 //! Keeping both sides alike: push, settle (unknown outcomes), pull, merge, identity, retry. The ledger is the only
 //! truth; what is here decides which fact is appended next. Knows neither axum nor who may ask.
 
-mod backup;
 mod check;
+mod decide;
+mod desk;
 mod documents;
 mod engine;
 mod error;
+mod evidence;
+mod health;
 mod identity;
 mod inbound;
 mod index;
 mod merge;
-mod outcome;
+mod notes;
 mod prepare;
 mod pull;
-mod push;
+mod puller;
 mod puzzled;
 mod record;
 mod recorded;
+mod recorder;
 mod request;
 mod reread;
-mod restore;
 mod retry;
+mod scene;
+mod sender;
 mod settle;
+mod settler;
 mod setup;
+mod translator;
 mod worker;
-mod worklist;
 
 pub use crate::ehr::{AuthConfig, Period, PullConfig, SweepConfig, SystemConfig};
 pub use documents::content;

@@ -9,13 +9,14 @@ use super::{
     Error, identity,
     identity::{Place, Whose},
     record::same_content,
-    setup::{Inner, System},
+    setup::System,
+    translator::Translator,
 };
 use crate::{
     domain::{ObjectId, ObjectName},
     fhir,
-    ledger::{LedgerError, PartRow, SyncId, SyncRow, SyncState},
-    mapping::{MAIN, Part, Plan},
+    ledger::{LedgerError, PartRow, State, SyncId, SyncRow},
+    mapping::{Context, MAIN, Part, Plan},
 };
 
 /// A part as it stands at the EHR.
@@ -49,6 +50,7 @@ impl Outgoing {
 }
 
 /// What is to be sent.
+#[derive(Clone, Debug)]
 pub(super) enum Prepared {
     /// All parts, those that the main one needs first.
     Ready(Vec<Outgoing>),
@@ -56,7 +58,7 @@ pub(super) enum Prepared {
     Waiting(Vec<SyncId>),
 }
 
-impl Inner {
+impl Translator {
     /// What the EHR was last seen to hold of a sync, the main part first.
     pub fn held(&self, sync: &SyncId) -> Result<Vec<Held>, Error> {
         let mut held = Vec::new();
@@ -139,21 +141,40 @@ impl Inner {
         if let Some(main) = self.ledger.parts(&sync)?.into_iter().find(|part| part.part == MAIN) {
             return Ok(Place::At(main.reference));
         }
-        let coming = self.ledger.sync(&sync)?.is_some_and(|row| row.state() != SyncState::Resolved);
-        Ok(if coming { Place::Coming } else { Place::Elsewhere })
+        let Some(row) = self.ledger.sync(&sync)? else { return Ok(Place::Elsewhere) };
+        // Two that wait for each other would wait for ever: one goes first, with a reference by identifier.
+        Ok(if self.waits_for(&row, &asking.id)? { Place::Elsewhere } else { Place::Coming })
+    }
+
+    /// Whether a sync waits for another, at whatever remove.
+    fn waits_for(&self, row: &SyncRow, other: &SyncId) -> Result<bool, LedgerError> {
+        let (mut open, mut known) = (vec![row.clone()], BTreeSet::new());
+        while let Some(row) = open.pop() {
+            let State::Waiting { on, .. } = &row.standing else { continue };
+            if on.contains(other) {
+                return Ok(true);
+            }
+            for id in on {
+                if known.insert(id.clone()) {
+                    open.extend(self.ledger.sync(id)?);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Plan and body of the object that a sync sends.
     pub fn subject(&self, object: &ObjectName, id: &ObjectId, system: &System) -> Result<Subject, Error> {
         let row = self.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
         let ours = self.object_body(&row)?;
-        Ok(Subject { plan: self.plan(object, system)?, version: row.version, ours })
+        let context = system.context.clone();
+        Ok(Subject { plan: self.plan(object, system)?, version: row.version, ours, context })
     }
 }
 
 /// What is known here of the objects that a system's references name.
 struct At<'a> {
-    inner: &'a Inner,
+    inner: &'a Translator,
     system: &'a System,
     asking: &'a SyncRow,
 }
@@ -183,6 +204,8 @@ pub(super) struct Subject {
     pub plan: Arc<Plan>,
     pub version: u64,
     pub ours: Value,
+    /// How that system is spoken to.
+    pub context: Context,
 }
 
 /// A part's name in the ledger: `main`, or its role and the id of its making, because a role may have several.

@@ -1,24 +1,18 @@
-//! Fetching what changed at an EHR: a cursor per system and type by `_lastUpdated` with overlap, a type's history
-//! where that is what it offers, and sweeps compared by content, because timestamps are skewed, stale or absent. The
-//! cursor never passes what was not taken in.
+//! One round of one type: how it is fetched, page by page, and how far the cursor moves.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
-use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Error, identity,
+    Error,
     inbound::Taken,
-    puzzled::list_of,
-    record::LIAISON,
-    retry::{Circuit, Gate},
-    setup::{Inner, System},
+    puller::{Failed, Puller},
+    setup::System,
 };
 use crate::{
-    ehr::{self, Failure, PullConfig, Search},
+    ehr::{self, Failure, Page, PullConfig, Search, Seen},
     error::Explained as _,
-    ledger::{Draft, Fact, Proposal},
 };
 
 /// Every so many rounds a sweep looks at content, whatever the timestamps say.
@@ -34,77 +28,19 @@ enum Mode {
     Sweep,
 }
 
-/// Fetches until told to stop.
-pub(super) async fn run(inner: Arc<Inner>, system: Arc<System>, mut stopped: watch::Receiver<bool>) {
-    let Some(pull) = system.config.pull.clone() else { return };
-    let mut types = pull.types.clone();
-    // Those that others refer to come first.
-    types.sort_by_key(|kind| !identity::is_registered(kind));
-    let mut round = 0_u64;
-    // Types of which the EHR gives no more for a while.
-    let mut resting: HashMap<&str, Instant> = HashMap::new();
-    while !*stopped.borrow() {
-        for kind in &types {
-            let gate = system.circuit(|circuit| circuit.gate(inner.clock.now()));
-            if *stopped.borrow() || matches!(gate, Gate::Shut(_)) {
-                break;
-            }
-            if resting.get(kind.as_str()).is_some_and(|until| *until > Instant::now()) {
-                continue;
-            }
-            // After an outage a fetch is as good a probe as a push, and where nothing waits to be pushed the only one.
-            if gate == Gate::Probe {
-                system.circuit(Circuit::probing);
-            }
-            let ended = inner.pull(&system, &pull, kind, round).await;
-            if gate == Gate::Probe {
-                system.circuit(Circuit::undecided);
-            }
-            if let Err(failed) = ended {
-                tracing::warn!(system = %system.name(), kind, code = failed.code, "a fetch failed; it is repeated");
-                resting
-                    .extend(failed.rests.and_then(|rests| Some((kind.as_str(), Instant::now().checked_add(rests)?))));
-            }
-        }
-        round += 1;
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep(pull.every.get()) => {}
-            _ = stopped.changed() => {}
-        }
-    }
-}
-
-/// Why a round of a type did not end well.
-struct Failed {
-    code: &'static str,
-    /// For so long it is not worth asking again.
-    rests: Option<Duration>,
-}
-
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        let rests = failure.retry_after.filter(|_| failure.kind == ehr::Kind::Later);
-        Self { code: failure.code(), rests }
-    }
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self { code: error.code(), rests: None }
-    }
-}
-
 /// The days that a sweep looks at, the last one included.
 type Days = (Date, Date);
 
-impl Inner {
+impl Puller {
     /// One round of one type.
-    async fn pull(&self, system: &System, pull: &PullConfig, kind: &str, round: u64) -> Result<(), Failed> {
-        let capability = match self.capability(system).await {
+    pub(super) async fn pull(&self, system: &System, pull: &PullConfig, kind: &str, round: u64) -> Result<(), Failed> {
+        let capability = match system.client.capability().await {
             Ok(capability) => capability,
             Err(failure) if failure.kind == ehr::Kind::NotAnEhr => Arc::default(),
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => {
+                system.heard(Some(&failure), &self.translator.clock);
+                return Err(failure.into());
+            }
         };
         let mode = match capability.searches(kind, "_lastUpdated") {
             Some(false) if capability.offers(kind, "history-type") => Mode::History,
@@ -112,6 +48,7 @@ impl Inner {
             _ => Mode::LastUpdated,
         };
         let since = self
+            .recorder
             .ledger
             .cursor(system.name(), kind)
             .map_err(Error::from)?
@@ -142,7 +79,7 @@ impl Inner {
         since: Option<Timestamp>,
     ) -> Result<(), Failed> {
         let days = pull.sweep.get(kind).map(|sweep| {
-            let today = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+            let today = self.translator.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
             let (past, future) = (i64::from(sweep.past_days).days(), i64::from(sweep.future_days).days());
             (today.saturating_sub(past), today.saturating_add(future))
         });
@@ -168,64 +105,80 @@ impl Inner {
         since: Option<Timestamp>,
         days: Option<Days>,
     ) -> Result<Result<(), Error>, Failure> {
+        let clock = &self.translator.clock;
         let mut search = self.search_for(system, pull, kind, mode, since, days)?;
-        let zone = TimeZone::get(&system.config.zone).unwrap_or(TimeZone::UTC);
-        let (mut newest, mut held, mut pages) = (since, None::<Timestamp>, 0);
+        let mut progress = Progress::new(system, since, mode == Mode::LastUpdated);
+        let mut pages = 0;
         loop {
-            let page = match self.ask(system, search.next_page()).await {
+            let page = match system.ask(clock, search.next_page()).await {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
                 Err(failure) if failure.kind == ehr::Kind::Refused && pages == 0 && mode == Mode::LastUpdated => {
                     // Sorting is a wish; some EHRs refuse it.
+                    progress.in_order = false;
                     search = system.client.search(kind, &parameters(pull, since, false, &count(pull)).as_pairs())?;
-                    match self.ask(system, search.next_page()).await? {
+                    match system.ask(clock, search.next_page()).await? {
                         Some(page) => page,
                         None => break,
                     }
                 }
-                Err(failure) => {
-                    if failure.kind == ehr::Kind::Lost && failure.status.is_some_and(|s| (200..300).contains(&s)) {
-                        // What cannot be told is told in the next round.
-                        let _told = self.illegible(system, kind).await;
-                    }
-                    return Err(failure);
-                }
+                Err(failure) => return Err(failure),
             };
             pages += 1;
-            self.forget_told(&list_of(system, kind));
-            for entry in page.unreadable {
-                if let Err(error) = self.nameless(system, "that cannot be read", entry).await {
-                    return Ok(Err(error));
-                }
+            if let Err(error) = self.take_page(system, kind, page, &mut progress).await {
+                return Ok(Err(error));
             }
-            for resource in page.resources {
-                let updated = ehr::last_updated(&resource, &zone);
-                match self.take_in(system, resource).await {
-                    Ok(Taken::Done) => newest = newest.max(updated),
-                    Ok(Taken::Held) => held = earliest(held, updated),
-                    // One resource must not hold up the others, nor be passed over.
-                    Err(Error::Ledger(crate::ledger::LedgerError::Stale { .. })) => {
-                        held = earliest(held, updated);
-                    }
-                    Err(error) => {
-                        tracing::warn!(system = %system.name(), kind, code = error.code(), "a resource cannot be taken in");
-                        held = earliest(held, updated);
-                    }
-                }
+            // What came in order is behind us, whatever becomes of the pages to come.
+            if progress.in_order
+                && let Err(error) = self.note(system, kind, &mut progress).await
+            {
+                return Ok(Err(error));
             }
             if mode == Mode::Sweep && days.is_none() && pages >= SWEEP_PAGES {
                 break;
             }
         }
         if mode == Mode::Sweep {
-            return Ok(Ok(()));
+            progress.newest = since;
         }
-        let cursor = match (newest, held) {
-            (Some(newest), Some(held)) => Some(newest.min(held)),
-            (newest, None) => newest,
-            (None, Some(_)) => None,
-        };
-        Ok(self.move_cursor(system, kind, since, cursor).await)
+        Ok(self.note(system, kind, &mut progress).await)
+    }
+
+    async fn take_page(&self, system: &System, kind: &str, page: Page, progress: &mut Progress) -> Result<(), Error> {
+        progress.in_order &= !page.ignored.iter().any(|parameter| parameter == "_sort");
+        for entry in page.unreadable {
+            self.nameless(system, kind, "that cannot be read", entry).await?;
+        }
+        for resource in page.resources {
+            progress.shown(ehr::last_updated(&resource, &progress.zone));
+            let reference = Seen::name(&resource).map(|(kind, id)| format!("{kind}/{id}"));
+            match self.take_in(system, resource).await {
+                Ok(Taken::Done) => {}
+                Ok(Taken::Held) => progress.aside.extend(reference),
+                // One resource must not hold up the others, nor be passed over; somebody being quicker is no error.
+                Err(error) => {
+                    let raced = matches!(&error, Error::Ledger(why) if why.is_race());
+                    if !raced {
+                        if reference.is_none() || error.is_disk() {
+                            return Err(error);
+                        }
+                        tracing::warn!(system = %system.name(), kind, code = error.code(), "a resource cannot be taken in");
+                    }
+                    progress.aside.extend(reference);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn note(&self, system: &System, kind: &str, progress: &mut Progress) -> Result<(), Error> {
+        // A time in the future would hide all that comes before it.
+        let now = self.translator.clock.now();
+        let cursor = progress.newest.map(|newest| newest.min(now)).filter(|cursor| progress.noted != Some(*cursor));
+        let cursor = cursor.filter(|cursor| progress.noted.is_none_or(|noted| *cursor > noted));
+        self.note_progress(system, kind, std::mem::take(&mut progress.aside), cursor).await?;
+        progress.noted = cursor.or(progress.noted);
+        Ok(())
     }
 
     fn search_for<'a>(
@@ -256,19 +209,34 @@ impl Inner {
             }
         }
     }
+}
 
-    async fn move_cursor(
-        &self,
-        system: &System,
-        kind: &str,
-        before: Option<Timestamp>,
-        cursor: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        let Some(cursor) = cursor.filter(|cursor| Some(*cursor) != before) else { return Ok(()) };
-        let fact = Fact::CursorMoved { resource_type: kind.to_owned(), cursor: cursor.to_string() };
-        let draft = Draft::new(fact, LIAISON, format!("Fetched {kind} from {}.", system.name())).system(system.name());
-        self.ledger.commit(Proposal::of(draft)).await?;
-        Ok(())
+/// How far a list was taken in.
+struct Progress {
+    zone: TimeZone,
+    /// The newest that was shown.
+    newest: Option<Timestamp>,
+    /// Where the cursor stands.
+    noted: Option<Timestamp>,
+    /// It was asked for by time, and came so.
+    in_order: bool,
+    /// To be read again.
+    aside: Vec<String>,
+}
+
+impl Progress {
+    fn new(system: &System, since: Option<Timestamp>, in_order: bool) -> Self {
+        let zone = TimeZone::get(&system.config.zone).unwrap_or(TimeZone::UTC);
+        Self { zone, newest: since, noted: since, in_order, aside: Vec::new() }
+    }
+
+    fn shown(&mut self, updated: Option<Timestamp>) {
+        // The overlap shows older ones again.
+        let behind = updated.is_none_or(|updated| self.newest.is_some_and(|newest| updated < newest));
+        if behind && self.newest != self.noted {
+            self.in_order = false;
+        }
+        self.newest = self.newest.max(updated);
     }
 }
 
@@ -304,13 +272,6 @@ fn reaching_back(pull: &PullConfig, since: Option<Timestamp>) -> Option<Timestam
 
 fn count(pull: &PullConfig) -> String {
     pull.page_size.clamp(1, 1000).to_string()
-}
-
-fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
 }
 
 #[cfg(test)]

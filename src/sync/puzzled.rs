@@ -1,5 +1,7 @@
-//! Questions to a person about what an EHR sent: broken records, nameless entries, lists that cannot be read. Each is asked
-//! once; what is received stays in the ledger as evidence.
+//! Questions to a person about what an EHR sent: broken records and nameless entries. Each is known by what it is about, not
+//! by its bytes, and asked once; what was received stays in the ledger as evidence.
+
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -7,36 +9,32 @@ use serde_json::Value;
 use super::{
     Error,
     inbound::Taken,
-    record::{self, LIAISON, Trouble},
-    setup::{Inner, System},
+    puller::Puller,
+    record::{self, Trouble},
+    setup::System,
 };
 use crate::{
     ehr::Seen,
-    ledger::{Hash, ItemKind, Proposal},
+    fhir::canonical_bytes,
+    ledger::{Hash, ItemKind},
 };
 
-impl Inner {
-    /// Something in a list that has no name of its own, or that cannot be read: known by its bytes.
-    pub async fn nameless(&self, system: &System, what: &str, body: Bytes) -> Result<Taken, Error> {
-        let sentence = format!("{} sent something {what}.", system.name());
-        let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence)
-            .cause(&[system.name().as_str(), what])
-            .subject(format!("{} {what} {}", system.name(), Hash::of(&body)));
-        self.puzzled(system, &trouble, Some(body)).await
-    }
+/// More than so many are not kept in mind: they are read again.
+const MOST_KNOWN: usize = 10_000;
 
-    /// A whole list that cannot be read: told once until it can be.
-    pub async fn illegible(&self, system: &System, kind: &str) -> Result<Taken, Error> {
-        let sentence = format!("The list of each {kind} from {} cannot be read.", system.name());
+impl Puller {
+    /// Something in a list of this type that has no name of its own, or that cannot be read.
+    pub async fn nameless(&self, system: &System, kind: &str, what: &str, body: Bytes) -> Result<Taken, Error> {
+        let sentence = format!("{} sent a {kind} {what}.", system.name());
         let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence)
-            .cause(&[system.name().as_str(), kind, "list"])
-            .subject(list_of(system, kind));
-        self.puzzled(system, &trouble, None).await
+            .cause(&[system.name().as_str(), kind, what])
+            .subject(format!("{} {kind} {what}", system.name()));
+        self.recorder.puzzled(system, &trouble, Some(body)).await
     }
 
     /// What breaks FHIR's rules in a received resource, as a question.
     pub fn broken(&self, system: &System, seen: &Seen, body: &Value) -> Option<Trouble> {
-        let findings = self.breaks_base(body);
+        let findings = self.translator.breaks_base(body);
         let first = findings.first()?;
         let sentence = format!(
             "{} from {} breaks FHIR's rules: {}",
@@ -49,22 +47,24 @@ impl Inner {
         Some(trouble.subject(format!("{} {}", system.name(), seen.reference())).fields(record::places(&findings)))
     }
 
-    /// Gives something received to a person; a second sighting of the same is not told again.
-    pub async fn puzzled(&self, system: &System, trouble: &Trouble, body: Option<Bytes>) -> Result<Taken, Error> {
-        let mark = (trouble.subject.clone().unwrap_or_default(), body.as_deref().map(Hash::of));
-        if self.is_told(&mark) {
-            return Ok(Taken::Done);
-        }
-        let (draft, detail) = trouble.parked(LIAISON);
-        let mut draft = draft.system(system.name());
-        draft.body = body.as_deref().map(Hash::of);
-        self.ledger.commit(record::with(record::with(Proposal::of(draft), detail), body)).await?;
-        self.tell(mark);
-        Ok(Taken::Done)
+    /// Whether a person was asked about a record when a list showed it just so.
+    pub fn is_known(&self, subject: &str, shown: Option<&Value>) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.is_some_and(|shown| known.get(subject) == Some(&Hash::of(&canonical_bytes(&record::content(shown)))))
     }
-}
 
-/// What a question about a whole list is about.
-pub(super) fn list_of(system: &System, kind: &str) -> String {
-    format!("{} {kind} list", system.name())
+    pub fn now_known(&self, subject: &str, shown: Option<&Value>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        if let Some(shown) = shown {
+            known.insert(subject.to_owned(), Hash::of(&canonical_bytes(&record::content(shown))));
+        }
+    }
+
+    /// A person wants it looked at again.
+    pub fn forget(&self, subject: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
+    }
 }

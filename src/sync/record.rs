@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::merge::Field;
 use crate::{
-    domain::{ObjectName, SystemName},
+    domain::{ObjectId, ObjectName, SystemName},
     ehr::{self, Seen},
     error::{Explained as _, Finding},
     ledger::{Draft, Fact, Hash, Item, ItemKind, Proposal, Remote},
@@ -18,6 +18,7 @@ pub(super) const LIAISON: &str = "liaison";
 const HOUR_MS: u64 = 3_600_000;
 
 /// Something for a person.
+#[derive(Debug)]
 pub(super) struct Trouble {
     pub kind: ItemKind,
     pub code: &'static str,
@@ -25,12 +26,58 @@ pub(super) struct Trouble {
     /// What makes two of them the same cause, beside code and kind.
     pub cause: Vec<String>,
     pub subject: Option<String>,
+    pub about: Option<(ObjectName, ObjectId)>,
+    pub owner: Option<String>,
+    pub next_step: Option<String>,
+    pub due_ms: Option<u64>,
     pub fields: Vec<Value>,
 }
 
 impl Trouble {
     pub fn new(kind: ItemKind, code: &'static str, sentence: impl Into<String>) -> Self {
-        Self { kind, code, sentence: sentence.into(), cause: Vec::new(), subject: None, fields: Vec::new() }
+        Self {
+            kind,
+            code,
+            sentence: sentence.into(),
+            cause: Vec::new(),
+            subject: None,
+            about: None,
+            owner: None,
+            next_step: None,
+            due_ms: None,
+            fields: Vec::new(),
+        }
+    }
+    /// The object that it is about, where there is no sync.
+    pub fn about(mut self, object: &ObjectName, id: &ObjectId) -> Self {
+        self.about = Some((object.clone(), id.clone()));
+        self
+    }
+    /// Who should look first.
+    pub fn owner(mut self, owner: Option<String>) -> Self {
+        self.owner = owner;
+        self
+    }
+    /// What to do, where the code's page says it too generally.
+    pub fn next_step(mut self, words: &str) -> Self {
+        self.next_step = Some(words.to_owned());
+        self
+    }
+    /// By when, counted from now, where the kind says it too generally.
+    pub const fn due_ms(mut self, due_ms: u64) -> Self {
+        self.due_ms = Some(due_ms);
+        self
+    }
+    /// A further word that makes it another cause.
+    pub fn cause_more(mut self, part: &str) -> Self {
+        self.cause.push(part.to_owned());
+        self
+    }
+    /// What those of one cause share.
+    pub fn group(&self) -> String {
+        let mut parts = vec![self.code];
+        parts.extend(self.cause.iter().map(String::as_str));
+        Item::group_of(&parts)
     }
     pub fn cause(mut self, parts: &[&str]) -> Self {
         self.cause.extend(parts.iter().map(|part| (*part).to_owned()));
@@ -47,8 +94,6 @@ impl Trouble {
 
     fn item(&self) -> (Item, Option<Bytes>) {
         let detail = (!self.fields.is_empty()).then(|| Bytes::from(json!({"fields": self.fields}).to_string()));
-        let mut parts = vec![self.code];
-        parts.extend(self.cause.iter().map(String::as_str));
         let due_h = match self.kind {
             ItemKind::Unknown | ItemKind::Slot => 4,
             ItemKind::Rejected | ItemKind::Conflict | ItemKind::Identity => 24,
@@ -56,12 +101,12 @@ impl Trouble {
         };
         let item = Item {
             kind: self.kind,
-            group: Item::group_of(&parts),
+            group: self.group(),
             subject: self.subject.clone(),
-            owner: None,
-            due_ms: due_h * HOUR_MS,
+            owner: self.owner.clone(),
+            due_ms: self.due_ms.unwrap_or(due_h * HOUR_MS),
             who_is_affected: None,
-            next_step: None,
+            next_step: self.next_step.clone(),
             detail: detail.as_deref().map(Hash::of),
         };
         (item, detail)

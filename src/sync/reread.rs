@@ -10,17 +10,18 @@ use super::{
     identity::{Held, Whose},
     inbound::Topic,
     prepare::Subject,
-    record::{LIAISON, Trouble, with},
-    setup::{Inner, System},
+    puller::Puller,
+    record::Trouble,
+    setup::System,
 };
 use crate::{
     domain::ObjectName,
     error::Explained as _,
-    ledger::{Draft, Fact, ItemKind, ItemRow, Proposal, SyncRow},
+    ledger::{Fact, ItemKind, ItemRow, SyncRow},
     mapping::{MAIN, Reread},
 };
 
-impl Inner {
+impl Puller {
     /// Reads again what the object's rules name, in what was sent now and in what was sent before (`row` is the sync as
     /// it stood before the write). The write itself is done and recorded; failures here are logged and the next pull
     /// sees the same.
@@ -29,7 +30,7 @@ impl Inner {
         if let Err(error) = self.judge_again(&topic).await {
             tracing::warn!(system = %system.name(), code = error.code(), "an open question could not be looked at again");
         }
-        let Some(kind) = self.mappings.now().object(row.object.as_str()).cloned() else { return };
+        let Some(kind) = self.translator.mappings.now().object(row.object.as_str()).cloned() else { return };
         if kind.reread().is_empty() {
             return;
         }
@@ -64,7 +65,7 @@ impl Inner {
 
     /// Something arrived here or there: a question that is open about it may have answered itself.
     pub async fn judge_again(&self, topic: &Topic) -> Result<(), Error> {
-        if self.ledger.open_item(&about(topic))?.is_some_and(|item| item.kind == ItemKind::Slot) {
+        if self.recorder.ledger.open_item(&about(topic))?.is_some_and(|item| item.kind == ItemKind::Slot) {
             self.judge(topic).await?;
         }
         Ok(())
@@ -73,18 +74,18 @@ impl Inner {
     /// The object as this system had it before what is sent now.
     fn sent_before(&self, row: &SyncRow) -> Option<Value> {
         let version = row.synced_version?;
-        let history = self.ledger.history(&row.object, &row.object_id).ok()?;
+        let history = self.recorder.ledger.history(&row.object, &row.object_id).ok()?;
         let made = history.iter().rev().map(|entry| &entry.draft).find(|draft| {
             draft.version == Some(version) && matches!(draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
         })?;
-        self.read_body(made.body.as_ref()?).ok()
+        self.translator.read_body(made.body.as_ref()?).ok()
     }
 
     async fn reread_one(&self, system: &System, target: &Topic) -> Result<(), Error> {
-        let parts = self.ledger.parts(&target.sync)?;
+        let parts = self.recorder.ledger.parts(&target.sync)?;
         let Some(main) = parts.into_iter().find(|part| part.part == MAIN) else { return Ok(()) };
         let Some((kind, id)) = main.reference.split_once('/') else { return Ok(()) };
-        let seen = self.ask(system, system.client.read(kind, id)).await;
+        let seen = system.ask(&self.translator.clock, system.client.read(kind, id)).await;
         let seen = seen.map_err(|failure| Error::Decision(failure.message))?;
         if let Some(body) = seen.body {
             self.take_in(system, body).await?;
@@ -94,7 +95,7 @@ impl Inner {
 
     /// Asks a person where a target is held twice or was not released; closes the question where it is in order.
     async fn judge(&self, target: &Topic) -> Result<(), Error> {
-        let mappings = self.mappings.now();
+        let mappings = self.translator.mappings.now();
         let mut sentence = None;
         for kind in mappings.objects() {
             let Ok(holder) = ObjectName::new(kind.name()) else { continue };
@@ -102,21 +103,21 @@ impl Inner {
                 sentence = sentence.or(self.wrong(&holder, rule, target)?);
             }
         }
-        let open = self.ledger.open_item(&about(target))?;
+        let open = self.recorder.ledger.open_item(&about(target))?;
         let Some(sentence) = sentence else {
-            if let Some(item) = open.filter(|item| item.kind == ItemKind::Slot) {
-                let fact = Fact::Resolved { item: item.id, send: false, remotes: Vec::new() };
-                let draft = Draft::new(fact, LIAISON, "It is in order at the EHR now.").cause(item.created_seq);
-                self.ledger.commit(Proposal::of(at(draft, target))).await?;
+            if open.is_some_and(|item| item.kind == ItemKind::Slot) {
+                self.recorder.answered(&about(target), "It is in order at the EHR now.").await?;
             }
             return Ok(());
         };
         if open.is_none_or(|item| item.what_happened != sentence) {
+            let what = sentence.clone();
             let trouble = Trouble::new(ItemKind::Slot, "LIA-SYNC-016", sentence)
                 .cause(&[target.system.as_str(), target.object.as_str()])
+                .cause_more(&what)
+                .about(&target.object, &target.id)
                 .subject(about(target));
-            let (draft, detail) = trouble.parked(LIAISON);
-            self.ledger.commit(with(Proposal::of(at(draft, target)), detail)).await?;
+            self.recorder.ask(&target.system, &trouble, None).await?;
         }
         Ok(())
     }
@@ -124,10 +125,11 @@ impl Inner {
     /// What is wrong with a target, as far as one rule of one kind of holder says.
     fn wrong(&self, holder: &ObjectName, rule: &Reread, target: &Topic) -> Result<Option<String>, Error> {
         let key = (target.object.to_string(), target.id.to_string());
-        let holders = self.index.holders(&self.ledger, holder, &Held::Reference(rule.field.clone()), &key)?;
+        let holders =
+            self.translator.index.holders(&self.recorder.ledger, holder, &Held::Reference(rule.field.clone()), &key)?;
         let mut living = 0;
         for id in &holders {
-            living += usize::from(self.ledger.object(holder, id)?.is_some_and(|object| !object.cancelled));
+            living += usize::from(self.recorder.ledger.object(holder, id)?.is_some_and(|object| !object.cancelled));
         }
         if living >= 2 {
             return Ok(Some(format!("{living} entries hold the same {} at {}.", target.object, target.system)));
@@ -135,9 +137,9 @@ impl Inner {
         if living == 1 || rule.released.is_empty() {
             return Ok(None);
         }
-        let Some(row) = self.ledger.object(&target.object, &target.id)? else { return Ok(None) };
+        let Some(row) = self.recorder.ledger.object(&target.object, &target.id)? else { return Ok(None) };
         let Some(body) = row.body.as_ref() else { return Ok(None) };
-        let body = self.read_body(body)?;
+        let body = self.translator.read_body(body)?;
         let taken = rule.released.iter().find(|(field, words)| {
             let said = body.get(field.as_str()).and_then(Value::as_str);
             said.is_some_and(|said| !words.iter().any(|word| word == said))
@@ -159,11 +161,4 @@ fn references(rule: &Reread, internal: &Value) -> Vec<Whose> {
 /// The subject of the question about a target: one is open at a time.
 fn about(target: &Topic) -> String {
     format!("{} {} {}", target.system, target.object, target.id)
-}
-
-fn at(draft: Draft, target: &Topic) -> Draft {
-    let mut draft = draft.system(&target.system);
-    draft.object = Some(target.object.clone());
-    draft.object_id = Some(target.id.clone());
-    draft
 }

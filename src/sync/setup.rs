@@ -2,18 +2,24 @@
 //! share of the network.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
-    time::Duration,
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use super::{Error, documents::InLedger, retry::Circuit};
+use super::{
+    Error, desk::Desk, documents::InLedger, evidence::Evidence, health::Health, puller::Puller, recorder::Recorder,
+    retry::Circuit, sender::Sender, translator::Translator,
+};
 use crate::{
     clock::SharedClock,
     domain::{ObjectName, SystemName},
     ehr::{Client, Failure, Http, Keep, SystemConfig, Transport},
-    ledger::{Hash, Ledger},
-    mapping::{Context, Live, Mappings, Plan},
+    error::Explained as _,
+    ledger::Ledger,
+    mapping::{Context, Live, Mappings},
     profile::Validator,
 };
 
@@ -43,23 +49,11 @@ pub(super) struct System {
     pub context: Context,
     /// One permit a request under way.
     pub network: tokio::sync::Semaphore,
+    /// What its exchanges say of it as a whole.
+    pub health: Health,
     circuit: Mutex<Circuit>,
-    /// The newest resource by type whose creation was confirmed: what settling looks for to know that the EHR's
-    /// search is up to date.
-    witnesses: Mutex<HashMap<String, Witness>>,
-    /// How long the EHR's search took to show a new resource, by type, and when that was learned.
-    lags: Mutex<HashMap<String, (jiff::Timestamp, Option<Duration>)>>,
-}
-
-/// For so long a measured lag is believed.
-const LAG_HOLDS: Duration = Duration::from_secs(120);
-
-/// A resource that is known to be at the EHR, and since when it was on its way.
-#[derive(Clone, Debug)]
-pub(super) struct Witness {
-    pub system: String,
-    pub value: String,
-    pub sent_at: jiff::Timestamp,
+    evidence: Mutex<Evidence>,
+    proven: AtomicBool,
 }
 
 impl System {
@@ -73,70 +67,61 @@ impl System {
     pub fn circuit<T>(&self, how: impl FnOnce(&mut Circuit) -> T) -> T {
         how(&mut self.circuit.lock().unwrap_or_else(PoisonError::into_inner))
     }
-    /// Tells the circuit how an exchange went.
-    pub fn heard(&self, failure: Option<&Failure>, now: jiff::Timestamp, chance: f64) {
-        self.circuit(|circuit| match failure {
-            Some(failure) if failure.concerns_all() => circuit.failed(now, failure.retry_after, chance),
-            _ => circuit.succeeded(),
+    /// Looks at or changes what is known about it.
+    pub fn evidence<T>(&self, how: impl FnOnce(&mut Evidence) -> T) -> T {
+        how(&mut self.evidence.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+    /// How an exchange went: for the circuit, and for those who watch the EHR.
+    pub fn heard(&self, failure: Option<&Failure>, clock: &SharedClock) {
+        let (now, chance) = (clock.now(), clock.chance());
+        let system_wide = failure.filter(|failure| failure.concerns_all());
+        self.circuit(|circuit| match system_wide {
+            Some(failure) => circuit.failed(now, failure.retry_after, chance),
+            None => circuit.succeeded(),
         });
+        if system_wide.is_none() {
+            self.proven.store(true, Ordering::Relaxed);
+        }
+        if self.health.heard(system_wide, now) {
+            match system_wide {
+                Some(failure) => {
+                    tracing::warn!(system = %self.name(), code = failure.code(), "the EHR cannot be used: {}", failure.message);
+                }
+                None => tracing::info!(system = %self.name(), "the EHR can be used again"),
+            }
+        }
+    }
+    /// Whether an exchange since the start showed that it is well.
+    pub fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+    /// Sends under the system's share of the network and notes how it went.
+    pub async fn ask<T>(
+        &self,
+        clock: &SharedClock,
+        exchange: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let _turn = self.turn().await;
+        let answer = exchange.await;
+        self.heard(answer.as_ref().err(), clock);
+        answer
     }
     /// Waits for a share of the network.
     pub async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.network.acquire().await.ok()
     }
-    pub fn witness(&self, kind: &str) -> Option<Witness> {
-        self.witnesses.lock().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
-    }
-    /// Whether a type's lag should be measured (again).
-    pub fn wants_lag(&self, kind: &str, now: jiff::Timestamp) -> bool {
-        let known = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(kind)
-            .is_none_or(|(at, _)| Duration::try_from(now.duration_since(*at)).unwrap_or_default() > LAG_HOLDS)
-    }
-    /// A measurement; `None` where the search did not show the resource.
-    pub fn learn_lag(&self, kind: &str, now: jiff::Timestamp, lag: Option<Duration>) {
-        self.lags.lock().unwrap_or_else(PoisonError::into_inner).insert(kind.to_owned(), (now, lag));
-    }
-    /// The search showed a resource that was sent so long ago: it is not further behind than that.
-    pub fn shown_after(&self, kind: &str, now: jiff::Timestamp, age: Duration) {
-        if self.lag(kind).is_none_or(|known| age < known) {
-            self.learn_lag(kind, now, Some(age));
-        }
-    }
-    /// How long the EHR's search is behind, at most; `None` where that is not known.
-    pub fn lag(&self, kind: &str) -> Option<Duration> {
-        self.lags.lock().unwrap_or_else(PoisonError::into_inner).get(kind).and_then(|(_, lag)| *lag)
-    }
-    pub fn remember(&self, kind: &str, witness: Witness) {
-        let mut known = self.witnesses.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = known.get(kind).is_none_or(|before| before.sent_at < witness.sent_at);
-        if newer {
-            known.insert(kind.to_owned(), witness);
-        }
-    }
 }
 
-/// What all parts of the engine share.
-pub(super) struct Inner {
-    pub instance: String,
-    pub ledger: Ledger,
-    pub mappings: Live,
-    pub validator: Arc<Validator>,
-    pub clock: SharedClock,
-    pub systems: BTreeMap<SystemName, Arc<System>>,
-    pub index: super::identity::Index,
-    pub suspicions: super::settle::Suspicions,
-    /// Where the ledger stood at the start: what was accepted before may be at an EHR without our knowing, because the
-    /// ledger may be a restored backup.
-    pub began: u64,
-    /// How many more of those are looked for where the EHR says that it looks itself.
-    pub doubts: AtomicUsize,
-    /// What a person was told about received records since the start, so that a repeated list says nothing twice.
-    told: Mutex<HashMap<String, Option<Hash>>>,
+/// The engine's parts, each with what it needs.
+pub(super) struct Parts {
+    pub translator: Arc<Translator>,
+    pub recorder: Arc<Recorder>,
+    pub sender: Sender,
+    pub puller: Arc<Puller>,
+    pub desk: Desk,
 }
 
-impl Inner {
+impl Parts {
     pub fn new(setup: Setup, connect: Connect<'_>) -> Result<Self, Error> {
         let mut systems = BTreeMap::new();
         let keep: Arc<dyn Keep> = Arc::new(InLedger(setup.ledger.clone()));
@@ -148,9 +133,7 @@ impl Inner {
                 return Err(wrong(&name, "the name is used twice"));
             }
         }
-        Ok(Self {
-            began: setup.ledger.head(),
-            doubts: AtomicUsize::new(super::backup::DOUBTS),
+        let translator = Arc::new(Translator {
             instance: setup.instance,
             ledger: setup.ledger,
             mappings: Live::new(setup.mappings),
@@ -158,31 +141,13 @@ impl Inner {
             clock: setup.clock,
             systems,
             index: super::identity::Index::default(),
-            suspicions: super::settle::Suspicions::default(),
-            told: Mutex::default(),
-        })
-    }
-
-    /// The plan by which an object goes to, or comes from, a system.
-    pub fn plan(&self, object: &ObjectName, system: &System) -> Result<Arc<Plan>, Error> {
-        self.mappings.now().plan(object.as_str(), &system.config.dialect).ok_or(Error::UnknownObject)
-    }
-    /// Systems that an object is sent to.
-    pub fn targets(&self, object: &ObjectName) -> impl Iterator<Item = &Arc<System>> {
-        self.systems.values().filter(move |system| system.pushes(object))
-    }
-    /// Whether a person was told about a received record in this very state.
-    pub fn is_told(&self, (subject, body): &(String, Option<Hash>)) -> bool {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).get(subject) == Some(body)
-    }
-    pub fn tell(&self, (subject, body): (String, Option<Hash>)) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(subject, body);
-    }
-    pub fn forget_told(&self, subject: &str) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
-    }
-    pub fn millis_since(&self, at: jiff::Timestamp) -> Duration {
-        Duration::try_from(self.clock.now().duration_since(at)).unwrap_or_default()
+        });
+        let recorder = Arc::new(Recorder::new(Arc::clone(&translator)));
+        let puller = Arc::new(Puller::new(Arc::clone(&translator), Arc::clone(&recorder)));
+        let desk =
+            Desk { translator: Arc::clone(&translator), recorder: Arc::clone(&recorder), puller: Arc::clone(&puller) };
+        let sender = Sender::new(Arc::clone(&translator), Arc::clone(&recorder), Arc::clone(&puller));
+        Ok(Self { translator, recorder, sender, puller, desk })
     }
 }
 
@@ -220,9 +185,10 @@ fn system(
     Ok(System {
         context: Context::new(instance).in_zone(&config.zone),
         network: tokio::sync::Semaphore::new(config.max_concurrency),
+        health: Health::default(),
         circuit: Mutex::new(Circuit::default()),
-        witnesses: Mutex::default(),
-        lags: Mutex::default(),
+        evidence: Mutex::default(),
+        proven: AtomicBool::new(false),
         client,
         config,
     })

@@ -2,7 +2,7 @@
 //! object, and one that pulls. What is due stands in the ledger; only the present moment is kept here.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
@@ -13,13 +13,13 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Engine, Error,
-    push::Step,
+    record::Trouble,
     retry::{Gate, backoff, millis},
-    setup::{Inner, System},
+    setup::{Parts, System},
 };
 use crate::{
     error::Explained as _,
-    ledger::{Draft, Fact, Proposal, SyncId, SyncRow},
+    ledger::{Fact, ItemKind, State, SyncId},
 };
 
 /// Rows fetched from the outbox at a time.
@@ -30,17 +30,25 @@ const AHEAD: usize = 8;
 /// For so long a stop waits for what is under way; what is left then is settled after the next start.
 const DRAIN: Duration = Duration::from_secs(8);
 
-type Ended = (SyncId, Option<Result<Step, Error>>);
+/// While the ledger cannot be written, it is tried again after this.
+const LEDGER_PAUSE: Duration = Duration::from_secs(1);
+
+type Ended = (SyncId, Option<Result<(), Error>>);
 
 impl Engine {
     /// Runs the workers until `shutdown` ends, then lets what is under way finish.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
         let mut workers = JoinSet::new();
-        for system in self.inner.systems.values() {
-            let outbox = Outbox::new(Arc::clone(&self.inner), Arc::clone(system));
+        for system in self.parts.translator.systems.values() {
+            // A secret that cannot be used is told before anything waits for it.
+            let (config, ledger) = (system.config.clone(), &self.parts.recorder.ledger);
+            if let Ok(Err(failure)) = ledger.blocking(move || crate::ehr::check_secrets(&config)).await {
+                system.heard(Some(&failure), &self.parts.translator.clock);
+            }
+            let outbox = Outbox::new(Arc::clone(&self.parts), Arc::clone(system));
             workers.spawn(outbox.run(stopped.clone()));
-            workers.spawn(super::pull::run(Arc::clone(&self.inner), Arc::clone(system), stopped.clone()));
+            workers.spawn(Arc::clone(&self.parts.puller).run(Arc::clone(system), stopped.clone()));
         }
         drop(stopped);
         shutdown.await;
@@ -52,40 +60,55 @@ impl Engine {
 
 /// One system's outbox at work.
 struct Outbox {
-    inner: Arc<Inner>,
+    parts: Arc<Parts>,
     system: Arc<System>,
     queue: VecDeque<SyncId>,
     /// In the queue or under way: not to be fetched again.
     taken: BTreeSet<SyncId>,
     running: JoinSet<Ended>,
+    /// Whose state could not be written down: tried again, so that nothing stays `sending` for ever.
+    stranded: BTreeMap<SyncId, &'static str>,
+    /// The ledger cannot be written now.
+    ledger_fails: bool,
     probing: bool,
 }
 
 impl Outbox {
-    fn new(inner: Arc<Inner>, system: Arc<System>) -> Self {
-        Self { inner, system, queue: VecDeque::new(), taken: BTreeSet::new(), running: JoinSet::new(), probing: false }
+    fn new(parts: Arc<Parts>, system: Arc<System>) -> Self {
+        Self {
+            parts,
+            system,
+            queue: VecDeque::new(),
+            taken: BTreeSet::new(),
+            running: JoinSet::new(),
+            stranded: BTreeMap::new(),
+            ledger_fails: false,
+            probing: false,
+        }
     }
 
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
-        let mut head = self.inner.ledger.watch();
+        let mut head = self.parts.recorder.ledger.watch();
         if let Err(error) = self.take_stock().await {
-            tracing::error!(system = %self.system.name(), code = error.code(), "the outbox cannot be read");
+            self.trouble(&error);
         }
-        while !*stopped.borrow() && self.inner.ledger.stopped().is_none() {
+        while !*stopped.borrow() && self.parts.recorder.ledger.stopped().is_none() {
             head.borrow_and_update();
-            let pause = match self.fill().await {
+            let pause = match self.go_on().await {
                 Ok(pause) => pause,
                 Err(error) => {
-                    tracing::error!(system = %self.system.name(), code = error.code(), "the outbox cannot be read");
-                    Duration::from_secs(1)
+                    self.trouble(&error);
+                    LEDGER_PAUSE
                 }
             };
+            // While the ledger cannot be written, its news would only make the loop spin.
+            let calm = self.ledger_fails;
             tokio::select! {
                 biased;
-                Some(ended) = self.running.join_next(), if !self.running.is_empty() => self.ended(ended).await,
-                changed = head.changed() => if changed.is_err() { break },
-                () = tokio::time::sleep(pause) => {}
                 _ = stopped.changed() => {}
+                Some(ended) = self.running.join_next(), if !self.running.is_empty() => self.ended(ended).await,
+                changed = head.changed(), if !calm => if changed.is_err() { break },
+                () = tokio::time::sleep(pause) => {}
             }
         }
         let drained = async { while self.running.join_next().await.is_some() {} };
@@ -93,22 +116,51 @@ impl Outbox {
         let _ = tokio::time::timeout(DRAIN, drained).await;
     }
 
+    /// Says once that the ledger cannot be written or read, and why.
+    fn trouble(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.ledger_fails, true) {
+            tracing::error!(system = %self.system.name(), code = error.code(), "the outbox waits: {error}");
+        }
+    }
+
     /// After a start, what was being sent is of unknown outcome.
-    async fn take_stock(&self) -> Result<(), Error> {
-        for row in self.inner.ledger.in_flight(self.system.name())? {
+    async fn take_stock(&mut self) -> Result<(), Error> {
+        for row in self.parts.recorder.ledger.in_flight(self.system.name())? {
             let sentence = "The gateway was stopped while this was being sent; it is read back.";
-            self.inner.unsettled(&row, 0, "LIA-EHR-003", sentence).await?;
+            let fact = Fact::Unsettled { delay_ms: 0 };
+            if let Err(error) = self.parts.recorder.about(&row, fact, Some("LIA-EHR-003"), sentence).await {
+                self.stranded.insert(row.id, "LIA-EHR-003");
+                self.trouble(&error);
+            }
         }
         Ok(())
     }
 
-    /// Starts what may be started; says how long nothing else needs doing.
-    async fn fill(&mut self) -> Result<Duration, Error> {
-        let now = self.inner.clock.now();
+    /// Writes down what could not be written, tells of the EHR's state, starts what may be started. Says how long nothing
+    /// else needs doing.
+    async fn go_on(&mut self) -> Result<Duration, Error> {
+        for (id, code) in std::mem::take(&mut self.stranded) {
+            self.shelve(&id, code).await;
+        }
+        if !self.stranded.is_empty() {
+            return Ok(LEDGER_PAUSE);
+        }
+        let now = self.parts.translator.clock.now();
+        super::health::tell(&self.parts.recorder, &self.system, now).await?;
+        let pause = self.fill()?;
+        let asks_in = self.system.health.asks_in(now, self.system.config.tell_after.get());
+        if std::mem::take(&mut self.ledger_fails) {
+            tracing::info!(system = %self.system.name(), "the outbox goes on");
+        }
+        Ok(asks_in.map_or(pause, |asks_in| pause.min(asks_in.max(Duration::from_millis(50)))))
+    }
+
+    fn fill(&mut self) -> Result<Duration, Error> {
+        let now = self.parts.translator.clock.now();
         let room = match self.system.circuit(|circuit| circuit.gate(now)) {
             Gate::Open => self.system.config.max_concurrency * AHEAD,
             Gate::Probe => 1,
-            Gate::Shut(left) => return Ok(left.min(Duration::from_secs(1))),
+            Gate::Shut(left) => return Ok(left.clamp(Duration::from_millis(10), Duration::from_secs(1))),
         };
         let probe = room == 1 && self.system.circuit(|circuit| circuit.gate(now)) == Gate::Probe;
         if probe && !self.running.is_empty() {
@@ -118,26 +170,40 @@ impl Outbox {
         while self.running.len() < room {
             if self.queue.is_empty() && !fetched {
                 fetched = true;
-                for row in self.inner.ledger.due(self.system.name(), now, BATCH + self.taken.len())? {
-                    if self.taken.insert(row.id.clone()) {
-                        self.queue.push_back(row.id);
-                    }
-                }
+                self.fetch(now)?;
             }
             let Some(id) = self.queue.pop_front() else { break };
             if probe {
                 self.probing = true;
                 self.system.circuit(super::retry::Circuit::probing);
             }
-            let (inner, system) = (Arc::clone(&self.inner), Arc::clone(&self.system));
+            let (parts, system) = (Arc::clone(&self.parts), Arc::clone(&self.system));
             self.running.spawn(async move {
-                let ended = AssertUnwindSafe(inner.step(&system, &id)).catch_unwind().await.ok();
+                let ended = AssertUnwindSafe(parts.sender.turn(&system, &id)).catch_unwind().await.ok();
                 (id, ended)
             });
         }
-        let next = self.inner.ledger.next_wait_ms(self.system.name(), now)?.map(Duration::from_millis);
+        let ledger = &self.parts.recorder.ledger;
+        let next = ledger.next_wait_ms(self.system.name(), now)?.map(Duration::from_millis);
         let pause = Duration::from_secs(60);
         Ok(next.map_or(pause, |next| next.max(Duration::from_millis(5)).min(pause)))
+    }
+
+    /// What may be sent now, but for kinds that were stopped.
+    fn fetch(&mut self, now: jiff::Timestamp) -> Result<(), Error> {
+        let mut stopped = BTreeSet::new();
+        for object in &self.system.config.push {
+            if self.parts.recorder.is_stopped(self.system.name(), object)? {
+                stopped.insert(object.clone());
+            }
+        }
+        let ledger = &self.parts.recorder.ledger;
+        for row in ledger.due(self.system.name(), now, &stopped, BATCH + self.taken.len())? {
+            if self.taken.insert(row.id.clone()) {
+                self.queue.push_back(row.id);
+            }
+        }
+        Ok(())
     }
 
     async fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
@@ -147,7 +213,11 @@ impl Outbox {
         let Ok((id, ended)) = ended else { return };
         self.taken.remove(&id);
         match ended {
-            Some(Ok(Step::Recorded)) => {}
+            Some(Ok(())) => {}
+            Some(Err(error)) if error.is_disk() => {
+                self.trouble(&error);
+                self.stranded.insert(id, error.code());
+            }
             Some(Err(error)) => {
                 tracing::error!(system = %self.system.name(), code = error.code(), sync = %id, "a step failed");
                 self.shelve(&id, error.code()).await;
@@ -159,27 +229,47 @@ impl Outbox {
         }
     }
 
-    /// A defect of one object must not spin: it waits, and others go on.
-    async fn shelve(&self, id: &SyncId, code: &str) {
-        let Ok(Some(row)) = self.inner.ledger.sync(id) else { return };
-        let delay_ms = millis(backoff(row.attempts.max(4), None, self.inner.clock.chance()));
-        let recorded = match row.state() {
-            crate::ledger::SyncState::Accepted | crate::ledger::SyncState::Retrying => {
-                self.later(&row, code, "It cannot be prepared for sending now.", delay_ms).await
+    /// A defect of one object must not spin: it waits, and others go on; after the system's patience a person is asked.
+    async fn shelve(&mut self, id: &SyncId, code: &'static str) {
+        let (ledger, clock) = (&self.parts.recorder.ledger, &self.parts.translator.clock);
+        let Ok(Some(row)) = ledger.sync(id) else { return };
+        let waited = ledger.entry(row.since).ok().flatten().map(|entry| clock.now().duration_since(entry.at));
+        let is_over = waited
+            .and_then(|waited| Duration::try_from(waited).ok())
+            .is_some_and(|waited| waited > self.system.config.give_up_after.get());
+        let delay_ms = millis(backoff(row.attempts.max(4), None, clock.chance()));
+        let recorder = &self.parts.recorder;
+        let recorded = match row.standing {
+            State::Ready { .. } if is_over => {
+                let sentence =
+                    "It could not be prepared for sending for too long: a fault of the gateway or its ledger.";
+                let trouble =
+                    Trouble::new(ItemKind::Rejected, "LIA-SYNC-017", sentence).cause(&[row.system.as_str(), code]);
+                recorder.park(&self.system, &row, &trouble).await
             }
-            crate::ledger::SyncState::Sending | crate::ledger::SyncState::Unknown => {
-                self.inner.unsettled(&row, delay_ms, code, "It cannot be read back now.").await
+            State::Ready { .. } => {
+                let fact = Fact::Deferred { delay_ms };
+                recorder.about(&row, fact, Some(code), "It cannot be prepared for sending now.").await
+            }
+            State::Unknown { .. } if is_over => {
+                let sentence = "It could not be read back for too long: a fault of the gateway or its ledger.";
+                let trouble =
+                    Trouble::new(ItemKind::Unknown, "LIA-SYNC-017", sentence).cause(&[row.system.as_str(), code]);
+                recorder.park(&self.system, &row, &trouble).await
+            }
+            State::Sending { .. } | State::Unknown { .. } => {
+                let fact = Fact::Unsettled { delay_ms };
+                recorder.about(&row, fact, Some(code), "It cannot be read back now.").await
             }
             _ => Ok(()),
         };
-        if let Err(error) = recorded {
-            tracing::error!(code = error.code(), sync = %id, "a failure cannot be recorded");
+        match recorded {
+            Err(Error::Ledger(why)) if why.is_race() => {}
+            Err(error) => {
+                self.trouble(&error);
+                self.stranded.insert(id.clone(), code);
+            }
+            Ok(()) => {}
         }
-    }
-
-    async fn later(&self, row: &SyncRow, code: &str, sentence: &str, delay_ms: u64) -> Result<(), Error> {
-        let draft = Draft::new(Fact::Deferred { delay_ms }, super::record::LIAISON, sentence).code(code).sync(row);
-        self.inner.ledger.commit(Proposal::of(draft)).await?;
-        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! A sync's life through the folds, conditions, idempotency, the outbox's order, the worklist.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -33,10 +35,10 @@ fn a_push_from_accepted_to_synced_and_a_newer_version_in_mid_flight() {
 
     let sync = sync_of("p1", "a");
     let now = ledger.after(SignedDuration::ZERO).unwrap();
-    assert_eq!(ledger.due(&system("a"), now, 9).unwrap()[0].id, sync);
+    assert_eq!(ledger.due(&system("a"), now, &BTreeSet::new(), 9).unwrap()[0].id, sync);
     commit(&ledger, about(&ledger, &sync, attempted(1)));
     assert_eq!(state(&ledger, &sync), SyncState::Sending);
-    assert!(ledger.due(&system("a"), now, 9).unwrap().is_empty(), "one in flight an object");
+    assert!(ledger.due(&system("a"), now, &BTreeSet::new(), 9).unwrap().is_empty(), "one in flight an object");
     assert_eq!(ledger.in_flight(&system("a")).unwrap().len(), 1);
     commit(&ledger, accept("p1", 2, "two", &["a", "b"]));
     assert_eq!(state(&ledger, &sync), SyncState::Sending, "what is under way settles first");
@@ -120,7 +122,7 @@ fn many_at_once_share_a_sync_and_see_each_other() {
     let committed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Committed(_))).count();
     assert_eq!((committed, ledger.head()), (200, 200));
     assert!(ledger.syncs_done() < 100, "{} groups for 200 entries", ledger.syncs_done());
-    let waiting = ledger.due(&system("a"), clock().now(), 1000).unwrap();
+    let waiting = ledger.due(&system("a"), clock().now(), &BTreeSet::new(), 1000).unwrap();
     assert_eq!(waiting.len(), 200);
     assert!(waiting.is_sorted_by_key(|row| row.since), "oldest first");
 }
@@ -135,7 +137,7 @@ fn delays_survive_a_clock_that_jumps() {
         commit(&ledger, about(&ledger, &sync_of(&format!("p{n}"), "a"), attempted(1)));
         commit(&ledger, about(&ledger, &sync_of(&format!("p{n}"), "a"), Fact::Deferred { delay_ms: n * 60_000 }));
     }
-    let due = || ledger.due(&system("a"), clock.now(), 9).unwrap().len();
+    let due = || ledger.due(&system("a"), clock.now(), &BTreeSet::new(), 9).unwrap().len();
     assert_eq!((due(), ledger.next_wait_ms(&system("a"), clock.now()).unwrap()), (0, Some(60_000)));
     clock.advance(SignedDuration::from_hours(-1));
     let wait = ledger.next_wait_ms(&system("a"), clock.now()).unwrap();
@@ -220,7 +222,7 @@ fn an_unknown_outcome_keeps_its_attempt_until_it_is_settled() {
     commit(&ledger, about(&ledger, &sync, attempted(1)));
     commit(&ledger, about(&ledger, &sync, Fact::Unsettled { delay_ms: 0 }));
     commit(&ledger, accept("p1", 2, "two", &["a"]));
-    let row = &ledger.due(&system("a"), ledger.after(SignedDuration::ZERO).unwrap(), 9).unwrap()[0];
+    let row = &ledger.due(&system("a"), ledger.after(SignedDuration::ZERO).unwrap(), &BTreeSet::new(), 9).unwrap()[0];
     assert_eq!((row.state(), row.version), (SyncState::Unknown, 2), "never sent again unread");
     assert_eq!(row.in_flight().unwrap().version, 1);
     commit(&ledger, about(&ledger, &sync, Fact::Parked { item: item(ItemKind::Unknown) }));

@@ -1,7 +1,7 @@
 //! What people decide: assign, comment, dismiss, retry, resolve, one by one or for all that share a cause. Everything
 //! that is sent afterwards goes the usual way, as things stand then: a replay never sends older data over newer.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -11,8 +11,11 @@ use super::{
     inbound::Topic,
     merge::{dotted, merge, set},
     prepare::Held,
+    puller::Puller,
     record,
-    setup::{Inner, System},
+    recorder::Recorder,
+    setup::System,
+    translator::Translator,
 };
 use crate::{
     domain::SystemName,
@@ -20,10 +23,16 @@ use crate::{
     fhir::canonical_bytes,
     ledger::{
         Check, Draft, Expect, Fact, Hash, ItemKind, ItemRow, LedgerError, Operation, Proposal, SyncId, SyncState,
-        Target,
     },
     mapping::MAIN,
 };
+
+/// What people decide, carried out.
+pub(super) struct Desk {
+    pub translator: Arc<Translator>,
+    pub recorder: Arc<Recorder>,
+    pub puller: Arc<Puller>,
+}
 
 impl Engine {
     /// Does what a person decided about an item; on disk when it returns.
@@ -31,7 +40,33 @@ impl Engine {
     /// # Errors
     /// [`Error::NoItem`], [`Error::Closed`], [`Error::Decision`], or [`Error::Invalid`] where it still cannot be sent.
     pub async fn act(&self, item: &str, action: Action, by: &str) -> Result<(), Error> {
-        let item = self.inner.ledger.item(item)?.ok_or(Error::NoItem)?;
+        self.parts.desk.act(item, action, by).await
+    }
+
+    /// What retrying a group would do; nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::NoItem`] where the group has no open item.
+    pub fn preview_group(&self, group: &str) -> Result<GroupRetry, Error> {
+        self.parts.desk.preview_group(group)
+    }
+
+    /// Retries all of a group that can be sent now.
+    ///
+    /// # Errors
+    /// As [`Engine::preview_group`].
+    pub async fn retry_group(&self, group: &str, by: &str) -> Result<GroupRetry, Error> {
+        self.parts.desk.retry_group(group, by).await
+    }
+}
+
+impl Desk {
+    /// Does what a person decided about an item; on disk when it returns.
+    ///
+    /// # Errors
+    /// [`Error::NoItem`], [`Error::Closed`], [`Error::Decision`], or [`Error::Invalid`] where it still cannot be sent.
+    pub async fn act(&self, item: &str, action: Action, by: &str) -> Result<(), Error> {
+        let item = self.recorder.ledger.item(item)?.ok_or(Error::NoItem)?;
         if !item.status.is_open() {
             return Err(Error::Closed);
         }
@@ -45,6 +80,12 @@ impl Engine {
                 self.note(&item, Draft::new(fact, by, "A remark was made."), Some(text)).await
             }
             Action::Dismiss { reason } => {
+                if reason.trim().is_empty() {
+                    return Err(Error::Decision("say in \"reason\" why nothing needs doing".to_owned()));
+                }
+                if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_suffix(" line")) {
+                    self.recorder.forget_line(line);
+                }
                 let fact = Fact::Dismissed { item: item.id.clone() };
                 self.note(&item, Draft::new(fact, by, "Closed without sending."), Some(reason)).await
             }
@@ -58,7 +99,7 @@ impl Engine {
     /// # Errors
     /// [`Error::NoItem`] where the group has no open item.
     pub fn preview_group(&self, group: &str) -> Result<GroupRetry, Error> {
-        let mut items = self.inner.ledger.group(group)?;
+        let mut items = self.recorder.ledger.group(group)?;
         if items.is_empty() {
             return Err(Error::NoItem);
         }
@@ -66,7 +107,7 @@ impl Engine {
         let mut outcome = GroupRetry::default();
         for item in items {
             let findings = self.still_wrong(&item)?;
-            let row = item.sync_id.as_ref().map_or(Ok(None), |id| self.inner.ledger.sync(id))?;
+            let row = item.sync_id.as_ref().map_or(Ok(None), |id| self.recorder.ledger.sync(id))?;
             if row.is_some_and(|row| row.state() == SyncState::Synced || row.state().is_pending()) {
                 outcome.superseded.push(item.id);
             } else if findings.is_empty() {
@@ -105,7 +146,7 @@ impl Engine {
         let text = text.map(Bytes::from);
         draft.body = text.as_deref().map(Hash::of);
         let proposal = Proposal::of(draft).check(Check::ItemOpen(item.id.clone()));
-        self.inner.ledger.commit(record::with(proposal, text)).await?;
+        self.recorder.ledger.commit(record::with(proposal, text)).await?;
         Ok(())
     }
 
@@ -114,7 +155,7 @@ impl Engine {
         draft.system.clone_from(&item.system);
         draft.sync_id.clone_from(&item.sync_id);
         if let (Some(object), Some(id)) = (&item.object, &item.object_id) {
-            let version = self.inner.ledger.object(object, id)?.map_or(0, |row| row.version);
+            let version = self.recorder.ledger.object(object, id)?.map_or(0, |row| row.version);
             draft = draft.about(object, id, version);
         }
         Ok(draft)
@@ -127,18 +168,18 @@ impl Engine {
         else {
             return Ok(Vec::new());
         };
-        let Some(row) = self.inner.ledger.object(object, id)? else { return Ok(Vec::new()) };
-        let body = self.inner.object_body(&row)?;
-        Ok(self.inner.translate(object, &body, system)?.findings)
+        let Some(row) = self.recorder.ledger.object(object, id)? else { return Ok(Vec::new()) };
+        let body = self.translator.object_body(&row)?;
+        Ok(self.translator.translate(object, &body, system)?.findings)
     }
 
     fn system(&self, name: &SystemName) -> Option<&System> {
-        self.inner.systems.get(name).map(AsRef::as_ref)
+        self.translator.systems.get(name).map(AsRef::as_ref)
     }
 
     async fn retry(&self, item: &ItemRow, by: &str) -> Result<(), Error> {
         if let (ItemKind::Slot, Some(system)) = (item.kind, item.system.as_ref().and_then(|name| self.system(name))) {
-            return self.inner.look_at_target(system, item).await;
+            return self.puller.look_at_target(system, item).await;
         }
         if item.sync_id.is_none() {
             return self.look_at_received(item, by).await;
@@ -156,26 +197,42 @@ impl Engine {
         let system = item.system.as_ref().and_then(|name| self.system(name));
         let reference =
             item.subject.as_deref().and_then(|subject| subject.rsplit_once(' ')).map(|(_, reference)| reference);
+        if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_suffix(" line")) {
+            return self.line_goes_on(item, line, by).await;
+        }
+        if let (Some(system), true) = (system, is_watched(item)) {
+            // Asked now rather than later; the question closes by itself.
+            system.circuit(super::retry::Circuit::succeeded);
+            let fact = Fact::Commented { item: item.id.clone() };
+            return self.note(item, Draft::new(fact, by, "It is tried again now."), None).await;
+        }
         let (Some(system), Some((kind, id))) = (system, reference.and_then(|reference| reference.split_once('/')))
         else {
             return Err(Error::Decision("there is nothing to fetch again; dismiss it".to_owned()));
         };
-        let inner = &self.inner;
-        inner.forget_told(item.subject.as_deref().unwrap_or_default());
-        let seen = inner.ask(system, system.client.read(kind, id)).await;
+        let inner = &self.translator;
+        self.puller.forget(item.subject.as_deref().unwrap_or_default());
+        let seen = system.ask(&inner.clock, system.client.read(kind, id)).await;
         match seen.map(|seen| seen.body) {
             Ok(Some(body)) => {
-                inner.take_in(system, body).await?;
+                self.puller.take_in(system, body).await?;
             }
             Ok(None) => {}
             Err(failure) => return Err(Error::Decision(failure.message)),
         }
-        let now = inner.ledger.item(&item.id)?;
+        let now = self.recorder.ledger.item(&item.id)?;
         if now.is_some_and(|now| now.seq != item.seq || !now.status.is_open()) {
             return Ok(());
         }
         let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };
         self.note(item, Draft::new(fact, by, "Fetched again and taken in."), None).await
+    }
+
+    /// What was stopped because too many alike were refused is sent again.
+    async fn line_goes_on(&self, item: &ItemRow, line: &str, by: &str) -> Result<(), Error> {
+        self.recorder.forget_line(line);
+        let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };
+        self.note(item, Draft::new(fact, by, "Sending of this kind goes on."), None).await
     }
 
     async fn resolve(
@@ -195,6 +252,20 @@ impl Engine {
         if !fields.is_empty() {
             return Err(Error::Decision("this item has no fields to decide".to_owned()));
         }
+        if let (ItemKind::Slot, Some(system)) = (item.kind, system) {
+            // What can be looked at is looked at; in order, it closes by itself.
+            let looked = self.puller.look_at_target(system, item).await;
+            if self.recorder.ledger.item(&item.id)?.is_some_and(|item| !item.status.is_open()) {
+                return looked;
+            }
+        }
+        if note.trim().is_empty() {
+            let why = "nothing is sent by this: say in \"note\" what was done, or use retry to send it";
+            return Err(Error::Decision(why.to_owned()));
+        }
+        if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_suffix(" line")) {
+            self.recorder.forget_line(line);
+        }
         let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };
         self.note(item, Draft::new(fact, by, "Settled by a person."), Some(note)).await
     }
@@ -208,9 +279,9 @@ impl Engine {
         fields: &BTreeMap<String, Choice>,
         by: &str,
     ) -> Result<(), Error> {
-        let inner = &self.inner;
+        let inner = &self.translator;
         let subject = inner.subject(&topic.object, &topic.id, system)?;
-        let (before, after) = inner.sides(&topic.sync, item)?;
+        let (before, after) = self.sides(&topic.sync, item)?;
         let merged = inner.merged(system, &subject, before.as_deref(), &after);
         let mut open: BTreeMap<String, &super::merge::Field> =
             merged.conflicts.iter().map(|field| (dotted(&field.path), field)).collect();
@@ -256,7 +327,7 @@ impl Engine {
         resolved.body = Some(Hash::of(&note));
         let changed = canonical_bytes(&value) != canonical_bytes(&subject.ours);
         let proposal = if changed {
-            let applied = inner.decided(topic, &subject, &value, item, send, by);
+            let applied = self.decided(topic, &subject, &value, item, send, by);
             resolved.version = Some(subject.version + 1);
             let expect = Expect::Version(subject.version);
             applied.and(resolved).check(Check::Object(topic.object.clone(), topic.id.clone(), expect))
@@ -264,22 +335,27 @@ impl Engine {
             Proposal::of(resolved)
         };
         let proposal = proposal.body(note).check(Check::ItemOpen(item.id.clone()));
-        inner.ledger.commit(proposal).await?;
+        self.recorder.ledger.commit(proposal).await?;
         Ok(())
     }
+}
+
+/// A question that is watched: it is tried anyway, and closes by itself.
+fn is_watched(item: &ItemRow) -> bool {
+    item.subject.as_deref().is_some_and(|subject| subject.ends_with(" system") || subject.ends_with(" fetch"))
 }
 
 /// What the EHR held when both agreed last (where that is known), and when the conflict was found.
 type Sides = (Option<Vec<Held>>, Vec<Held>);
 
-impl Inner {
+impl Desk {
     /// What the EHR held when both sides agreed last, and what it held when the conflict was found.
     fn sides(&self, sync: &SyncId, item: &ItemRow) -> Result<Sides, Error> {
-        let mut held = self.held(sync)?;
+        let mut held = self.translator.held(sync)?;
         let based = held.iter().any(|held| held.part == MAIN && held.body.is_some());
         let before = based.then(|| held.clone());
         for theirs in &item.theirs {
-            let body = theirs.body.as_ref().map(|hash| self.read_body(hash)).transpose()?;
+            let body = theirs.body.as_ref().map(|hash| self.translator.read_body(hash)).transpose()?;
             if let Some(held) = held.iter_mut().find(|held| held.part == theirs.part) {
                 held.body = body;
             }
@@ -301,14 +377,7 @@ impl Inner {
         by: &str,
     ) -> Proposal {
         let bytes = Bytes::from(serde_json::to_vec(value).unwrap_or_default());
-        let targets = self
-            .targets(&topic.object)
-            .filter(|system| send || *system.name() != topic.system)
-            .map(|system| Target {
-                system: system.name().clone(),
-                sync_id: SyncId::of(&topic.object, &topic.id, system.name()),
-            })
-            .collect();
+        let targets = self.translator.aims(&topic.object, &topic.id, Some(&topic.system).filter(|_| !send));
         let fact = Fact::Applied {
             operation: Operation::Updated,
             content: Hash::of(&canonical_bytes(value)),

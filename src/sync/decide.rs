@@ -1,0 +1,463 @@
+//! What one turn of one sync does next: pure. The shell ([`Sender`](super::sender::Sender)) loads a [`Scene`], hears
+//! something (its turn, or the EHR's answer) and carries out the [`Step`]: a request to make, or facts to record, which end
+//! the turn. Nothing else is looked up; time and chance stand in the scene. An object that the EHR holds already is read
+//! first, merged, and written back under the version read; at most one write a turn, recorded before it leaves.
+
+use super::{
+    identity,
+    prepare::{Held, Outgoing, Prepared},
+    record::{self, Trouble, same_content},
+    retry::{backoff, millis},
+    scene::{Reading, Scene},
+    settle::looked_back,
+};
+use crate::{
+    ehr::{self, Failure, Seen},
+    error::{Category, Explained as _, Finding},
+    fhir::canonical_bytes,
+    ledger::{Hash, ItemKind, State, SyncId},
+    mapping::{MAIN, identifier_system},
+};
+
+/// What was heard.
+#[derive(Clone, Debug)]
+pub(super) enum Heard {
+    /// It is this sync's turn.
+    Turn,
+    /// Its main part as the EHR holds it now.
+    Read(Result<Seen, Failure>),
+    /// What carries its identifier there, asked before it is created.
+    Found(Result<Vec<Seen>, Failure>),
+    /// The answer to the write.
+    Written(Result<Seen, Failure>),
+    /// What the write left, read once more because the answer showed something else.
+    Confirmed(Result<Seen, Failure>),
+    /// The version between the one that was read and the one that was written.
+    Between(Result<Seen, Failure>),
+    /// The answer to putting that version back.
+    PutBack(Result<Seen, Failure>),
+    /// What reading back showed.
+    Looked(Result<Sight, Failure>),
+}
+
+/// What reading back showed.
+#[derive(Clone, Debug)]
+pub(super) enum Sight {
+    /// It is there.
+    Found(Box<Seen>),
+    /// More than one is.
+    Several,
+    /// It was not shown.
+    Nothing {
+        /// When a resource of ours was sent that was shown just before.
+        witness: Option<jiff::Timestamp>,
+    },
+    /// There is nothing to look for it by.
+    Nameless,
+}
+
+/// A request to make.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    /// Reads the main part.
+    Main { kind: String, id: String },
+    /// Looks for what carries its identifier.
+    Find { kind: String, system: String, value: String },
+    /// Reads once more what the write left.
+    Again { kind: String, id: String },
+    /// Reads one old version.
+    Version { kind: String, id: String, version: String },
+    /// Puts an old version back.
+    PutBack { kind: String, id: String, body: Box<serde_json::Value>, version: Option<String> },
+    /// Reads back what the open attempt did.
+    Look(Look),
+}
+
+/// How an open attempt is read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// By its id there.
+    At { kind: String, id: String },
+    /// By our identifier.
+    By { kind: String, system: String, value: String },
+    /// Not at all.
+    Nohow,
+}
+
+/// How a part travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `PUT` over what is held, only at this version.
+    Update { id: String, version: Option<String> },
+    /// `PUT` to an id of ours: repeatable.
+    PutCreate { id: String },
+    /// `POST`, with a condition where it is honoured.
+    Create { condition: Option<String> },
+}
+
+impl Way {
+    pub const fn interaction(&self) -> &'static str {
+        match self {
+            Self::Update { .. } => "update",
+            Self::PutCreate { .. } => "put-create",
+            Self::Create { .. } => "create",
+        }
+    }
+}
+
+/// A part about to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub part: Outgoing,
+    pub way: Way,
+    /// No further part is missing.
+    pub last: bool,
+    /// Canonical hash of its content.
+    pub output: Hash,
+}
+
+/// Facts to record; they end the turn.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// The system has these parts; with `done`, all of it.
+    Has { done: bool, parts: Vec<Seen>, named: Vec<String>, output: Option<Hash>, sentence: &'static str },
+    /// Known not done: again after this.
+    Later { wait_ms: u64, code: Option<&'static str>, sentence: String },
+    /// Perhaps done: read back after this.
+    Open { wait_ms: u64, code: &'static str, sentence: String },
+    /// Others first.
+    Waits(Vec<SyncId>),
+    /// A person is asked.
+    Asks(Trouble),
+    /// Both sides changed a field.
+    Conflict { trouble: Trouble, theirs: Box<Seen> },
+    /// Theirs is taken over; with `back` ours goes there still.
+    Takes { value: Box<serde_json::Value>, part: String, seen: Box<Seen>, back: bool },
+    /// It never left and is called off.
+    Spared,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Step {
+    Ask(Ask),
+    /// `Attempted` is recorded, then it is sent.
+    Send(Box<Sent>),
+    /// An attempt to put back what was written over is recorded, then it is sent.
+    Restore {
+        ask: Ask,
+        sentence: String,
+    },
+    Record(Note),
+}
+
+/// Versions refused so often although nobody changed the record: the EHR's conditions cannot be met.
+const REFUSED_VERSIONS: u32 = 3;
+
+/// Decides.
+pub(super) fn decide(scene: &Scene, heard: Heard) -> Step {
+    match heard {
+        Heard::Turn if matches!(scene.row.standing, State::Unknown { .. }) => Step::Ask(Ask::Look(scene.look())),
+        Heard::Turn => turn(scene),
+        Heard::Read(Ok(_)) => read(scene),
+        Heard::Read(Err(failure)) | Heard::Found(Err(failure)) => Step::Record(not_done(scene, &failure)),
+        Heard::Found(Ok(found)) => found_before(scene, found),
+        Heard::Written(Ok(seen)) => written(scene, seen),
+        Heard::Written(Err(failure)) => Step::Record(failed(scene, &failure)),
+        Heard::Confirmed(again) => confirmed(scene, again),
+        Heard::Between(between) => lost_between(scene, between),
+        Heard::PutBack(Ok(_)) => Step::Record(Note::Later {
+            wait_ms: 0,
+            code: Some("LIA-EHR-006"),
+            sentence: format!("{} ignored our condition; the edit in between was put back.", scene.system()),
+        }),
+        Heard::PutBack(Err(_)) => Step::Record(overwritten(scene)),
+        Heard::Looked(looked) => Step::Record(looked_back(scene, looked)),
+    }
+}
+
+fn turn(scene: &Scene) -> Step {
+    if scene.never_left() && scene.cancelled {
+        return Step::Record(Note::Spared);
+    }
+    let parts = match &scene.prepared {
+        Err(findings) => return Step::Record(Note::Asks(scene.invalid(findings))),
+        Ok(Prepared::Waiting(on)) => return Step::Record(waits(scene, on)),
+        Ok(Prepared::Ready(parts)) => parts,
+    };
+    let missing: Vec<&Outgoing> = parts.iter().filter(|part| !part.is_there()).collect();
+    let Some(next) = missing.first() else { return Step::Record(has_all(scene)) };
+    let main = scene.held.iter().find(|held| held.part == MAIN);
+    if let (Some(main), Reading::NotYet) = (main, &scene.reading)
+        && let Some((kind, id)) = main.reference.split_once('/')
+    {
+        return Step::Ask(Ask::Main { kind: kind.to_owned(), id: id.to_owned() });
+    }
+    send(scene, next, missing.len() == 1)
+}
+
+/// What it refers to must be there first; what will never be there is a matter for a person.
+fn waits(scene: &Scene, on: &[SyncId]) -> Note {
+    let gone: Vec<&SyncId> = on.iter().filter(|id| scene.given_up.contains(id)).collect();
+    if !gone.is_empty() {
+        let sentence = "It refers to something that was dismissed and is not at the EHR.";
+        return Note::Asks(
+            Trouble::new(ItemKind::Rejected, "LIA-SYNC-023", sentence)
+                .cause(&[scene.system(), scene.row.object.as_str(), gone[0].as_str()])
+                .owner(scene.blockers_owner.clone()),
+        );
+    }
+    if scene.waited > scene.patience && !scene.blockers_are_asked {
+        let sentence = "What it refers to has not reached the EHR for too long.";
+        return Note::Asks(
+            Trouble::new(ItemKind::Rejected, "LIA-SYNC-018", sentence)
+                .cause(&[scene.system(), scene.row.object.as_str()]),
+        );
+    }
+    Note::Waits(on.to_vec())
+}
+
+fn has_all(scene: &Scene) -> Note {
+    let (parts, named) = scene.held.iter().filter_map(|held| Some((held.seen()?, held.part.clone()))).unzip();
+    Note::Has { done: true, parts, named, output: None, sentence: "has it" }
+}
+
+fn send(scene: &Scene, next: &Outgoing, last: bool) -> Step {
+    // The parts of an object that is only just being made belong to one creation.
+    if next.part == MAIN || scene.row.synced_version.is_some() {
+        let refused: &[Finding] = &scene.not_permitted;
+        if !refused.is_empty() {
+            return Step::Record(Note::Asks(scene.invalid(refused)));
+        }
+    }
+    let way = match way(scene, next) {
+        Ok(way) => way,
+        Err(failure) => return Step::Record(not_done(scene, &failure)),
+    };
+    if let (Way::Create { condition }, Some((object, id))) = (&way, identity::claimed(&next.resource, &scene.instance))
+        && scene.is_doubtful(condition.is_some())
+    {
+        let (system, value) = (identifier_system(&scene.instance, object.as_str()), id.to_string());
+        return Step::Ask(Ask::Find { kind: next.kind.clone(), system, value });
+    }
+    let mut part = next.clone();
+    if let (Way::Create { .. }, Some(members)) = (&way, part.resource.as_object_mut()) {
+        members.shift_remove("id");
+    }
+    let output = Hash::of(&canonical_bytes(&record::content(&part.resource)));
+    Step::Send(Box::new(Sent { part, way, last, output }))
+}
+
+/// How a part goes there.
+fn way(scene: &Scene, part: &Outgoing) -> Result<Way, Failure> {
+    let capability = &scene.capability;
+    let refuse = |what: &str| {
+        let message = format!("The EHR's own description does not offer to {what} a {}.", part.kind);
+        Err(Failure::new(ehr::Kind::NotOffered, message))
+    };
+    if let Some(held) = &part.held {
+        let id = held.reference.rsplit_once('/').map_or("", |(_, id)| id).to_owned();
+        if !capability.offers(&part.kind, "update") {
+            return refuse("change");
+        }
+        return Ok(Way::Update { id, version: held.version.clone() });
+    }
+    let claim = identity::claimed(&part.resource, &scene.instance);
+    let offer = capability.types.get(&part.kind);
+    if claim.is_none()
+        && offer.is_some_and(|offer| offer.update_create && offer.interactions.contains("update"))
+        && let Some(id) = part.resource.get("id").and_then(serde_json::Value::as_str)
+    {
+        return Ok(Way::PutCreate { id: id.to_owned() });
+    }
+    if !capability.offers(&part.kind, "create") {
+        return refuse("take");
+    }
+    let condition = claim.filter(|_| capability.conditional_create(&part.kind)).map(|(object, id)| {
+        format!("identifier={}", query_value(&format!("{}|{id}", identifier_system(&scene.instance, object.as_str()))))
+    });
+    Ok(Way::Create { condition })
+}
+
+/// After the main part was read: what changed there is merged before anything is written over it.
+fn read(scene: &Scene) -> Step {
+    let Reading::Merged { merged, seen } = &scene.reading else { return turn(scene) };
+    if !merged.conflicts.is_empty() {
+        let trouble = record::conflict(&merged.conflicts, &scene.row.object, &scene.row.system);
+        return Step::Record(Note::Conflict { trouble, theirs: seen.clone() });
+    }
+    if merged.takes_theirs {
+        let value = Box::new(merged.value.clone());
+        return Step::Record(Note::Takes { value, part: MAIN.to_owned(), seen: seen.clone(), back: true });
+    }
+    turn(scene)
+}
+
+/// Looked for before it is created, because the ledger may be a restored backup.
+fn found_before(scene: &Scene, mut found: Vec<Seen>) -> Step {
+    match (found.len(), found.pop()) {
+        (0, _) => turn(scene),
+        (1, Some(seen)) => Step::Record(scene.take_later(seen)),
+        _ => Step::Record(Note::Asks(several(scene))),
+    }
+}
+
+fn written(scene: &Scene, seen: Seen) -> Step {
+    let Some(sent) = &scene.sent else { return turn(scene) };
+    if fits(scene, sent, &seen) || sent.part.carries && seen.body.is_none() {
+        return arrived(sent, seen);
+    }
+    Step::Ask(Ask::Again { kind: seen.kind.clone(), id: seen.id.clone() })
+}
+
+/// Whether what the EHR shows is what was sent.
+fn fits(scene: &Scene, sent: &Sent, seen: &Seen) -> bool {
+    let claim = identity::claimed(&sent.part.resource, &scene.instance);
+    seen.body.as_ref().is_some_and(|body| {
+        claim.is_none() || identity::claimed(body, &scene.instance) == claim || similar(body, &sent.part.resource)
+    })
+}
+
+/// An answer that shows another resource than the one sent is no answer: looked at again, else unknown.
+fn confirmed(scene: &Scene, again: Result<Seen, Failure>) -> Step {
+    let (Some(sent), Some(first)) = (&scene.sent, &scene.answered) else { return turn(scene) };
+    match again {
+        Ok(again) if fits(scene, sent, &again) => arrived(sent, Seen { created: first.created, ..again }),
+        // The EHR told where it is; its body comes with the next read.
+        Err(_) if first.body.is_none() => arrived(sent, first.clone()),
+        _ => {
+            let sentence = "The EHR's answer shows something else than what was sent.";
+            Step::Record(failed(scene, &Failure::new(ehr::Kind::Lost, sentence)))
+        }
+    }
+}
+
+/// The write is there. Where the version jumped, an edit was in between: it must not be lost.
+fn arrived(sent: &Sent, seen: Seen) -> Step {
+    if let Way::Update { id, version: Some(read) } = &sent.way
+        && let (Some(read), Some(now)) =
+            (ehr::version_number(read), seen.version.as_deref().and_then(ehr::version_number))
+        && now > read + 1
+    {
+        return Step::Ask(Ask::Version {
+            kind: sent.part.kind.clone(),
+            id: id.clone(),
+            version: (now - 1).to_string(),
+        });
+    }
+    Step::Record(acknowledged(sent, seen))
+}
+
+fn acknowledged(sent: &Sent, seen: Seen) -> Note {
+    // A conditional create that found something wrote nothing: compare, then update.
+    let matched = matches!(&sent.way, Way::Create { condition: Some(_) }) && !seen.created;
+    let done = sent.last && !matched;
+    let named = vec![sent.part.part.clone()];
+    let sentence = if done { "has it" } else { "has a part of it" };
+    Note::Has { done, parts: vec![seen], named, output: Some(sent.output), sentence }
+}
+
+fn lost_between(scene: &Scene, between: Result<Seen, Failure>) -> Step {
+    let (Some(sent), Some(answered)) = (&scene.sent, &scene.answered) else { return turn(scene) };
+    // Without old versions there is nothing to put back: somebody must look.
+    let Ok(Seen { body: Some(lost), .. }) = between else { return Step::Record(overwritten(scene)) };
+    let before = sent.part.held.as_ref().and_then(|held| held.body.as_ref());
+    if before.is_some_and(|before| same_content(before, &lost)) || same_content(&sent.part.resource, &lost) {
+        return Step::Record(acknowledged(sent, answered.clone()));
+    }
+    let Way::Update { id, .. } = &sent.way else { return turn(scene) };
+    let sentence = format!("{} ignored our condition; the edit that was in between is put back.", scene.system());
+    let (kind, id) = (sent.part.kind.clone(), id.clone());
+    let ask = Ask::PutBack { kind, id, body: Box::new(lost), version: answered.version.clone() };
+    Step::Restore { ask, sentence }
+}
+
+fn overwritten(scene: &Scene) -> Note {
+    let sentence =
+        format!("{} ignored our condition, and an edit made there meanwhile was written over.", scene.system());
+    let cause = [scene.system(), scene.row.object.as_str(), "overwritten"];
+    Note::Asks(Trouble::new(ItemKind::Conflict, "LIA-SYNC-012", sentence).cause(&cause))
+}
+
+pub(super) fn several(scene: &Scene) -> Trouble {
+    let failure = Failure::new(ehr::Kind::Several, "The EHR holds it more than once.");
+    record::rejected(&failure, &scene.row.object, &scene.row.system)
+}
+
+/// Something that changes nothing failed: wait, or ask a person.
+fn not_done(scene: &Scene, failure: &Failure) -> Note {
+    match failure.category() {
+        Category::Rejected => Note::Asks(record::rejected(failure, &scene.row.object, &scene.row.system)),
+        _ => later(scene, scene.row.attempts + 1, failure),
+    }
+}
+
+/// A write failed: by the outcome table.
+fn failed(scene: &Scene, failure: &Failure) -> Note {
+    let row = &scene.row;
+    match failure.category() {
+        // It was looked for by our identifier, was not there, and is refused once more: it is somebody else's record.
+        Category::Unknown if failure.kind == ehr::Kind::Exists && row.attempts > 1 => {
+            Note::Asks(record::rejected(failure, &row.object, &row.system))
+        }
+        Category::Unknown => {
+            let wait = backoff(row.attempts, failure.retry_after, scene.chance);
+            let wait_ms = if failure.retry_after.is_some() { millis(wait) } else { millis(wait) / 4 };
+            Note::Open { wait_ms, code: failure.code(), sentence: failure.message.clone() }
+        }
+        Category::Rejected => Note::Asks(record::rejected(failure, &row.object, &row.system)),
+        // The version that it has just given is refused, and nobody changed the record.
+        Category::Conflict if scene.reading.is_unchanged() && row.attempts >= REFUSED_VERSIONS => {
+            let sentence = "The EHR refuses the version that it gives itself, though nobody changed the record: its \
+                            conditions cannot be met.";
+            let cause = [scene.system(), row.object.as_str(), "versions"];
+            Note::Asks(Trouble::new(ItemKind::Rejected, "LIA-SYNC-024", sentence).cause(&cause))
+        }
+        _ => later(scene, row.attempts, failure),
+    }
+}
+
+/// Tried again later; after the system's patience a person is asked.
+fn later(scene: &Scene, attempt: u32, failure: &Failure) -> Note {
+    if scene.waited > scene.patience {
+        let sentence = format!("Tried for too long. {}", failure.message);
+        let cause = [scene.system(), failure.code()];
+        return Note::Asks(Trouble::new(ItemKind::Rejected, "LIA-SYNC-017", sentence).cause(&cause));
+    }
+    // Somebody wrote in between: the newer version is read and merged at once.
+    let merges = failure.kind == ehr::Kind::Changed && attempt <= 3 && !scene.reading.is_unchanged();
+    let wait = backoff(attempt, failure.retry_after, scene.chance);
+    let wait_ms = if merges { 0 } else { millis(wait) };
+    Note::Later { wait_ms, code: Some(failure.code()), sentence: failure.message.clone() }
+}
+
+/// Whether an EHR's body says what was sent, whatever it added: each member that was sent is there.
+fn similar(body: &serde_json::Value, sent: &serde_json::Value) -> bool {
+    let members = |value: &serde_json::Value| value.as_object().map(|m| m.len()).unwrap_or_default();
+    members(sent) > 0
+        && sent.as_object().into_iter().flatten().all(|(key, value)| {
+            matches!(key.as_str(), "id" | "meta" | "identifier" | "text")
+                || body.get(key).is_some_and(|other| crate::fhir::canonically_equal(value, other))
+        })
+}
+
+/// A search value as it stands in a header: what a query string cannot hold is escaped, the rest stays readable.
+fn query_value(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~:/|".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+impl Held {
+    /// As if it had been seen just now.
+    fn seen(&self) -> Option<Seen> {
+        let (kind, id) = self.reference.split_once('/')?;
+        let (version, body) = (self.version.clone(), self.body.clone());
+        Some(Seen { kind: kind.to_owned(), id: id.to_owned(), version, body, created: false })
+    }
+}

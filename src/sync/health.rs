@@ -1,0 +1,183 @@
+//! How an EHR is as a whole: since when it is in trouble, and why, by the exchanges themselves. A change is logged once. A
+//! person is asked after `tell_after`, or at once where only a person can mend it (rejected credentials, a secret that
+//! cannot be used); the question closes by itself when the EHR is well again.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{Error, record::Trouble, recorder::Recorder, setup::System};
+use crate::{
+    ehr::Failure,
+    error::Explained as _,
+    ledger::{Fact, ItemKind, ItemStatus},
+};
+
+/// Entries looked through for a sign that the EHR was well since a question was closed.
+const LOOKED_THROUGH: usize = 2000;
+const HOUR_MS: u64 = 3_600_000;
+
+/// An EHR in trouble.
+#[derive(Clone, Debug)]
+struct Since {
+    since: Timestamp,
+    failure: Failure,
+    told: bool,
+}
+
+/// What the exchanges say of an EHR.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    now: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    trouble: Option<Since>,
+    /// It was well since this was looked at last, or it was never looked at.
+    looked: bool,
+}
+
+impl Health {
+    fn state<T>(&self, how: impl FnOnce(&mut State) -> T) -> T {
+        how(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How an exchange went. Gives whether the EHR's state changed.
+    pub fn heard(&self, failure: Option<&Failure>, now: Timestamp) -> bool {
+        self.state(|state| match (failure, &mut state.trouble) {
+            (Some(failure), Some(trouble)) => {
+                // What only a person can mend is the better reason.
+                if failure.needs_credentials() || !trouble.failure.needs_credentials() {
+                    trouble.failure = failure.clone();
+                }
+                false
+            }
+            (Some(failure), none @ None) => {
+                *none = Some(Since { since: now, failure: failure.clone(), told: false });
+                true
+            }
+            (None, trouble @ Some(_)) => {
+                *trouble = None;
+                state.looked = false;
+                true
+            }
+            (None, None) => false,
+        })
+    }
+
+    /// How long until a person is to be asked, where the EHR is in trouble and nobody was asked.
+    pub fn asks_in(&self, now: Timestamp, tell_after: Duration) -> Option<Duration> {
+        self.state(|state| {
+            let trouble = state.trouble.as_ref().filter(|trouble| !trouble.told)?;
+            if trouble.failure.needs_credentials() {
+                return Some(Duration::ZERO);
+            }
+            let passed = Duration::try_from(now.duration_since(trouble.since)).unwrap_or_default();
+            Some(tell_after.saturating_sub(passed))
+        })
+    }
+}
+
+/// What the question about an EHR as a whole is about.
+fn subject_of(system: &System) -> String {
+    format!("{} system", system.name())
+}
+
+/// Asks a person where it is time, and closes the question where the EHR is well. Cheap where nothing changed.
+pub(super) async fn tell(recorder: &Recorder, system: &System, now: Timestamp) -> Result<(), Error> {
+    let health = &system.health;
+    let well = health.state(|state| state.trouble.is_none() && !std::mem::replace(&mut state.looked, true));
+    if well && system.is_proven() {
+        return recorder.answered(&subject_of(system), "The EHR answers again.").await;
+    }
+    if well {
+        // Nothing was exchanged yet.
+        health.state(|state| state.looked = false);
+        return Ok(());
+    }
+    if health.asks_in(now, system.config.tell_after.get()).is_none_or(|left| !left.is_zero()) {
+        return Ok(());
+    }
+    let Some(trouble) = health.state(|state| state.trouble.clone()) else { return Ok(()) };
+    let waiting: u64 = recorder
+        .ledger
+        .counts()?
+        .iter()
+        .filter(|((name, state), _)| name == system.name().as_str() && state.is_pending())
+        .map(|(_, count)| *count)
+        .sum();
+    let sentence = format!(
+        "{} has not been usable since {}: {} Exchanges that wait for it: {waiting}.",
+        system.name(),
+        trouble.since.strftime("%Y-%m-%d %H:%M UTC"),
+        trouble.failure.message
+    );
+    let hours = if trouble.failure.needs_credentials() { 1 } else { 4 };
+    let question = Trouble::new(ItemKind::Rejected, trouble.failure.code(), sentence)
+        .cause(&[system.name().as_str(), "system"])
+        .subject(subject_of(system))
+        .due_ms(hours * HOUR_MS);
+    if !was_asked(recorder, system, &question)? {
+        recorder.ask_again(system.name(), &question, None).await?;
+    }
+    health.state(|state| {
+        if let Some(trouble) = &mut state.trouble {
+            trouble.told = true;
+        }
+    });
+    Ok(())
+}
+
+/// Whether this very question is open, or a person closed it and the EHR was not well since.
+fn was_asked(recorder: &Recorder, system: &System, question: &Trouble) -> Result<bool, Error> {
+    let Some(last) = recorder.ledger.last_item(&subject_of(system))? else { return Ok(false) };
+    if last.status.is_open() && last.group == question.group() {
+        return Ok(true);
+    }
+    if last.status != ItemStatus::Dismissed || last.group != question.group() {
+        return Ok(false);
+    }
+    let after = recorder.ledger.entries(last.seq + 1, LOOKED_THROUGH)?;
+    let was_well = after.len() == LOOKED_THROUGH
+        || after.iter().any(|entry| {
+            entry.draft.system.as_ref() == Some(system.name())
+                && matches!(
+                    entry.draft.fact,
+                    Fact::Acknowledged { .. } | Fact::Applied { .. } | Fact::Observed { .. } | Fact::CursorMoved { .. }
+                )
+        });
+    Ok(!was_well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ehr::Kind;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn a_change_is_told_once_and_what_only_a_person_can_mend_at_once() {
+        let health = Health::default();
+        let down = Failure::new(Kind::Unreachable, "No connection.");
+        let five = Duration::from_secs(300);
+        assert!(!health.heard(None, at(0)), "well from the beginning");
+        assert!(health.heard(Some(&down), at(10)));
+        assert!(!health.heard(Some(&down), at(20)));
+        assert_eq!(health.asks_in(at(70), five), Some(Duration::from_secs(240)));
+        assert_eq!(health.asks_in(at(400), five), Some(Duration::ZERO));
+        let rejected = Failure::new(Kind::Unauthorised, "401");
+        assert!(!health.heard(Some(&rejected), at(71)));
+        assert_eq!(health.asks_in(at(71), five), Some(Duration::ZERO));
+        assert!(!health.heard(Some(&down), at(72)), "the better reason stays");
+        assert_eq!(health.asks_in(at(72), five), Some(Duration::ZERO));
+        assert!(health.heard(None, at(80)));
+        assert_eq!(health.asks_in(at(900), five), None);
+    }
+}

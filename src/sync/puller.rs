@@ -1,0 +1,234 @@
+//! Fetching what changed at an EHR: a cursor per system and type by `_lastUpdated` with overlap, a type's history where that
+//! is what it offers, and sweeps compared by content, because timestamps are skewed, stale or absent. The cursor moves page
+//! by page, by the EHR's own times and never past now; what could not be taken in yet is set aside in the ledger and read
+//! again by itself. A type that cannot be fetched for some rounds is a question, which closes by itself.
+
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    Error, identity,
+    record::{LIAISON, Trouble},
+    recorder::Recorder,
+    retry::{Circuit, Gate},
+    setup::System,
+    translator::Translator,
+};
+use crate::{
+    ehr::{self, Failure, PullConfig},
+    error::Explained as _,
+    ledger::{Draft, Fact, Hash, ItemKind, Proposal},
+};
+
+/// After so many rounds that failed a person is asked.
+const FAILING: u32 = 3;
+/// A type that fails is asked for at least this often.
+const LONGEST_REST: Duration = Duration::from_secs(900);
+/// So many of what was set aside are looked at in a round.
+const ASIDE_A_ROUND: usize = 50;
+/// What was set aside and cannot be read in so many rounds is a question.
+const UNREADABLE: u32 = 5;
+
+/// Fetches from all systems.
+pub(super) struct Puller {
+    pub translator: Arc<Translator>,
+    pub recorder: Arc<Recorder>,
+    /// What a list showed of records about which a person was asked: not worth a read while it is the same.
+    pub known: Mutex<BTreeMap<String, Hash>>,
+}
+
+/// One type's state between rounds.
+#[derive(Debug, Default)]
+struct Course {
+    failed: u32,
+    rests_until: Option<Instant>,
+}
+
+/// Why a round of a type did not end well.
+pub(super) struct Failed {
+    code: &'static str,
+    failure: Option<Failure>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { code: failure.code(), failure: Some(failure) }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { code: error.code(), failure: None }
+    }
+}
+
+impl Puller {
+    pub fn new(translator: Arc<Translator>, recorder: Arc<Recorder>) -> Self {
+        Self { translator, recorder, known: Mutex::default() }
+    }
+
+    /// Fetches from one system until told to stop.
+    pub async fn run(self: Arc<Self>, system: Arc<System>, mut stopped: watch::Receiver<bool>) {
+        let Some(pull) = system.config.pull.clone() else { return };
+        let mut types = pull.types.clone();
+        // Those that others refer to come first.
+        types.sort_by_key(|kind| !identity::is_registered(kind));
+        let mut courses: BTreeMap<String, Course> = BTreeMap::new();
+        let mut unreadable: BTreeMap<String, u32> = BTreeMap::new();
+        let mut round = 0_u64;
+        while !*stopped.borrow() && self.recorder.ledger.stopped().is_none() {
+            for kind in &types {
+                let gate = system.circuit(|circuit| circuit.gate(self.translator.clock.now()));
+                if *stopped.borrow() || matches!(gate, Gate::Shut(_)) {
+                    break;
+                }
+                let course = courses.entry(kind.clone()).or_default();
+                if course.rests_until.is_some_and(|until| until > Instant::now()) {
+                    continue;
+                }
+                // After an outage a fetch is as good a probe as a push, and where nothing waits to be pushed the only one.
+                if gate == Gate::Probe {
+                    system.circuit(Circuit::probing);
+                }
+                let work = async {
+                    self.take_up(&system, kind, &mut unreadable).await?;
+                    self.pull(&system, &pull, kind, round).await
+                };
+                let ended = AssertUnwindSafe(work).catch_unwind().await;
+                if gate == Gate::Probe {
+                    system.circuit(Circuit::undecided);
+                }
+                let ended = ended.unwrap_or(Err(Failed { code: "LIA-SYNC-021", failure: None }));
+                self.judge_round(&system, &pull, kind, course, ended).await;
+            }
+            round += 1;
+            tokio::select! {
+                biased;
+                _ = stopped.changed() => {}
+                () = tokio::time::sleep(pull.every.get()) => {}
+            }
+        }
+    }
+
+    /// What a round's end means for the next ones and for people.
+    async fn judge_round(
+        &self,
+        system: &System,
+        pull: &PullConfig,
+        kind: &str,
+        course: &mut Course,
+        ended: Result<(), Failed>,
+    ) {
+        let subject = format!("{} {kind} fetch", system.name());
+        let told = match ended {
+            Ok(()) => {
+                *course = Course::default();
+                self.recorder.answered(&subject, "It could be fetched again.").await
+            }
+            Err(Failed { code, failure }) => {
+                course.failed = course.failed.saturating_add(1);
+                if course.failed == 1 {
+                    tracing::warn!(system = %system.name(), kind, code, "a fetch failed; it is repeated");
+                }
+                let doubled = pull.every.get().saturating_mul(1 << (course.failed - 1).min(10)).min(LONGEST_REST);
+                let asked = failure.as_ref().and_then(|failure| failure.retry_after).unwrap_or_default();
+                course.rests_until = Instant::now().checked_add(doubled.max(asked));
+                // What ails the whole system is the system's question.
+                let own = failure.as_ref().filter(|failure| !failure.concerns_all());
+                match own {
+                    Some(failure) if course.failed >= FAILING || failure.needs_person() => {
+                        let sentence = format!("{kind} cannot be fetched from {}: {}", system.name(), failure.message);
+                        let trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
+                            .cause(&[system.name().as_str(), kind, "fetch"])
+                            .subject(subject);
+                        self.recorder.ask(system.name(), &trouble, None).await
+                    }
+                    _ => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = told {
+            tracing::warn!(system = %system.name(), code = error.code(), "how a fetch ended cannot be recorded");
+        }
+    }
+
+    /// Reads again what was set aside.
+    async fn take_up(&self, system: &System, kind: &str, unreadable: &mut BTreeMap<String, u32>) -> Result<(), Failed> {
+        let aside = self.recorder.ledger.set_aside(system.name(), usize::MAX).map_err(Error::from)?;
+        let mut done = Vec::new();
+        let of_kind = |reference: &&String| reference.split_once('/').is_some_and(|(type_of, _)| type_of == kind);
+        for reference in aside.iter().filter(of_kind).take(ASIDE_A_ROUND) {
+            let Some((kind, id)) = reference.split_once('/') else { continue };
+            let read = system.ask(&self.translator.clock, system.client.read(kind, id)).await;
+            match read {
+                Ok(seen) => {
+                    unreadable.remove(reference);
+                    let taken = match seen.body {
+                        Some(body) => self.take_in(system, body).await,
+                        None => Ok(super::inbound::Taken::Done),
+                    };
+                    if matches!(taken, Ok(super::inbound::Taken::Done)) {
+                        done.push(reference.clone());
+                    }
+                }
+                Err(failure) if failure.kind == ehr::Kind::Gone => done.push(reference.clone()),
+                Err(failure) if failure.concerns_all() => return Err(failure.into()),
+                Err(failure) => {
+                    let times = unreadable.entry(reference.clone()).or_insert(0);
+                    *times += 1;
+                    if *times >= UNREADABLE || failure.needs_person() {
+                        let sentence = format!("A {kind} at {} cannot be read: {}", system.name(), failure.message);
+                        let trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
+                            .cause(&[system.name().as_str(), kind, "read"])
+                            .subject(format!("{} {reference}", system.name()));
+                        self.recorder.ask(system.name(), &trouble, None).await?;
+                        done.push(reference.clone());
+                    }
+                }
+            }
+        }
+        if done.is_empty() {
+            return Ok(());
+        }
+        let draft = Draft::new(Fact::TakenUp { references: done }, LIAISON, "Looked at again what was set aside.");
+        let committed = self.recorder.ledger.commit(Proposal::of(draft.system(system.name()))).await;
+        committed.map_err(Error::from)?;
+        Ok(())
+    }
+
+    /// Notes what is to be read again and where the cursor stands, in one.
+    pub async fn note_progress(
+        &self,
+        system: &System,
+        kind: &str,
+        aside: Vec<String>,
+        cursor: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let known =
+            if aside.is_empty() { Vec::new() } else { self.recorder.ledger.set_aside(system.name(), usize::MAX)? };
+        let new: Vec<String> = aside.into_iter().filter(|reference| !known.contains(reference)).collect();
+        let mut drafts = Vec::new();
+        if !new.is_empty() {
+            let sentence = "Shown while a push of ours was under way; to be read again.";
+            drafts.push(Draft::new(Fact::SetAside { references: new }, LIAISON, sentence));
+        }
+        if let Some(cursor) = cursor {
+            let fact = Fact::CursorMoved { resource_type: kind.to_owned(), cursor: cursor.to_string() };
+            drafts.push(Draft::new(fact, LIAISON, format!("Fetched {kind} from {}.", system.name())));
+        }
+        let drafts: Vec<Draft> = drafts.into_iter().map(|draft| draft.system(system.name())).collect();
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        self.recorder.ledger.commit(Proposal { drafts, ..Proposal::default() }).await?;
+        Ok(())
+    }
+}

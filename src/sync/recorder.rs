@@ -1,0 +1,220 @@
+//! Facts written down: the one place from which the engine's own findings become entries. Bodies go with the facts that
+//! name them; what a person is asked is known by what it is about, in the ledger, so that it is asked once, also after a
+//! restart and when its bytes change.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{
+    Error,
+    inbound::{Sighting, Taken, Topic},
+    merge::Field,
+    record::{self, LIAISON, Trouble},
+    setup::System,
+    translator::Translator,
+};
+use crate::{
+    domain::{ObjectName, SystemName},
+    fhir::canonical_bytes,
+    ledger::{Check, Draft, Expect, Fact, Hash, ItemKind, ItemStatus, Ledger, Operation, Proposal, Remote, SyncRow},
+};
+
+/// Writes facts down.
+pub(super) struct Recorder {
+    pub ledger: Ledger,
+    pub translator: Arc<Translator>,
+    /// How many of a kind a system refused for the same cause, one after the other.
+    streaks: Mutex<BTreeMap<(SystemName, ObjectName), (String, u32)>>,
+}
+
+impl Recorder {
+    pub fn new(translator: Arc<Translator>) -> Self {
+        Self { ledger: translator.ledger.clone(), translator, streaks: Mutex::default() }
+    }
+
+    /// A fact about a sync as its row stands.
+    pub async fn about(&self, row: &SyncRow, fact: Fact, code: Option<&str>, sentence: &str) -> Result<(), Error> {
+        self.commit(row, Self::draft(row, fact, code, sentence), Vec::new()).await
+    }
+
+    pub fn draft(row: &SyncRow, fact: Fact, code: Option<&str>, sentence: &str) -> Draft {
+        let draft = Draft::new(fact, LIAISON, sentence).sync(row);
+        match code {
+            Some(code) => draft.code(code),
+            None => draft,
+        }
+    }
+
+    /// Commits a draft about a sync, if its row is still the one that was judged.
+    pub async fn commit(&self, row: &SyncRow, draft: Draft, bodies: Vec<Option<Bytes>>) -> Result<(), Error> {
+        let proposal = Proposal::of(draft).check(Check::SyncAt(row.id.clone(), row.seq));
+        self.ledger.commit(bodies.into_iter().fold(proposal, record::with)).await?;
+        Ok(())
+    }
+
+    /// Gives a sync to a person. So many refusals of one cause in a row stop the line: one item instead of ten thousand.
+    pub async fn park(&self, system: &System, row: &SyncRow, trouble: &Trouble) -> Result<(), Error> {
+        let (draft, detail) = trouble.parked(LIAISON);
+        self.commit(row, draft.sync(row), vec![detail]).await?;
+        if trouble.kind == ItemKind::Rejected {
+            self.refused(system, row, trouble).await?;
+        }
+        Ok(())
+    }
+
+    async fn refused(&self, system: &System, row: &SyncRow, trouble: &Trouble) -> Result<(), Error> {
+        let group = trouble.group();
+        let (count, object) = {
+            let mut streaks = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
+            let streak = streaks.entry((row.system.clone(), row.object.clone())).or_default();
+            if streak.0 != group {
+                *streak = (group, 0);
+            }
+            streak.1 += 1;
+            (streak.1, row.object.clone())
+        };
+        if count < system.config.stop_after {
+            return Ok(());
+        }
+        let sentence = format!(
+            "{count} in a row of kind {object} were refused by {} for the same cause, so no more of that kind are sent: {}",
+            row.system, trouble.sentence
+        );
+        let stop = Trouble::new(ItemKind::Rejected, "LIA-SYNC-025", sentence)
+            .cause(&[row.system.as_str(), object.as_str(), "line"])
+            .subject(line_of(&row.system, &object))
+            .next_step("Mend the cause (each refused one says it), then press retry here: sending goes on. The refused ones are retried by their group.");
+        self.ask(&row.system, &stop, None).await
+    }
+
+    /// Something of a kind arrived: refusals before it were not in a row.
+    pub fn arrived(&self, row: &SyncRow) {
+        let mut streaks = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
+        streaks.remove(&(row.system.clone(), row.object.clone()));
+    }
+
+    /// The line that is named so goes on: refusals are counted anew.
+    pub fn forget_line(&self, line: &str) {
+        let mut streaks = self.streaks.lock().unwrap_or_else(PoisonError::into_inner);
+        streaks.retain(|(system, object), _| format!("{system} {object}") != line);
+    }
+
+    /// Whether a kind is not sent to a system until a person says so.
+    pub fn is_stopped(&self, system: &SystemName, object: &ObjectName) -> Result<bool, Error> {
+        Ok(self.ledger.open_item(&line_of(system, object))?.is_some())
+    }
+
+    /// Asks a person about something that is no sync's. A question is known by what it is about: it is asked once; what was
+    /// dismissed or settled by a person stays so until its matter changes.
+    pub async fn ask(&self, system: &SystemName, trouble: &Trouble, body: Option<Bytes>) -> Result<(), Error> {
+        let subject = trouble.subject.clone().unwrap_or_default();
+        if let Some(last) = self.ledger.last_item(&subject)? {
+            let by_itself = last.closed_by.as_deref() == Some(LIAISON);
+            let answered = last.status == ItemStatus::Dismissed || last.status == ItemStatus::Resolved && !by_itself;
+            if last.group == trouble.group() && (last.status.is_open() || answered) {
+                return Ok(());
+            }
+        }
+        self.ask_again(system, trouble, body).await
+    }
+
+    /// As [`Self::ask`], whatever was answered before; one question is open about a subject at a time.
+    pub async fn ask_again(&self, system: &SystemName, trouble: &Trouble, body: Option<Bytes>) -> Result<(), Error> {
+        let (draft, detail) = trouble.parked(LIAISON);
+        let mut draft = draft.system(system);
+        if let Some((object, id)) = &trouble.about {
+            draft.object = Some(object.clone());
+            draft.object_id = Some(id.clone());
+        }
+        draft.body = body.as_deref().map(Hash::of);
+        self.ledger.commit(record::with(record::with(Proposal::of(draft), detail), body)).await?;
+        Ok(())
+    }
+
+    /// As [`Self::ask`], about something received.
+    pub async fn puzzled(&self, system: &System, trouble: &Trouble, body: Option<Bytes>) -> Result<Taken, Error> {
+        self.ask(system.name(), trouble, body).await?;
+        Ok(Taken::Done)
+    }
+
+    /// A question has answered itself.
+    pub async fn answered(&self, subject: &str, sentence: &str) -> Result<(), Error> {
+        let Some(item) = self.ledger.open_item(subject)? else { return Ok(()) };
+        let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };
+        let mut draft = Draft::new(fact, LIAISON, sentence).cause(item.created_seq);
+        draft.system = item.system;
+        (draft.object, draft.object_id) = (item.object, item.object_id);
+        let proposal = Proposal::of(draft).check(Check::ItemOpen(item.id));
+        match self.ledger.commit(proposal).await {
+            // A person was quicker.
+            Err(crate::ledger::LedgerError::ItemClosed) => Ok(()),
+            other => other.map(drop).map_err(Error::from),
+        }
+    }
+
+    /// Both sides changed a field.
+    pub async fn conflict(&self, topic: &Topic, version: u64, fields: &[Field], seen: Sighting) -> Result<(), Error> {
+        let trouble = record::conflict(fields, &topic.object, &topic.system);
+        let (draft, detail) = trouble.conflicted(vec![seen.0]);
+        let proposal = Proposal::of(topic.draft(draft, version));
+        self.ledger.commit(record::with(record::with(proposal, detail), seen.1)).await?;
+        Ok(())
+    }
+
+    /// Link and base move; nothing else happens.
+    pub async fn observed(&self, topic: &Topic, seen: Sighting) -> Result<(), Error> {
+        let version = self.ledger.object(&topic.object, &topic.id)?.map_or(0, |row| row.version);
+        let fact = Fact::Observed { remotes: vec![seen.0] };
+        let draft = topic.draft(Draft::new(fact, LIAISON, "Seen at the EHR; nothing to do here."), version);
+        self.ledger.commit(record::with(Proposal::of(draft), seen.1)).await?;
+        Ok(())
+    }
+
+    /// A new version made from what a system holds. It goes to all other systems, and `back` there where something of
+    /// ours is to be kept.
+    pub async fn apply(
+        &self,
+        topic: &Topic,
+        version: u64,
+        value: &Value,
+        seen: Vec<Sighting>,
+        back: bool,
+    ) -> Result<(), Error> {
+        let mappings = self.translator.mappings.now();
+        let transitions = mappings.object(topic.object.as_str()).and_then(|kind| kind.transitions().cloned());
+        let cancelled = transitions
+            .is_some_and(|t| t.cancel.is_some() && value.get(&t.field).and_then(Value::as_str) == t.cancel.as_deref());
+        let operation = match (version, cancelled) {
+            (0, _) => Operation::Created,
+            (_, true) => Operation::Cancelled,
+            _ => Operation::Updated,
+        };
+        let bytes = Bytes::from(serde_json::to_vec(value).unwrap_or_default());
+        let content = Hash::of(&canonical_bytes(value));
+        let targets = self.translator.aims(&topic.object, &topic.id, Some(&topic.system).filter(|_| !back));
+        let (remotes, bodies): (Vec<Remote>, Vec<Option<Bytes>>) = seen.into_iter().unzip();
+        let fact = Fact::Applied { operation, content, remotes, targets };
+        let words = if version == 0 { "New at" } else { "Changed at" };
+        let remark = match crate::mapping::remarks(value).len() {
+            0 => "",
+            _ => " A time's offset is not its zone's (LIA-TIME-005).",
+        };
+        let draft = Draft::new(fact, LIAISON, format!("{words} {}; taken over here.{remark}", topic.system));
+        let expect = if version == 0 { Expect::NewOrEqual(content) } else { Expect::Version(version) };
+        let proposal = Proposal::of(topic.draft(draft, version + 1).body(Hash::of(&bytes)))
+            .body(bytes)
+            .check(Check::Object(topic.object.clone(), topic.id.clone(), expect));
+        self.ledger.commit(bodies.into_iter().fold(proposal, record::with)).await?;
+        Ok(())
+    }
+}
+
+/// What the question is about that stops a kind at a system.
+pub(super) fn line_of(system: &SystemName, object: &ObjectName) -> String {
+    format!("{system} {object} line")
+}

@@ -1,0 +1,360 @@
+//! Carries out what `decide` says of one sync at its turn: loads the scene, asks the EHR, records. At most one write a turn,
+//! recorded before it leaves and after its answer.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    Error,
+    decide::{Ask, Heard, Note, Sent, Sight, Step, Way, decide},
+    merge::merge,
+    prepare::{Held, Prepared},
+    puller::Puller,
+    record::{self, same_content},
+    recorder::Recorder,
+    scene::{Reading, Scene},
+    settler::Settler,
+    setup::System,
+    translator::Translator,
+};
+use crate::{
+    ehr::{self, Failure, Seen},
+    fhir::canonical_bytes,
+    ledger::{Fact, Hash, ItemKind, LedgerError, State, SyncId, SyncRow, SyncState},
+    mapping::{MAIN, Owner},
+};
+
+/// So many that were waiting at the start are looked for before the EHR's own word is taken.
+const DOUBTS: usize = 8;
+
+/// One system's syncs, turn by turn.
+pub(super) struct Sender {
+    pub translator: Arc<Translator>,
+    pub recorder: Arc<Recorder>,
+    pub puller: Arc<Puller>,
+    settler: Settler,
+    /// Where the ledger stood at the start: what was accepted before may be at an EHR without our knowing, because the
+    /// ledger may be a restored backup.
+    began: u64,
+    /// How many more of those are looked for where the EHR says that it looks itself.
+    doubts: AtomicUsize,
+}
+
+impl Sender {
+    pub fn new(translator: Arc<Translator>, recorder: Arc<Recorder>, puller: Arc<Puller>) -> Self {
+        let began = translator.ledger.head();
+        let settler = Settler { translator: Arc::clone(&translator) };
+        Self { translator, recorder, puller, settler, began, doubts: AtomicUsize::new(DOUBTS) }
+    }
+
+    /// Takes a sync one step further.
+    pub async fn turn(&self, system: &System, id: &SyncId) -> Result<(), Error> {
+        let Some(row) = self.translator.ledger.sync(id)? else { return Ok(()) };
+        if !matches!(row.standing, State::Ready { .. } | State::Waiting { .. } | State::Unknown { .. }) {
+            return Ok(());
+        }
+        match self.take_turn(system, row).await {
+            // Something newer came in meanwhile: the next turn sees it.
+            Err(Error::Ledger(LedgerError::SyncMoved | LedgerError::Impossible { .. } | LedgerError::Stale { .. })) => {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn take_turn(&self, system: &System, row: SyncRow) -> Result<(), Error> {
+        let mut scene = self.load(system, row)?;
+        if !matches!(scene.row.standing, State::Unknown { .. })
+            && scene.prepared.as_ref().is_ok_and(|prepared| matches!(prepared, Prepared::Ready(_)))
+        {
+            match self.capability(system).await {
+                Ok(capability) => scene.capability = capability,
+                Err(failure) => return self.record(system, &scene, decide_failure(&scene, failure)).await,
+            }
+        }
+        let mut heard = Heard::Turn;
+        loop {
+            heard = match decide(&scene, heard) {
+                Step::Ask(ask) => self.ask(system, &mut scene, ask).await?,
+                Step::Send(sent) => self.send(system, &mut scene, sent).await?,
+                Step::Restore { ask, sentence } => {
+                    self.begin_to_restore(&scene, &ask, &sentence).await?;
+                    self.ask(system, &mut scene, ask).await?
+                }
+                Step::Record(note) => return self.record(system, &scene, note).await,
+            };
+        }
+    }
+
+    /// Everything that deciding looks at.
+    fn load(&self, system: &System, row: SyncRow) -> Result<Scene, Error> {
+        let translator = &self.translator;
+        let object = translator.ledger.object(&row.object, &row.object_id)?;
+        let subject = translator.subject(&row.object, &row.object_id, system)?;
+        let held = translator.held(&row.id)?;
+        let prepared = self.prepared(system, &row, &subject, &held)?;
+        let not_permitted = translator.not_permitted(&subject.plan, &subject.ours, &held, system);
+        let now = translator.clock.now();
+        let since = |seq: u64| -> Result<Duration, Error> {
+            let entry = translator.ledger.entry(seq)?;
+            let passed = entry.map(|entry| now.duration_since(entry.at));
+            Ok(passed.and_then(|passed| Duration::try_from(passed).ok()).unwrap_or_default())
+        };
+        let mut scene = Scene {
+            instance: translator.instance.clone(),
+            cancelled: object.is_some_and(|object| object.cancelled && object.version > 1),
+            held,
+            prepared,
+            not_permitted,
+            given_up: BTreeSet::new(),
+            blockers_owner: None,
+            blockers_are_asked: false,
+            capability: Arc::default(),
+            before_the_start: row.since <= self.began,
+            is_perhaps_restored: self.doubts.load(Ordering::Relaxed) > 0,
+            doubt: super::evidence::Doubt::default(),
+            asked_to_retry: self.asked_to_retry(&row)?,
+            waited: since(row.since)?,
+            open_for: row.in_flight().map_or(Ok(Duration::ZERO), |flight| since(flight.seq))?,
+            patience: system.config.give_up_after.get(),
+            settle_within: system.config.settle_within.get(),
+            chance: translator.clock.chance(),
+            reading: Reading::NotYet,
+            looked_for: false,
+            sent: None,
+            answered: None,
+            shown: false,
+            newer: None,
+            subject,
+            row,
+        };
+        self.look_at_blockers(&mut scene)?;
+        let kind = scene.sent_kind();
+        scene.doubt = system.evidence(|evidence| evidence.doubt_of(&scene.row.id, &kind));
+        Ok(scene)
+    }
+
+    fn prepared(
+        &self,
+        system: &System,
+        row: &SyncRow,
+        subject: &super::prepare::Subject,
+        held: &[Held],
+    ) -> Result<Result<Prepared, Vec<crate::error::Finding>>, Error> {
+        match self.translator.prepare(system, row, &subject.plan, &subject.ours, held) {
+            Ok(prepared) => Ok(Ok(prepared)),
+            Err(Error::Invalid(findings)) => Ok(Err(findings)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What stands in the way of what it waits for.
+    fn look_at_blockers(&self, scene: &mut Scene) -> Result<(), Error> {
+        let Ok(Prepared::Waiting(on)) = &scene.prepared else { return Ok(()) };
+        for id in on {
+            let Some(blocker) = self.translator.ledger.sync(id)? else { continue };
+            if blocker.state() == SyncState::Resolved && blocker.remote.is_empty() {
+                scene.given_up.insert(id.clone());
+                let item = blocker.last_item.as_deref().map_or(Ok(None), |id| self.translator.ledger.item(id))?;
+                scene.blockers_owner = item.and_then(|item| item.owner);
+            }
+            scene.blockers_are_asked |= blocker.shown_item().is_some();
+        }
+        Ok(())
+    }
+
+    /// Whether a person looked and said that it may be sent again.
+    fn asked_to_retry(&self, row: &SyncRow) -> Result<bool, Error> {
+        let Some(id) = &row.worklist_id else { return Ok(false) };
+        let item = self.translator.ledger.item(id)?;
+        Ok(item.is_some_and(|item| item.kind == ItemKind::Unknown && item.status.is_open()))
+    }
+
+    /// What the EHR offers. A remembered statement says nothing about how the EHR is now, so only a failure is told on.
+    async fn capability(&self, system: &System) -> Result<Arc<ehr::Capability>, Failure> {
+        match system.client.capability().await {
+            Err(failure) if failure.kind == ehr::Kind::NotAnEhr => Ok(Arc::default()),
+            Err(failure) => {
+                system.heard(Some(&failure), &self.translator.clock);
+                Err(failure)
+            }
+            capability => capability,
+        }
+    }
+
+    async fn ask(&self, system: &System, scene: &mut Scene, ask: Ask) -> Result<Heard, Error> {
+        let (client, clock) = (&system.client, &self.translator.clock);
+        Ok(match ask {
+            Ask::Main { kind, id } => {
+                let read = system.ask(clock, client.read(&kind, &id)).await;
+                if let Ok(seen) = &read {
+                    self.take_reading(system, scene, seen)?;
+                }
+                Heard::Read(read)
+            }
+            Ask::Find { kind, system: name, value } => {
+                let found = system.ask(clock, client.by_identifier(&kind, &name, &value)).await;
+                // An EHR that does not look for identifiers tells nothing; neither would it after a restore.
+                let found = match found {
+                    Err(failure) if failure.kind == ehr::Kind::NotHonoured => Ok(Vec::new()),
+                    other => other,
+                };
+                scene.looked_for = true;
+                self.compare_found(system, scene, &found);
+                Heard::Found(found)
+            }
+            Ask::Again { kind, id } => Heard::Confirmed(system.ask(clock, client.read(&kind, &id)).await),
+            Ask::Version { kind, id, version } => {
+                Heard::Between(system.ask(clock, client.vread(&kind, &id, &version)).await)
+            }
+            Ask::PutBack { kind, id, body, version } => {
+                let body = self.translator.outgoing(&body)?;
+                Heard::PutBack(system.ask(clock, client.update(&kind, &id, body, version.as_deref())).await)
+            }
+            Ask::Look(look) => {
+                let looked = self.settler.look(system, scene, look).await;
+                if let Ok(Sight::Found(seen)) = &looked {
+                    scene.shown = self.settler.shows(system, scene, seen)?;
+                }
+                Heard::Looked(looked)
+            }
+        })
+    }
+
+    /// The main part was read: what changed there since is merged, and what is to be sent is made anew.
+    fn take_reading(&self, system: &System, scene: &mut Scene, seen: &Seen) -> Result<(), Error> {
+        let Some(at) = scene.held.iter().position(|held| held.part == MAIN) else { return Ok(()) };
+        let Some(theirs) = seen.body.clone() else { return Ok(()) };
+        let before = scene.held.clone();
+        let base = scene.held[at].body.take();
+        scene.held[at].version.clone_from(&seen.version);
+        let is_same = base.as_ref().is_some_and(|base| same_content(base, &theirs));
+        scene.held[at].body = Some(theirs);
+        scene.reading = match base {
+            Some(_) if !is_same => {
+                let merged = self.translator.merged(system, &scene.subject, Some(&before), &scene.held);
+                Reading::Merged { merged: Box::new(merged), seen: Box::new(seen.clone()) }
+            }
+            // Without a base (a link without a body) there is nothing that they can have changed since.
+            _ => Reading::Unchanged,
+        };
+        scene.prepared = self.prepared(system, &scene.row, &scene.subject, &scene.held)?;
+        scene.not_permitted =
+            self.translator.not_permitted(&scene.subject.plan, &scene.subject.ours, &scene.held, system);
+        Ok(())
+    }
+
+    /// What was found before a create counts as newer than what is here.
+    fn compare_found(&self, system: &System, scene: &mut Scene, found: &Result<Vec<Seen>, Failure>) {
+        let Ok(found) = found else { return };
+        if found.is_empty() {
+            let one_less = |left: usize| left.checked_sub(1);
+            let _ = self.doubts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+            return;
+        }
+        self.doubts.store(DOUBTS, Ordering::Relaxed);
+        let [seen] = found.as_slice() else { return };
+        let held = [Held {
+            part: MAIN.to_owned(),
+            reference: seen.reference(),
+            version: seen.version.clone(),
+            body: seen.body.clone(),
+        }];
+        let theirs = self.translator.read_back(&scene.subject.plan, &held, system);
+        let said = scene.subject.plan.normalise(&scene.subject.ours, &system.context);
+        let merged = merge(Some(&said), &scene.subject.ours, &said, &theirs, &|_| Owner::Ehr);
+        scene.newer = Some(Box::new(merged));
+    }
+
+    async fn send(&self, system: &System, scene: &mut Scene, sent: Box<Sent>) -> Result<Heard, Error> {
+        self.translator.check_content(&sent.part.resource).await?;
+        let fact = Fact::Attempted {
+            attempt: scene.row.attempts + 1,
+            part: sent.part.part.clone(),
+            interaction: sent.way.interaction().to_owned(),
+            mapping: Some(scene.subject.plan.version().to_owned()),
+            output: Some(sent.output),
+        };
+        let sentence = format!("Sending to {}.", scene.row.system);
+        self.recorder.about(&scene.row, fact, None, &sentence).await?;
+        // What comes back is recorded against the row as it stands then.
+        scene.row.attempts += 1;
+        let body = self.translator.outgoing(&sent.part.resource)?;
+        let sent_at = self.translator.clock.now();
+        let (client, clock, kind) = (&system.client, &self.translator.clock, sent.part.kind.as_str());
+        let answer = match &sent.way {
+            Way::PutCreate { .. } | Way::Create { .. } if sent.part.carries => {
+                system.ask(clock, self.send_document(system, &sent, body)).await
+            }
+            Way::Update { id, version } => system.ask(clock, client.update(kind, id, body, version.as_deref())).await,
+            Way::PutCreate { id } => system.ask(clock, client.update(kind, id, body, None)).await,
+            Way::Create { condition } => system.ask(clock, client.create(kind, body, condition.as_deref())).await,
+        };
+        match &answer {
+            Ok(seen) => {
+                scene.answered = Some(seen.clone());
+                if matches!(sent.way, Way::Create { .. }) && seen.created {
+                    self.settler.witnessed(system, seen, sent_at).await;
+                }
+            }
+            Err(failure) => system.evidence(|evidence| evidence.doubt(&scene.row.id, failure.status)),
+        }
+        scene.sent = Some(sent);
+        Ok(Heard::Written(answer))
+    }
+
+    /// Sends a Binary: as JSON with the bytes in it, or as the bytes themselves.
+    async fn send_document(&self, system: &System, sent: &Sent, json: ehr::Body) -> Result<Seen, Failure> {
+        let id = if let Way::PutCreate { id } = &sent.way { Some(id.as_str()) } else { None };
+        let text = |name: &str| sent.part.resource.get(name).and_then(Value::as_str);
+        if system.config.binary == ehr::BinaryForm::Raw
+            && let Some(name) = text("data")
+            && let Ok(content) = self.translator.content(name)
+        {
+            let kind = text("contentType").unwrap_or("application/octet-stream");
+            return system.client.store(id, ehr::Body::raw(content), Some(kind)).await;
+        }
+        system.client.store(id, json, None).await
+    }
+
+    /// Ours landed where it must not stay; putting back what was there is an attempt of its own.
+    async fn begin_to_restore(&self, scene: &Scene, ask: &Ask, sentence: &str) -> Result<(), Error> {
+        let (Ask::PutBack { body, .. }, Some(sent)) = (ask, &scene.sent) else { return Ok(()) };
+        let now = self.row_now(&scene.row)?;
+        let code = Some("LIA-EHR-006");
+        let undone = Recorder::draft(&now, Fact::Deferred { delay_ms: 0 }, code, sentence);
+        let fact = Fact::Attempted {
+            attempt: now.attempts,
+            part: sent.part.part.clone(),
+            interaction: "update".to_owned(),
+            mapping: None,
+            output: Some(Hash::of(&canonical_bytes(&record::content(body)))),
+        };
+        let mut attempt = Recorder::draft(&now, fact, code, sentence);
+        attempt.version = Some(now.version);
+        let proposal = crate::ledger::Proposal::of(undone).and(attempt);
+        let proposal = proposal.check(crate::ledger::Check::SyncAt(now.id.clone(), now.seq));
+        self.translator.ledger.commit(proposal).await?;
+        Ok(())
+    }
+
+    pub(super) fn row_now(&self, row: &SyncRow) -> Result<SyncRow, Error> {
+        self.translator.ledger.sync(&row.id)?.ok_or(Error::Ledger(LedgerError::SyncMoved))
+    }
+}
+
+/// What is noted where the EHR's statement cannot be had.
+fn decide_failure(scene: &Scene, failure: Failure) -> Note {
+    match decide(scene, Heard::Read(Err(failure))) {
+        Step::Record(note) => note,
+        Step::Ask(_) | Step::Send(_) | Step::Restore { .. } => Note::Spared,
+    }
+}

@@ -1,0 +1,204 @@
+//! Reads back what an open attempt did, and gathers the evidence by which absence is proven: which of our resources the
+//! EHR's search shows, and how soon.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    Error,
+    decide::{Look, Sight},
+    evidence::Witness,
+    identity,
+    merge::merge,
+    record,
+    scene::Scene,
+    setup::System,
+    translator::Translator,
+};
+use crate::{
+    ehr::{self, Failure, Seen, carries, escaped},
+    fhir::canonical_bytes,
+    ledger::{Fact, Hash, InFlight, SyncId, SyncRow},
+    mapping::{MAIN, Owner},
+};
+
+/// Entries looked through for the youngest resource that an EHR has.
+const RECOLLECTED: u64 = 2000;
+
+/// Looks at EHRs for open outcomes.
+pub(super) struct Settler {
+    pub translator: Arc<Translator>,
+}
+
+impl Settler {
+    /// Reads back what an open attempt did.
+    pub async fn look(&self, system: &System, scene: &Scene, look: Look) -> Result<Sight, Failure> {
+        let clock = &self.translator.clock;
+        let kind = scene.sent_kind();
+        let looked = match look {
+            Look::Nohow => return Ok(Sight::Nameless),
+            Look::At { kind, id } => match system.ask(clock, system.client.read(&kind, &id)).await {
+                Ok(seen) => Ok(Sight::Found(Box::new(seen))),
+                Err(failure) if failure.kind == ehr::Kind::Gone => Ok(Sight::Nothing { witness: None }),
+                Err(failure) => Err(failure),
+            },
+            Look::By { kind, system: name, value } => {
+                let witness = system.evidence(|evidence| evidence.witness(&kind));
+                let witness = witness.or_else(|| self.recollect(system, &scene.row, &kind));
+                self.search(system, &kind, (&name, &value), witness).await
+            }
+        };
+        let now = clock.now();
+        let shown = match &looked {
+            Ok(Sight::Nothing { witness }) => Some(Ok(*witness)),
+            Err(_) => Some(Err(())),
+            _ => None,
+        };
+        if let Some(shown) = shown {
+            system.evidence(|evidence| evidence.looked(&scene.row.id, &kind, now, shown));
+        }
+        if let (Ok(Sight::Found(seen)), Some(flight)) = (&looked, scene.row.in_flight()) {
+            self.found_witness(system, scene, flight, seen, now);
+        }
+        looked
+    }
+
+    fn found_witness(&self, system: &System, scene: &Scene, flight: &InFlight, seen: &Seen, now: Timestamp) {
+        let claim = seen.body.as_ref().and_then(|body| identity::claimed(body, &self.translator.instance));
+        let Some((object, id)) = claim.filter(|_| flight.interaction == "create") else { return };
+        let started = now.checked_sub(jiff::SignedDuration::try_from(scene.open_for).unwrap_or_default());
+        let Ok(sent_at) = started else { return };
+        let name = system.context.system(object.as_str());
+        system.evidence(|evidence| {
+            evidence.remember(&seen.kind, Witness { system: name, value: id.to_string(), sent_at });
+            evidence.measured(&seen.kind, now, Some(scene.open_for));
+        });
+    }
+
+    /// After a restart: the youngest object of this kind that was created at the EHR, by when it was sent.
+    fn recollect(&self, system: &System, row: &SyncRow, kind: &str) -> Option<Witness> {
+        let ledger = &self.translator.ledger;
+        let from = ledger.head().saturating_sub(RECOLLECTED).max(1);
+        let mut sent: BTreeMap<SyncId, Timestamp> = BTreeMap::new();
+        let mut youngest = None;
+        for entry in ledger.entries(from, usize::try_from(RECOLLECTED).unwrap_or(usize::MAX)).ok()? {
+            let draft = &entry.draft;
+            let (Some(sync), Some(id)) = (&draft.sync_id, &draft.object_id) else { continue };
+            if draft.system.as_ref() != Some(&row.system) || draft.object.as_ref() != Some(&row.object) {
+                continue;
+            }
+            match &draft.fact {
+                Fact::Attempted { interaction, part, .. } if interaction == "create" && part == MAIN => {
+                    sent.insert(sync.clone(), entry.at);
+                }
+                Fact::Acknowledged { .. } => {
+                    youngest = sent.remove(sync).map(|sent_at| (sent_at, id.clone())).or(youngest);
+                }
+                _ => _ = sent.remove(sync),
+            }
+        }
+        let (sent_at, id) = youngest?;
+        let witness = Witness { system: system.context.system(row.object.as_str()), value: id.to_string(), sent_at };
+        system.evidence(|evidence| evidence.remember(kind, witness.clone()));
+        Some(witness)
+    }
+
+    /// Looks for ours, and for a witness in the same answer or just before: what shows the younger one and not ours has
+    /// moved past ours.
+    async fn search(
+        &self,
+        system: &System,
+        kind: &str,
+        ours: (&str, &str),
+        witness: Option<Witness>,
+    ) -> Result<Sight, Failure> {
+        let clock = &self.translator.clock;
+        let (mut found, mut shown) = (Vec::new(), None);
+        if let Some(witness) = witness.as_ref().filter(|_| !system.client.is_or_proven(kind)) {
+            let asked = system.client.by_identifier(kind, &witness.system, &witness.value);
+            if let Ok(seen) = system.ask(clock, asked).await {
+                shown = (!seen.is_empty()).then_some(witness.sent_at);
+            }
+            found = system.ask(clock, system.client.by_identifier(kind, ours.0, ours.1)).await?;
+        } else {
+            let mut tokens = format!("{}|{}", escaped(ours.0), escaped(ours.1));
+            if let Some(witness) = &witness {
+                tokens.push_str(&format!(",{}|{}", escaped(&witness.system), escaped(&witness.value)));
+            }
+            let mut search = system.client.search(kind, &[("identifier", &tokens)])?;
+            while let Some(page) = system.ask(clock, search.next_page()).await? {
+                if !page.unreadable.is_empty() {
+                    return Err(Failure::new(ehr::Kind::Lost, "The EHR's list holds something that cannot be read."));
+                }
+                for resource in page.resources {
+                    if let Some(witness) = witness.as_ref().filter(|w| carries(&resource, &w.system, &w.value)) {
+                        shown = Some(witness.sent_at);
+                    }
+                    if carries(&resource, ours.0, ours.1) {
+                        found.extend(Seen::of(resource).filter(|seen| seen.kind == kind));
+                    }
+                }
+                if found.len() > 1 {
+                    break;
+                }
+            }
+        }
+        found.dedup_by(|a, b| a.id == b.id);
+        Ok(match (found.len(), found.pop()) {
+            (1, Some(seen)) => Sight::Found(Box::new(seen)),
+            (0, _) => Sight::Nothing { witness: shown },
+            _ => Sight::Several,
+        })
+    }
+
+    /// Whether what the EHR holds is what the open attempt sent.
+    pub fn shows(&self, system: &System, scene: &Scene, seen: &Seen) -> Result<bool, Error> {
+        let (Some(flight), Some(body)) = (scene.row.in_flight(), &seen.body) else { return Ok(false) };
+        let ledger = &self.translator.ledger;
+        let sent = ledger.entry(flight.seq)?.map(|entry| entry.draft.fact);
+        if let Some(Fact::Attempted { output: Some(output), .. }) = sent
+            && output == Hash::of(&canonical_bytes(&record::content(body)))
+        {
+            return Ok(true);
+        }
+        // The EHR may have added something of its own: then what counts is what the mapping reads.
+        let history = ledger.history(&scene.row.object, &scene.row.object_id)?;
+        let made = history.iter().rev().find(|entry| {
+            entry.draft.version == Some(flight.version)
+                && matches!(entry.draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
+        });
+        let Some(hash) = made.and_then(|entry| entry.draft.body) else { return Ok(false) };
+        let ours = self.translator.read_body(&hash)?;
+        let mut held = scene.held.clone();
+        if let Some(part) = held.iter_mut().find(|held| held.part == flight.part) {
+            part.body = Some(body.clone());
+        }
+        let plan = &scene.subject.plan;
+        let said = plan.normalise(&ours, &system.context);
+        let theirs = self.translator.read_back(plan, &held, system);
+        let rest = merge(None, &ours, &said, &theirs, &|_| Owner::Internal);
+        Ok(!rest.keeps_ours && !rest.takes_theirs)
+    }
+
+    /// Remembers a created resource, and now and then how soon the EHR's search finds such a one.
+    pub async fn witnessed(&self, system: &System, seen: &Seen, sent_at: Timestamp) {
+        let claim = seen.body.as_ref().and_then(|body| identity::claimed(body, &self.translator.instance));
+        let Some((object, id)) = claim else { return };
+        let (name, value) = (system.context.system(object.as_str()), id.to_string());
+        let clock = &self.translator.clock;
+        let wants = system.evidence(|evidence| {
+            evidence.remember(&seen.kind, Witness { system: name.clone(), value: value.clone(), sent_at });
+            evidence.wants_lag(&seen.kind, sent_at)
+        });
+        if !wants {
+            return;
+        }
+        let found = system.ask(clock, system.client.by_identifier(&seen.kind, &name, &value)).await;
+        if let Ok(found) = found {
+            let now = clock.now();
+            let lag = Duration::try_from(now.duration_since(sent_at)).unwrap_or_default();
+            system.evidence(|evidence| evidence.measured(&seen.kind, now, (!found.is_empty()).then_some(lag)));
+        }
+    }
+}
