@@ -1,7 +1,7 @@
 //! The command line's grammar, over all rooms that offer a command, and which room runs it.
 
 use crate::{
-    cli::{CouldNotRun, Run, config, ledger, mappings, profiles, push, serve, systems, translate, validate},
+    cli::{CouldNotRun, Run, backup, config, ledger, mappings, profiles, push, serve, systems, translate, validate},
     sandbox,
 };
 
@@ -17,6 +17,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Make a whole copy of a ledger, also of a running one.
+    Backup(backup::Args),
     /// The main job on invented input, with everything on this machine.
     Demo(super::demo::Args),
     /// Verify, export, show or rebuild a ledger, offline.
@@ -47,6 +49,7 @@ pub enum Command {
 /// [`CouldNotRun`], which is exit code 2.
 pub fn run(command: Command) -> Run {
     match command {
+        Command::Backup(args) => backup::run(&args),
         Command::Demo(args) => super::runtime()?.block_on(super::demo::run(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Mappings(args) => mappings::run(&args, &configured),

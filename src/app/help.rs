@@ -27,6 +27,13 @@ const ENTRIES: &[Entry] = &[
         could_not: "it could not run: wrong usage, a missing path, something that cannot be reached or is in use",
     },
     Entry {
+        path: "backup",
+        examples: &["liaison backup backups/monday", "liaison backup backups/monday --ledger data/ledger"],
+        good: "the copy is whole; to restore it, copy it back and start",
+        bad: "the ledger is damaged, and so would be its copy",
+        could_not: "no ledger there, the folder is not empty, no room",
+    },
+    Entry {
         path: "demo",
         examples: &["liaison demo", "liaison demo --once", "liaison demo --once --output json"],
         good: "the day went well",

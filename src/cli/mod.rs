@@ -2,6 +2,7 @@
 //! bad, 2 could not run. One file a command, each with a clap `Args` and `run(args) -> Run`. Commands that need the whole
 //! gateway (`serve`, `demo`) are parsed here and run by `app`.
 
+pub mod backup;
 pub mod config;
 pub mod input;
 pub mod ledger;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     thread::JoinHandle,
 };
@@ -97,6 +97,7 @@ pub(super) struct Core {
     /// When the head was made, in milliseconds.
     head_ms: AtomicI64,
     reserve: u64,
+    full: AtomicBool,
     syncs: AtomicU64,
     stopped: OnceLock<String>,
     _lock: Lock,
@@ -137,7 +138,20 @@ impl Core {
         let free = free.map_err(|source| super::media::io_error("measure", &self.folder, source))?;
         // The folds grow about as much as the log.
         let needed = reserve + size * 2;
+        self.note_room(free >= needed, free);
         if free < needed { Err(LedgerError::DiskFull { free, needed }) } else { Ok(()) }
+    }
+
+    /// Said once when the disk becomes full, and once when there is room again.
+    fn note_room(&self, is_room: bool, free: u64) {
+        if self.full.swap(!is_room, Ordering::Relaxed) == is_room {
+            let folder = self.folder.display();
+            if is_room {
+                tracing::info!(%folder, free, "there is room on the ledger's disk again");
+            } else {
+                tracing::error!(%folder, free, "the ledger's disk is full: nothing new is taken on until there is room");
+            }
+        }
     }
 
     /// A write that failed for want of room is told as that.
@@ -217,6 +231,7 @@ impl Ledger {
             store,
             head: watch::Sender::new(tip.seq),
             reserve,
+            full: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
             stopped: OnceLock::new(),
             _lock: lock,

@@ -16,6 +16,7 @@
 //! `groups()`, `item_json(&ItemRow)`, `remembered(&Idempotency) -> Option<Receipt>`, `attachment(&Hash)`, `counts()`.
 
 mod audit;
+mod backup;
 mod bodies;
 mod checkpoint;
 mod commit;
@@ -46,6 +47,7 @@ mod told;
 mod work;
 
 pub use audit::{Audit, Verified, rebuild};
+pub use backup::{Copied, backup};
 pub use bodies::INLINE_LIMIT;
 pub use entry::{Draft, Entry, Remembering};
 pub use error::LedgerError;

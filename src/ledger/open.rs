@@ -17,6 +17,8 @@ use super::{
     store::{Applied, Batch, Store, View},
 };
 
+/// Free bytes below which a start is not tried.
+const ROOM_TO_START: u64 = 1 << 20;
 /// Entries taken into the folds at once during a replay.
 const REPLAY_BATCH: usize = 512;
 
@@ -44,6 +46,11 @@ pub(super) fn lock(media: &dyn Media, ledger: &Path) -> Result<Lock, LedgerError
 /// Opens the ledger, its folds where the options say.
 pub(super) fn open(ledger: &Path, options: &Options) -> Result<Opened, LedgerError> {
     let lock = lock(&*options.media, ledger)?;
+    // Without room neither index nor folds can be made: that is the reason to tell, not theirs.
+    let free = options.media.free(ledger).unwrap_or(u64::MAX);
+    if free < ROOM_TO_START {
+        return Err(LedgerError::DiskFull { free, needed: ROOM_TO_START });
+    }
     open_locked(ledger, options, lock)
 }
 

@@ -252,7 +252,7 @@ fn send(scene: &Scene, next: &Outgoing, last: bool) -> Step {
 fn way(scene: &Scene, part: &Outgoing) -> Result<Way, Failure> {
     let capability = &scene.capability;
     let refuse = |what: &str| {
-        let message = format!("The EHR's own description does not offer to {what} a {}.", part.kind);
+        let message = format!("The EHR's own description does not offer to {what} {}.", crate::domain::a(&part.kind));
         Err(Failure::new(ehr::Kind::NotOffered, message))
     };
     if let Some(held) = &part.held {
@@ -461,3 +461,7 @@ impl Held {
         Some(Seen { kind: kind.to_owned(), id: id.to_owned(), version, body, created: false })
     }
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -185,7 +185,12 @@ impl Puller {
                     let times = unreadable.entry(reference.clone()).or_insert(0);
                     *times += 1;
                     if *times >= UNREADABLE || failure.needs_person() {
-                        let sentence = format!("A {kind} at {} cannot be read: {}", system.name(), failure.message);
+                        let sentence = format!(
+                            "{} at {} cannot be read: {}",
+                            crate::domain::capital_a(kind),
+                            system.name(),
+                            failure.message
+                        );
                         let trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
                             .cause(&[system.name().as_str(), kind, "read"])
                             .subject(format!("{} {reference}", system.name()));

@@ -25,7 +25,7 @@ const MOST_KNOWN: usize = 10_000;
 impl Puller {
     /// Something in a list of this type that has no name of its own, or that cannot be read.
     pub async fn nameless(&self, system: &System, kind: &str, what: &str, body: Bytes) -> Result<Taken, Error> {
-        let sentence = format!("{} sent a {kind} {what}.", system.name());
+        let sentence = format!("{} sent {} {what}.", system.name(), crate::domain::a(kind));
         let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence)
             .cause(&[system.name().as_str(), kind, what])
             .subject(format!("{} {kind} {what}", system.name()));

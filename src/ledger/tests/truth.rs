@@ -241,3 +241,48 @@ fn what_was_to_be_erased_goes_at_the_next_start_and_may_come_again() {
         assert_eq!(folds(&ledger), before);
     }
 }
+
+#[test]
+fn a_ledger_at_work_is_copied_whole_and_the_copy_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let body = if n % 7 == 0 { "y".repeat(70_000 + n) } else { format!("body {n}") };
+                ledger.commit_blocking(accept(&format!("p{n}"), 1, &body, &["a"])).unwrap();
+            }
+        });
+        for round in 0..4 {
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            let confirmed = ledger.head();
+            let copy = tempfile::tempdir().unwrap();
+            let copied = backup(folder.path(), &copy.path().join("copy")).unwrap();
+            assert!(copied.entries >= confirmed, "round {round}: what was confirmed is in it");
+            let again = backup(folder.path(), &copy.path().join("copy"));
+            assert!(matches!(again, Err(LedgerError::Io { .. })), "nothing is overwritten");
+            assert_eq!(verdicts(&copy.path().join("copy")), [Some(copied.entries); 3]);
+            let restored = open(&copy.path().join("copy"));
+            for seq in 1..=copied.entries {
+                let body = restored.entry(seq).unwrap().unwrap().draft.body.unwrap();
+                assert!(restored.body(&body).unwrap().is_some(), "entry {seq}");
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    assert!(matches!(backup(&folder.path().join("nowhere"), &folder.path().join("x")), Err(LedgerError::Io { .. })));
+}
+
+#[test]
+fn a_start_on_a_full_disk_says_that_and_not_that_the_index_is_in_doubt() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let disk = Arc::new(BadDisk::default());
+    disk.full.store(true, Ordering::SeqCst);
+    let refused = Ledger::open(folder.path(), options(clock(), disk).0);
+    assert!(matches!(refused, Err(LedgerError::DiskFull { .. })), "{refused:?}");
+}

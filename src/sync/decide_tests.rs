@@ -1,0 +1,472 @@
+//! What a turn does next, as a table: scene, what was heard, the step, and why.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    domain::{ObjectId, ObjectName, SystemName},
+    ehr::{Capability, Kind, Statement},
+    fhir::resource_type,
+    ledger::{Delay, InFlight, SyncRow},
+    mapping::{Context, Mappings},
+    sync::{merge::Merged, prepare::Subject},
+};
+
+fn now() -> jiff::Timestamp {
+    "2026-11-28T10:00:00Z".parse().unwrap()
+}
+
+fn row(standing: State) -> SyncRow {
+    let (object, id) = (ObjectName::new("patient").unwrap(), ObjectId::new("p1").unwrap());
+    let system = SystemName::new("ehr").unwrap();
+    SyncRow {
+        id: SyncId::of(&object, &id, &system),
+        object,
+        object_id: id,
+        system,
+        version: 1,
+        about: 1,
+        synced_version: None,
+        standing,
+        remote: Vec::new(),
+        remote_version: None,
+        attempts: 0,
+        code: None,
+        message: None,
+        worklist_id: None,
+        blocked_by: None,
+        last_item: None,
+        mapping: None,
+        output: None,
+        since: 1,
+        seq: 1,
+        updated_at: now(),
+    }
+}
+
+fn flight(interaction: &str) -> State {
+    let flight = InFlight { seq: 2, version: 1, part: MAIN.to_owned(), interaction: interaction.to_owned() };
+    State::Unknown { flight, delay: Delay { from: now(), ms: 0 } }
+}
+
+fn resource() -> Value {
+    json!({"resourceType": "Patient", "identifier": [{"system": "urn:liaison:north:patient", "value": "p1"}]})
+}
+
+fn outgoing(held: Option<Held>) -> Outgoing {
+    let resource = resource();
+    let kind = resource_type(&resource).unwrap().to_owned();
+    Outgoing { part: MAIN.to_owned(), kind, resource, held, carries: false }
+}
+
+fn held(version: &str, body: Value) -> Held {
+    let (part, reference) = (MAIN.to_owned(), "Patient/7".to_owned());
+    Held { part, reference, version: Some(version.to_owned()), body: Some(body) }
+}
+
+fn seen(version: &str, created: bool) -> Seen {
+    let mut body = resource();
+    body["id"] = json!("7");
+    let (kind, id) = ("Patient".to_owned(), "7".to_owned());
+    Seen { kind, id, version: Some(version.to_owned()), body: Some(body), created }
+}
+
+/// A patient who is to be sent for the first time to an EHR that offers everything.
+fn scene() -> Scene {
+    let context = Context::new("north");
+    let plan = Mappings::embedded().unwrap().plan("patient", "generic").unwrap();
+    Scene {
+        instance: "north".to_owned(),
+        row: row(State::NEW),
+        subject: Subject { plan, version: 1, ours: json!({"id": "p1"}), context },
+        cancelled: false,
+        held: Vec::new(),
+        prepared: Ok(Prepared::Ready(vec![outgoing(None)])),
+        not_permitted: Vec::new(),
+        given_up: BTreeSet::new(),
+        blockers_owner: None,
+        blockers_are_asked: false,
+        capability: Arc::new(Capability { statement: Statement::Absent, ..Capability::default() }),
+        before_the_start: false,
+        is_perhaps_restored: false,
+        doubt: crate::sync::evidence::Doubt::default(),
+        asked_to_retry: false,
+        waited: Duration::from_secs(10),
+        open_for: Duration::from_secs(10),
+        patience: Duration::from_secs(86_400),
+        settle_within: Duration::from_secs(30),
+        chance: 0.5,
+        reading: Reading::NotYet,
+        looked_for: false,
+        sent: None,
+        answered: None,
+        shown: false,
+        newer: None,
+    }
+}
+
+/// The same, once it was sent.
+fn sent(way: Way) -> Scene {
+    let mut scene = scene();
+    let part = outgoing(None);
+    let output = Hash::of(b"x");
+    scene.sent = Some(Box::new(Sent { part, way, last: true, output }));
+    scene.row.attempts = 1;
+    scene.answered = Some(seen("1", true));
+    scene
+}
+
+fn unknown(interaction: &str) -> Scene {
+    let mut scene = scene();
+    scene.row = row(flight(interaction));
+    scene.row.attempts = 1;
+    scene
+}
+
+fn word(step: Step) -> String {
+    match step {
+        Step::Ask(ask) => match ask {
+            Ask::Main { .. } => "read".to_owned(),
+            Ask::Find { .. } => "look for it first".to_owned(),
+            Ask::Again { .. } => "read again".to_owned(),
+            Ask::Version { version, .. } => format!("read version {version}"),
+            Ask::PutBack { .. } => "put back".to_owned(),
+            Ask::Look(Look::At { .. }) => "look by id".to_owned(),
+            Ask::Look(Look::By { .. }) => "look by identifier".to_owned(),
+            Ask::Look(Look::Nohow) => "look nohow".to_owned(),
+        },
+        Step::Send(sent) => sent.way.interaction().to_owned(),
+        Step::Restore { .. } => "put back".to_owned(),
+        Step::Record(note) => match note {
+            Note::Has { done: true, .. } => "has it".to_owned(),
+            Note::Has { done: false, .. } => "has a part".to_owned(),
+            Note::Later { wait_ms: 0, .. } => "at once again".to_owned(),
+            Note::Later { .. } => "later".to_owned(),
+            Note::Open { .. } => "open".to_owned(),
+            Note::Waits(_) => "waits".to_owned(),
+            Note::Asks(trouble) => format!("asks {}", trouble.code),
+            Note::Conflict { .. } => "conflict".to_owned(),
+            Note::Takes { back, .. } => format!("takes theirs{}", if back { ", sends ours" } else { "" }),
+            Note::Spared => "spared".to_owned(),
+        },
+    }
+}
+
+fn failure(kind: Kind, status: u16) -> Failure {
+    Failure { status: Some(status), ..Failure::new(kind, "It failed.") }
+}
+
+fn merged(takes_theirs: bool, conflicts: bool) -> Reading {
+    let field = crate::sync::merge::Field {
+        path: "/status".to_owned(),
+        base: None,
+        ours: Some(json!(1)),
+        theirs: Some(json!(2)),
+        owner: crate::mapping::Owner::Review,
+    };
+    let conflicts = if conflicts { vec![field] } else { Vec::new() };
+    let merged = Merged { value: json!({"id": "p1"}), takes_theirs, keeps_ours: true, overrules: false, conflicts };
+    Reading::Merged { merged: Box::new(merged), seen: Box::new(seen("2", false)) }
+}
+
+fn with(mut scene: Scene, how: impl FnOnce(&mut Scene)) -> Scene {
+    how(&mut scene);
+    scene
+}
+
+fn check(rows: Vec<(Scene, Heard, &str, &str)>) {
+    for (scene, heard, expected, why) in rows {
+        assert_eq!(word(decide(&scene, heard)), expected, "{why}");
+    }
+}
+
+#[test]
+fn what_is_to_be_sent() {
+    let blocker = || SyncId::given("the organisation");
+    let there = || held("3", json!({"resourceType": "Patient", "id": "7", "gender": "male"}));
+    let change = |scene: &mut Scene| {
+        scene.held = vec![there()];
+        scene.prepared = Ok(Prepared::Ready(vec![outgoing(Some(there()))]));
+    };
+    let waiting = |scene: &mut Scene| scene.prepared = Ok(Prepared::Waiting(vec![blocker()]));
+    check(vec![
+        (scene(), Heard::Turn, "create", "nothing is there, nothing stands in the way"),
+        (with(scene(), |s| s.cancelled = true), Heard::Turn, "spared", "called off before it left: nothing is sent"),
+        (with(scene(), |s| s.before_the_start = true), Heard::Turn, "create", "the EHR looks by itself"),
+        (
+            with(scene(), |s| (s.before_the_start, s.is_perhaps_restored) = (true, true)),
+            Heard::Turn,
+            "look for it first",
+            "the ledger may be a restored backup",
+        ),
+        (
+            with(scene(), |s| (s.before_the_start, s.is_perhaps_restored) = (true, true)),
+            Heard::Found(Ok(vec![])),
+            "look for it first",
+            "only what was looked for is sent",
+        ),
+        (
+            with(scene(), |s| (s.before_the_start, s.is_perhaps_restored, s.looked_for) = (true, true, true)),
+            Heard::Found(Ok(vec![])),
+            "create",
+            "it is not there",
+        ),
+        (
+            scene(),
+            Heard::Found(Ok(vec![seen("1", false)])),
+            "has a part",
+            "it is there already: linked, and compared next",
+        ),
+        (scene(), Heard::Found(Ok(vec![seen("1", false), seen("1", false)])), "asks LIA-EHR-007", "which one counts?"),
+        (with(scene(), change), Heard::Turn, "read", "what is there is read before it is changed"),
+        (
+            with(scene(), |s| {
+                change(s);
+                s.reading = Reading::Unchanged;
+            }),
+            Heard::Read(Ok(seen("3", false))),
+            "update",
+            "nobody changed it",
+        ),
+        (
+            with(scene(), |s| {
+                change(s);
+                s.reading = merged(false, true);
+            }),
+            Heard::Read(Ok(seen("3", false))),
+            "conflict",
+            "a person decides",
+        ),
+        (
+            with(scene(), |s| {
+                change(s);
+                s.reading = merged(true, false);
+            }),
+            Heard::Read(Ok(seen("3", false))),
+            "takes theirs, sends ours",
+            "merged here first",
+        ),
+        (with(scene(), change), Heard::Read(Err(failure(Kind::Busy, 423))), "later", "a locked record is tried later"),
+        (
+            with(scene(), change),
+            Heard::Read(Err(failure(Kind::Forbidden, 403))),
+            "asks LIA-EHR-009",
+            "only a person helps",
+        ),
+        (
+            with(scene(), |s| {
+                change(s);
+                s.waited = s.patience * 2;
+            }),
+            Heard::Read(Err(failure(Kind::Busy, 423))),
+            "asks LIA-SYNC-017",
+            "patience ends with a person",
+        ),
+        (with(scene(), waiting), Heard::Turn, "waits", "what it refers to comes first"),
+        (
+            with(scene(), |s| {
+                waiting(s);
+                s.given_up.insert(blocker());
+            }),
+            Heard::Turn,
+            "asks LIA-SYNC-023",
+            "what it refers to will never be there",
+        ),
+        (
+            with(scene(), |s| {
+                waiting(s);
+                s.waited = s.patience * 2;
+            }),
+            Heard::Turn,
+            "asks LIA-SYNC-018",
+            "nobody was asked about what it waits for",
+        ),
+        (
+            with(scene(), |s| {
+                waiting(s);
+                s.waited = s.patience * 2;
+                s.blockers_are_asked = true;
+            }),
+            Heard::Turn,
+            "waits",
+            "a person knows already",
+        ),
+    ]);
+}
+
+#[test]
+fn what_a_write_came_to() {
+    let create = || Way::Create { condition: Some("identifier=x".to_owned()) };
+    let update = || Way::Update { id: "7".to_owned(), version: Some("3".to_owned()) };
+    let other = || Seen { body: Some(json!({"resourceType": "Patient", "id": "9"})), ..seen("1", true) };
+    let unchanged = |scene: &mut Scene| (scene.reading, scene.row.attempts) = (Reading::Unchanged, 3);
+    check(vec![
+        (sent(create()), Heard::Written(Ok(seen("1", true))), "has it", "created"),
+        (
+            sent(create()),
+            Heard::Written(Ok(seen("1", false))),
+            "has a part",
+            "a conditional create that found one wrote nothing",
+        ),
+        (sent(create()), Heard::Written(Ok(other())), "read again", "the answer shows something else"),
+        (sent(create()), Heard::Confirmed(Ok(seen("1", false))), "has it", "it is there after all"),
+        (sent(create()), Heard::Confirmed(Ok(other())), "open", "an answer that shows another record is no answer"),
+        (sent(create()), Heard::Written(Err(failure(Kind::Lost, 500))), "open", "it may have happened"),
+        (sent(create()), Heard::Written(Err(failure(Kind::Busy, 429))), "later", "known not done"),
+        (sent(create()), Heard::Written(Err(failure(Kind::Refused, 422))), "asks LIA-EHR-004", "refused for good"),
+        (sent(create()), Heard::Written(Err(failure(Kind::Exists, 409))), "open", "looked for before anybody is asked"),
+        (
+            with(sent(create()), |s| s.row.attempts = 2),
+            Heard::Written(Err(failure(Kind::Exists, 409))),
+            "asks LIA-EHR-019",
+            "it was looked for: somebody else's record",
+        ),
+        (sent(update()), Heard::Written(Ok(seen("4", false))), "has it", "the next version"),
+        (sent(update()), Heard::Written(Ok(seen("5", false))), "read version 4", "an edit was in between"),
+        (
+            with(sent(update()), |s| s.answered = Some(seen("5", false))),
+            Heard::Between(Ok(Seen {
+                body: Some(json!({"resourceType": "Patient", "gender": "male"})),
+                ..seen("4", false)
+            })),
+            "put back",
+            "what was in between is not lost",
+        ),
+        (
+            sent(update()),
+            Heard::Between(Err(failure(Kind::Gone, 404))),
+            "asks LIA-SYNC-012",
+            "without history a person looks",
+        ),
+        (sent(update()), Heard::PutBack(Ok(seen("6", false))), "at once again", "read and merged like any other edit"),
+        (sent(update()), Heard::PutBack(Err(failure(Kind::Lost, 500))), "asks LIA-SYNC-012", "a person looks"),
+        (
+            sent(update()),
+            Heard::Written(Err(failure(Kind::Changed, 412))),
+            "at once again",
+            "somebody was quicker: read and merge",
+        ),
+        (
+            with(sent(update()), unchanged),
+            Heard::Written(Err(failure(Kind::Changed, 412))),
+            "asks LIA-SYNC-024",
+            "it refuses the version that it gave, and nobody changed anything",
+        ),
+    ]);
+}
+
+#[test]
+fn what_reading_back_came_to() {
+    let nothing = || Heard::Looked(Ok(Sight::Nothing { witness: None }));
+    let create = || unknown("create");
+    let long = |scene: &mut Scene| scene.open_for = Duration::from_secs(60);
+    check(vec![
+        (create(), Heard::Turn, "look by identifier", "never sent again unread"),
+        (
+            with(unknown("update"), |s| s.held = vec![held("3", resource())]),
+            Heard::Turn,
+            "look by id",
+            "its id is known",
+        ),
+        (
+            create(),
+            Heard::Looked(Ok(Sight::Found(Box::new(seen("1", false))))),
+            "has a part",
+            "it is there: compared next",
+        ),
+        (create(), Heard::Looked(Ok(Sight::Several)), "asks LIA-EHR-007", "which one counts?"),
+        (create(), Heard::Looked(Ok(Sight::Nameless)), "asks LIA-SYNC-013", "nothing to look for it by"),
+        (create(), nothing(), "open", "not shown is not absent"),
+        (with(create(), |s| s.doubt.proofs = 2), nothing(), "at once again", "a younger one was shown, twice"),
+        (
+            with(create(), |s| (s.doubt.status, s.doubt.misses) = (Some(503), 2)),
+            nothing(),
+            "at once again",
+            "a plain 503, and two looks agree",
+        ),
+        (
+            with(create(), |s| (s.doubt.lag, s.doubt.misses) = (Some(Duration::from_secs(1)), 4)),
+            nothing(),
+            "at once again",
+            "its search was measured to be prompt since",
+        ),
+        (
+            with(create(), |s| (s.doubt.lag, s.doubt.misses) = (Some(Duration::from_secs(20)), 4)),
+            nothing(),
+            "open",
+            "its search is further behind than that",
+        ),
+        (
+            with(create(), |s| {
+                long(s);
+                s.doubt.misses = 5;
+            }),
+            nothing(),
+            "asks LIA-SYNC-013",
+            "no proof: a person",
+        ),
+        (
+            with(create(), |s| {
+                s.asked_to_retry = true;
+                s.doubt.misses = 2;
+            }),
+            nothing(),
+            "at once again",
+            "a person looked and said so",
+        ),
+        (unknown("update"), nothing(), "at once again", "by id no index lags"),
+        (with(unknown("update"), |s| s.open_for = Duration::ZERO), nothing(), "open", "it may still be at work"),
+        (
+            unknown("update"),
+            Heard::Looked(Ok(Sight::Found(Box::new(seen("4", false))))),
+            "at once again",
+            "the change is not shown: read, merged, sent",
+        ),
+        (
+            with(unknown("update"), |s| s.shown = true),
+            Heard::Looked(Ok(Sight::Found(Box::new(seen("4", false))))),
+            "has a part",
+            "the change is there",
+        ),
+        (create(), Heard::Looked(Err(failure(Kind::Lost, 500))), "open", "tried again, ever more rarely"),
+        (
+            with(create(), long),
+            Heard::Looked(Err(failure(Kind::Forbidden, 403))),
+            "asks LIA-SYNC-013",
+            "what only a person can mend asks a person",
+        ),
+        (
+            with(create(), long),
+            Heard::Looked(Err(failure(Kind::Unauthorised, 401))),
+            "open",
+            "the system's trouble, which is asked about as such",
+        ),
+        (
+            with(create(), |s| s.waited = s.patience * 2),
+            Heard::Looked(Err(failure(Kind::Lost, 500))),
+            "asks LIA-SYNC-013",
+            "patience ends with a person",
+        ),
+    ]);
+}
+
+/// An outcome that cannot be read back costs a few entries an hour, however long that lasts.
+#[test]
+fn reading_back_grows_rare() {
+    let (mut open_for, mut entries) = (Duration::from_secs(1), 0);
+    while open_for < Duration::from_secs(86_400) {
+        let scene = with(unknown("create"), |scene| {
+            scene.open_for = open_for;
+            scene.doubt.failures = entries;
+        });
+        let Step::Record(Note::Open { wait_ms, .. }) = decide(&scene, Heard::Looked(Err(failure(Kind::Lost, 500))))
+        else {
+            panic!("open")
+        };
+        open_for += Duration::from_millis(wait_ms);
+        entries += 1;
+    }
+    assert!(entries < 24 * 7, "{entries} entries a day");
+}
