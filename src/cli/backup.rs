@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{
-    CouldNotRun, Exit, Run,
+    Exit, Run,
     ledger::{Folder, tell},
 };
 use crate::ledger::{LedgerError, backup};
@@ -23,7 +23,7 @@ pub struct Args {
 /// Runs `backup`; says `{"ok","entries","head"}`.
 ///
 /// # Errors
-/// [`CouldNotRun`] where there is no ledger or the copy cannot be made.
+/// [`CouldNotRun`](super::CouldNotRun) where there is no ledger or the copy cannot be made.
 pub fn run(args: &Args) -> Run {
     match backup(&args.folder.ledger, &args.to) {
         Ok(copied) => {
