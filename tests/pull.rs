@@ -87,6 +87,8 @@ async fn people_are_matched_by_identifier_only_where_it_is_clear() {
     .await;
     let item = rig.open_items().remove(0);
     assert_eq!((&item["kind"], &item["code"]), (&json!("identity"), &json!("LIA-SYNC-015")));
+    let ehr = liaison::domain::SystemName::new("ehr").expect("a name");
+    rig.until(10, "a cursor", |rig| rig.ledger.cursor(&ehr, "Patient").expect("readable").is_some()).await;
     let head = rig.ledger.head();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(rig.open_items().len(), 1);

@@ -10,6 +10,7 @@ use super::{
     retry::{backoff, millis},
     scene::{Reading, Scene},
     settle::looked_back,
+    step::{Ask, Heard, Note, Sent, Step, Way},
 };
 use crate::{
     ehr::{self, Failure, Seen},
@@ -18,138 +19,6 @@ use crate::{
     ledger::{Hash, ItemKind, State, SyncId},
     mapping::{MAIN, identifier_system},
 };
-
-/// What was heard.
-#[derive(Clone, Debug)]
-pub(super) enum Heard {
-    /// It is this sync's turn.
-    Turn,
-    /// Its main part as the EHR holds it now.
-    Read(Result<Seen, Failure>),
-    /// What carries its identifier there, asked before it is created.
-    Found(Result<Vec<Seen>, Failure>),
-    /// The answer to the write.
-    Written(Result<Seen, Failure>),
-    /// What the write left, read once more because the answer showed something else.
-    Confirmed(Result<Seen, Failure>),
-    /// The version between the one that was read and the one that was written.
-    Between(Result<Seen, Failure>),
-    /// The answer to putting that version back.
-    PutBack(Result<Seen, Failure>),
-    /// What reading back showed.
-    Looked(Result<Sight, Failure>),
-}
-
-/// What reading back showed.
-#[derive(Clone, Debug)]
-pub(super) enum Sight {
-    /// It is there.
-    Found(Box<Seen>),
-    /// More than one is.
-    Several,
-    /// It was not shown.
-    Nothing {
-        /// When a resource of ours was sent that was shown just before.
-        witness: Option<jiff::Timestamp>,
-    },
-    /// There is nothing to look for it by.
-    Nameless,
-}
-
-/// A request to make.
-#[derive(Clone, Debug)]
-pub(super) enum Ask {
-    /// Reads the main part.
-    Main { kind: String, id: String },
-    /// Looks for what carries its identifier.
-    Find { kind: String, system: String, value: String },
-    /// Reads once more what the write left.
-    Again { kind: String, id: String },
-    /// Reads one old version.
-    Version { kind: String, id: String, version: String },
-    /// Puts an old version back.
-    PutBack { kind: String, id: String, body: Box<serde_json::Value>, version: Option<String> },
-    /// Reads back what the open attempt did.
-    Look(Look),
-}
-
-/// How an open attempt is read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// By its id there.
-    At { kind: String, id: String },
-    /// By our identifier.
-    By { kind: String, system: String, value: String },
-    /// Not at all.
-    Nohow,
-}
-
-/// How a part travels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// `PUT` over what is held, only at this version.
-    Update { id: String, version: Option<String> },
-    /// `PUT` to an id of ours: repeatable.
-    PutCreate { id: String },
-    /// `POST`, with a condition where it is honoured.
-    Create { condition: Option<String> },
-}
-
-impl Way {
-    pub const fn interaction(&self) -> &'static str {
-        match self {
-            Self::Update { .. } => "update",
-            Self::PutCreate { .. } => "put-create",
-            Self::Create { .. } => "create",
-        }
-    }
-}
-
-/// A part about to be sent.
-#[derive(Clone, Debug)]
-pub(super) struct Sent {
-    pub part: Outgoing,
-    pub way: Way,
-    /// No further part is missing.
-    pub last: bool,
-    /// Canonical hash of its content.
-    pub output: Hash,
-}
-
-/// Facts to record; they end the turn.
-#[derive(Debug)]
-pub(super) enum Note {
-    /// The system has these parts; with `done`, all of it.
-    Has { done: bool, parts: Vec<Seen>, named: Vec<String>, output: Option<Hash>, sentence: &'static str },
-    /// Known not done: again after this.
-    Later { wait_ms: u64, code: Option<&'static str>, sentence: String },
-    /// Perhaps done: read back after this.
-    Open { wait_ms: u64, code: &'static str, sentence: String },
-    /// Others first.
-    Waits(Vec<SyncId>),
-    /// A person is asked.
-    Asks(Trouble),
-    /// Both sides changed a field.
-    Conflict { trouble: Trouble, theirs: Box<Seen> },
-    /// Theirs is taken over; with `back` ours goes there still.
-    Takes { value: Box<serde_json::Value>, part: String, seen: Box<Seen>, back: bool },
-    /// It never left and is called off.
-    Spared,
-}
-
-/// What comes next.
-#[derive(Debug)]
-pub(super) enum Step {
-    Ask(Ask),
-    /// `Attempted` is recorded, then it is sent.
-    Send(Box<Sent>),
-    /// An attempt to put back what was written over is recorded, then it is sent.
-    Restore {
-        ask: Ask,
-        sentence: String,
-    },
-    Record(Note),
-}
 
 /// Versions refused so often although nobody changed the record: the EHR's conditions cannot be met.
 const REFUSED_VERSIONS: u32 = 3;

@@ -11,7 +11,11 @@ use crate::{
     fhir::resource_type,
     ledger::{Delay, InFlight, SyncRow},
     mapping::{Context, Mappings},
-    sync::{merge::Merged, prepare::Subject},
+    sync::{
+        merge::Merged,
+        prepare::Subject,
+        step::{Look, Sight},
+    },
 };
 
 fn now() -> jiff::Timestamp {

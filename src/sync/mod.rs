@@ -29,6 +29,7 @@ mod sender;
 mod settle;
 mod settler;
 mod setup;
+mod step;
 mod translator;
 mod worker;
 

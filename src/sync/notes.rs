@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    Error, decide::Note, inbound::Topic, record, recorder::Recorder, scene::Scene, sender::Sender, setup::System,
+    Error, inbound::Topic, record, recorder::Recorder, scene::Scene, sender::Sender, setup::System, step::Note,
 };
 use crate::{
     ehr::Seen,

@@ -7,12 +7,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use serde_json::Value;
 
 use super::{
-    decide::{Look, Note, Sent},
     evidence::Doubt,
     identity,
     merge::Merged,
     prepare::{Held, Prepared, Subject, part_name},
     record::{self, Trouble},
+    step::{Look, Note, Sent},
 };
 use crate::{
     ehr::{Capability, Seen},

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     Error,
-    decide::{Ask, Heard, Note, Sent, Sight, Step, Way, decide},
+    decide::decide,
     merge::merge,
     prepare::{Held, Prepared},
     puller::Puller,
@@ -23,6 +23,7 @@ use super::{
     scene::{Reading, Scene},
     settler::Settler,
     setup::System,
+    step::{Ask, Heard, Note, Sent, Sight, Step, Way},
     translator::Translator,
 };
 use crate::{

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use super::{
-    decide::{Note, Sight, several},
+    decide::several,
     evidence::Doubt,
     record::Trouble,
     retry::{backoff, millis},
     scene::Scene,
+    step::{Note, Sight},
 };
 use crate::{
     ehr::{Failure, Seen},

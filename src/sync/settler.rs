@@ -7,13 +7,13 @@ use jiff::Timestamp;
 
 use super::{
     Error,
-    decide::{Look, Sight},
     evidence::Witness,
     identity,
     merge::merge,
     record,
     scene::Scene,
     setup::System,
+    step::{Look, Sight},
     translator::Translator,
 };
 use crate::{
