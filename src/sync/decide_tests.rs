@@ -56,7 +56,8 @@ fn flight(interaction: &str) -> State {
 }
 
 fn resource() -> Value {
-    json!({"resourceType": "Patient", "identifier": [{"system": "urn:liaison:north:patient", "value": "p1"}]})
+    let ours = json!([{"system": "urn:liaison:north:patient", "value": "p1"}]);
+    json!({"resourceType": "Patient", "identifier": ours, "gender": "female"})
 }
 
 fn outgoing(held: Option<Held>) -> Outgoing {
