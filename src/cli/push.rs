@@ -19,7 +19,7 @@ use super::{
     CouldNotRun, Exit, Run,
     input::{self, Document, Progress},
 };
-use crate::{domain::did_you_mean, fhir::Limits, mapping::Mappings};
+use crate::{domain::did_you_mean, embedded, fhir::Limits, mapping::Mappings};
 
 /// Arguments of `liaison push`.
 #[derive(Debug, clap::Args)]
@@ -306,12 +306,13 @@ impl Gateway {
     }
 }
 
-/// The route's word for an object: from the built-in mappings, else as given (an overriding folder's object).
+/// The route's word for an object: as its built-in mapping says, else as given (an overriding folder's object). Only that
+/// one line is looked for: a gateway that is not there is told without compiling all mappings first.
 fn plural(object: &str) -> String {
-    Mappings::embedded()
-        .ok()
-        .and_then(|mappings| mappings.object(object).map(|found| found.plural().to_owned()))
-        .unwrap_or_else(|| object.to_owned())
+    let file = embedded::find(embedded::MAPPINGS, &format!("{object}/mapping.yaml"));
+    let text = file.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("plural:"));
+    line.map_or_else(|| object.to_owned(), |plural| plural.trim().to_owned())
 }
 
 /// The gateway's address, checked before anything is sent.
@@ -343,8 +344,16 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::key;
-    use crate::fhir::read_str;
+    use super::{key, plural};
+    use crate::{fhir::read_str, mapping::Mappings};
+
+    #[test]
+    fn the_plural_is_the_mappings_own() {
+        for object in Mappings::embedded().unwrap().objects() {
+            assert_eq!(plural(object.name()), object.plural());
+        }
+        assert_eq!(plural("ultrasounds"), "ultrasounds");
+    }
 
     #[test]
     fn the_key_follows_object_id_and_body() {
