@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::definitions::shared;
+use crate::support::{beside::shared, own};
 
 fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -287,6 +287,22 @@ fn folders_and_loose_files_load_too() {
 }
 
 #[test]
+fn our_own_package_loads_without_a_warning_and_compiles() {
+    let (bytes, warnings) = own::practice().pack();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert!(!bytes.is_empty());
+    let all = own::with_practice();
+    assert_eq!(all.packages().last().map(ToString::to_string).as_deref(), Some("practice.example#1.0.0"));
+    let ours: Vec<_> =
+        all.list("StructureDefinition").filter(|found| found.package == "practice.example#1.0.0").collect();
+    assert_eq!(ours.len(), 2);
+    for found in ours {
+        let structure = all.structure(&format!("{}|{}", found.url, found.version)).expect("compiles");
+        assert_eq!(structure.problems, Vec::<String>::new(), "{}", found.url);
+    }
+}
+
+#[test]
 fn genuine_packages_load_without_a_false_warning() {
     let cache = TempDir::new().expect("a folder");
     for name in [
@@ -297,7 +313,7 @@ fn genuine_packages_load_without_a_false_warning() {
         "hl7.fhir.uv.ips-1.1.0",
         "hl7.fhir.uv.extensions.r4-5.3.0",
     ] {
-        let path = shared(&format!("packages/{name}.tgz"));
+        let Some(path) = shared(&format!("packages/{name}.tgz")) else { return };
         let (pack, warnings) = load(&path, Some(cache.path())).expect("loads");
         assert_eq!(warnings, Vec::<String>::new(), "{name}");
         let (kept, _) = load(&path, Some(cache.path())).expect("loads from the cache");

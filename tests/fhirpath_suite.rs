@@ -1,7 +1,7 @@
 //! HL7's official FHIRPath suite for R4, every case, with the types of the real definitions; exceptions are listed in
 //! `fhirpath_exceptions.toml` with their reasons. Also: every expression of the packages parses.
 
-use std::{collections::BTreeMap, fs, io::Read, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fs, io::Read, sync::Arc};
 
 use liaison::{
     definitions::Definitions,
@@ -11,11 +11,7 @@ use liaison::{
 };
 use regex::Regex;
 
-fn shared(path: &str) -> PathBuf {
-    let full = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(path);
-    assert!(full.exists(), "{} is missing: the tests need /work/shared", full.display());
-    full
-}
+use crate::support::{beside::shared, own};
 
 struct Case {
     name: String,
@@ -37,8 +33,8 @@ fn unescaped(text: &str) -> String {
     plain.replace("&amp;", "&")
 }
 
-fn cases() -> Vec<Case> {
-    let xml = fs::read_to_string(shared("fhirpath-r4/tests-fhir-r4.xml")).expect("readable").replace("\r\n", "\n");
+fn cases(xml: &str) -> Vec<Case> {
+    let xml = xml.replace("\r\n", "\n");
     let xml = Regex::new(r"(?s)<!--.*?-->").expect("valid").replace_all(&xml, "").into_owned();
     let test = Regex::new(r"(?s)<test\s([^>]*)>(.*?)</test>").expect("valid");
     let expression = Regex::new(r"(?s)<expression([^>]*)>(.*?)</expression>").expect("valid");
@@ -156,7 +152,8 @@ fn run(case: &Case, inputs: &BTreeMap<String, Value>, validator: &Validator) -> 
 
 #[test]
 fn the_official_suite_passes() {
-    let inputs: BTreeMap<String, Value> = fs::read_dir(shared("fhirpath-r4/resources-r4"))
+    let Some(folder) = shared("fhirpath-r4") else { return };
+    let inputs: BTreeMap<String, Value> = fs::read_dir(folder.join("resources-r4"))
         .expect("readable")
         .flatten()
         .map(|entry| {
@@ -167,7 +164,8 @@ fn the_official_suite_passes() {
         .collect();
     let text = include_str!("fhirpath_exceptions.toml");
     let exceptions: BTreeMap<String, String> = toml::from_str(text).expect("names and reasons");
-    let (cases, validator) = (cases(), validator());
+    let xml = fs::read_to_string(folder.join("tests-fhir-r4.xml")).expect("readable");
+    let (cases, validator) = (cases(&xml), validator());
     assert!(cases.len() > 900, "the suite has 936 cases");
     let mut breaches = Vec::new();
     let mut passed = 0;
@@ -188,8 +186,66 @@ fn the_official_suite_passes() {
     assert!(breaches.is_empty(), "{passed} pass, {} do not:\n{}", breaches.len(), breaches.join("\n"));
 }
 
+/// The patient of our own cases.
+const ADA: &str = r##"{"resourceType":"Patient","id":"ada","active":true,
+    "contained":[{"resourceType":"Organization","id":"o","name":"The practice"}],
+    "name":[{"use":"official","family":"Okafor","given":["Ada","Zoë"]},{"use":"nickname","given":["Ad"]}],
+    "telecom":[{"system":"phone","value":"555 0100","rank":1},{"system":"email","value":"ada@okafor.example","rank":2}],
+    "birthDate":"1980-02-29",
+    "_birthDate":{"extension":[{"url":"http://practice.example/birth-time","valueTime":"07:30:00"}]},
+    "contact":[{"name":{"text":"the neighbour"}}],"managingOrganization":{"reference":"#o"}}"##;
+
+#[test]
+fn our_own_cases_pass() {
+    let inputs = BTreeMap::from([("ada.json".to_owned(), fhir::read_str(ADA).expect("JSON"))]);
+    let validator = validator();
+    let (mut count, mut breaches) = (0, Vec::new());
+    for line in include_str!("fhirpath_cases.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (expression, results) = line.rsplit_once("=>").expect("expression => results");
+        let (expression, results) = (expression.trim().to_owned(), results.trim());
+        let invalid = results == "!";
+        let results = results.split('|').map(str::trim).filter(|result| !result.is_empty() && !invalid);
+        let case = Case {
+            name: expression.clone(),
+            input: Some("ada.json".to_owned()),
+            expression,
+            invalid,
+            predicate: false,
+            ordered: true,
+            outputs: results.map(|result| (None, result.to_owned())).collect(),
+        };
+        count += 1;
+        if let Err(error) = run(&case, &inputs, &validator) {
+            breaches.push(format!("{line}: {error}"));
+        }
+    }
+    assert!(breaches.is_empty(), "{} of {count} do not:\n{}", breaches.len(), breaches.join("\n"));
+}
+
+#[test]
+fn every_expression_of_the_core_and_of_our_own_parses() {
+    let definitions = own::with_practice();
+    let (mut count, mut breaches) = (0, Vec::new());
+    let mut check = |text: &str, place: &str| {
+        count += 1;
+        if let Err(error) = Expression::parse(text) {
+            breaches.push(format!("{place}: {error}: {text}"));
+        }
+    };
+    for found in definitions.list("StructureDefinition") {
+        let structure = definitions.structure(&found.url).expect("compiles");
+        let constraints = structure.elements.iter().flat_map(|element| &element.constraints);
+        for text in constraints.filter_map(|constraint| constraint.expression.as_deref()) {
+            check(text, &found.url);
+        }
+    }
+    assert!(count > 2_000, "only {count} expressions were found");
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
 #[test]
 fn every_expression_of_the_packages_parses() {
+    let Some(packages) = shared("packages") else { return };
     let (mut count, mut breaches) = (0, Vec::new());
     let mut check = |expression: Option<&Value>, place: &str| {
         if let Some(text) = expression.and_then(Value::as_str) {
@@ -199,7 +255,7 @@ fn every_expression_of_the_packages_parses() {
             }
         }
     };
-    for entry in fs::read_dir(shared("packages")).expect("packages").flatten() {
+    for entry in fs::read_dir(packages).expect("packages").flatten() {
         let file = fs::File::open(entry.path()).expect("readable");
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
         for member in archive.entries().expect("a tar file") {

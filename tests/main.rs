@@ -1,6 +1,8 @@
 //! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
 
 mod api;
+#[cfg(feature = "r4b-models")]
+mod authored;
 mod bad_input;
 mod command_line;
 mod definitions;
@@ -41,5 +43,6 @@ mod validator_bad_profiles;
 mod validator_cases;
 mod validator_definitions;
 mod validator_mutants;
+mod validator_own;
 mod validator_sweep;
 mod wire;

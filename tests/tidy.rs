@@ -222,3 +222,22 @@ fn every_mapping_has_schema_and_examples() {
     }
     report("mappings", &breaches);
 }
+
+/// Who has nothing beside the clone must be told so in one way: `support::beside` decides between skipping and failing.
+#[test]
+fn only_one_file_knows_what_stands_beside_the_repository() {
+    let beside = concat!("..", "/shared");
+    let (mut paths, mut breaches) = (Vec::new(), Vec::new());
+    for folder in ["src", "tests", "benches", "fuzz/targets"] {
+        walk(&root().join(folder), &mut paths);
+    }
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+        let text = fs::read_to_string(path).expect("readable source");
+        for needle in [beside, "LIAISON_REQUIRE_PEERS\"", "LIAISON_REQUIRE_SHARED\"", concat!("/work", "/shared")] {
+            if text.contains(needle) && !path.ends_with("tests/support/beside.rs") && !path.ends_with("tests/tidy.rs") {
+                breaches.push(format!("{}: {needle}; ask tests/support/beside.rs", path.display()));
+            }
+        }
+    }
+    report("what stands beside the repository", &breaches);
+}

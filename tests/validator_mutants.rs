@@ -9,22 +9,22 @@ use liaison::{
     profile::{Options, Validator},
 };
 
-use crate::support::mutate::mutate;
+use crate::support::{beside::shared, mutate::mutate, own};
 
 #[test]
 fn damaged_resources_neither_panic_nor_hang() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/examples-r4");
-    let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .unwrap_or_else(|_| panic!("{folder} is missing; the test needs it"))
-        .flatten()
+    let mut seeds: Vec<Value> = own::resources().into_iter().map(|(_, resource)| resource).collect();
+    let mut paths: Vec<_> = shared("examples-r4")
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder").flatten())
         .map(|entry| entry.path())
         .collect();
     paths.sort();
-    let seeds: Vec<Value> = paths
+    let others = paths
         .iter()
         .filter(|path| path.metadata().is_ok_and(|data| data.len() < 6_000))
-        .filter_map(|path| fhir::read(&std::fs::read(path).ok()?).ok())
-        .collect();
+        .filter_map(|path| fhir::read(&std::fs::read(path).ok()?).ok());
+    seeds.extend(others);
     assert!(seeds.len() > 100, "{} seeds", seeds.len());
     let count: usize = std::env::var("MUTANTS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
     let seed = 20_261_122;

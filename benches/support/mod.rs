@@ -7,8 +7,13 @@ pub mod fixtures;
 pub mod wide;
 pub mod wire;
 
-use std::{fs, path::PathBuf};
+#[path = "../../tests/support/beside.rs"]
+#[expect(dead_code, reason = "benches measure no peers")]
+mod beside;
 
+use std::fs;
+
+pub use beside::shared;
 use rustix::time::{ClockId, clock_gettime};
 
 /// As in the binary, so that what is measured is what runs.
@@ -155,16 +160,6 @@ pub fn only_checked() -> bool {
 pub fn asked(name: &str) -> bool {
     let mut names = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
     names.peek().is_none() || names.any(|arg| name.contains(arg.as_str()))
-}
-
-/// A file or folder of `../shared/data`; where it is missing that is said loudly, and whoever asked goes without.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let found = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(path);
-    if found.exists() {
-        return Some(found);
-    }
-    println!("\n!!! NOT MEASURED: {} is missing\n", found.display());
-    None
 }
 
 /// Resident memory of a process in KiB; `self` for this one.

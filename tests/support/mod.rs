@@ -1,10 +1,10 @@
 //! What several test modules share: the real binary as a child process, an HTTP client, waiting with a deadline.
-#![expect(dead_code, reason = "not every module uses every helper")]
 
+pub mod beside;
 pub mod mutate;
-pub mod xml;
-
+pub mod own;
 pub mod rig;
+pub mod xml;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use liaison::definitions::Package;
 use serde_json::Value;
 
 /// The built binary.
@@ -25,15 +26,10 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// `/work/shared`-like material beside the repository; loud if it is missing.
-pub fn shared(path: &str) -> PathBuf {
-    let full = root().join("../shared").join(path);
-    assert!(
-        full.exists(),
-        "this test needs {}, which is missing: put the shared folder beside the repository",
-        full.display()
-    );
-    full
+/// A package that others published; `None`, said in one line, where it is not at hand.
+pub fn package(name: &str) -> Option<Package> {
+    let path = beside::shared(&format!("packages/{name}.tgz"))?;
+    Some(Package::open(&path).expect("a genuine package"))
 }
 
 /// What a finished command said.
