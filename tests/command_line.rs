@@ -172,7 +172,6 @@ fn mistyped_names_are_met_with_the_right_one() {
         (vec!["validat", &visit], "validate"),
         (vec!["mappings", "chek"], "check"),
         (vec!["validate", "--otput", "json", &visit], "--output"),
-        (vec!["backup", "x"], "not available yet"),
         (vec!["ledger", "erase", "--patient", "x"], "not available yet"),
         (vec!["sandbox", "--tenant", "a"], "not available yet"),
     ] {

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// In the contract and not built yet: its first word, or its first two.
-const LATER: [&str; 7] = ["backup", "keys", "clients", "people", "audit", "self-test", "ledger erase"];
+const LATER: [&str; 6] = ["keys", "clients", "people", "audit", "self-test", "ledger erase"];
 
 /// Parses the command line, runs the command, turns the result into the contract's exit codes.
 #[must_use]
