@@ -8,8 +8,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Hash, LedgerError};
 
-/// Changes to be made together; `None` removes.
-pub(super) type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// What becomes of a key: a value, or `None`, which removes it.
+type Change = Option<Vec<u8>>;
+
+/// Changes to be made together.
+pub(super) type Batch = BTreeMap<Vec<u8>, Change>;
 
 /// Which entry a store has taken in last, and its hash (so that folds of another log are noticed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ pub(super) struct View<'s> {
     store: &'s dyn Store,
     changes: Batch,
     /// What each change since the mark replaced, in order.
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<(Vec<u8>, Option<Change>)>,
 }
 
 impl<'s> View<'s> {

@@ -153,12 +153,11 @@ impl Reader<'_> {
         if !OPERATORS.iter().any(|operator| self.take(operator)) {
             let _ = LONG_OPERATORS.iter().any(|operator| self.word(operator));
         }
-        if self.take("^") || self.word("memberof") {
-            if self.take("[") {
-                let end = self.rest.find(']').filter(|end| !self.rest[..*end].trim().is_empty());
-                let end = end.ok_or("the fields after ^ are not named, or their bracket is not closed")?;
-                self.rest = &self.rest[end + 1..];
-            }
+        let is_member = self.take("^") || self.word("memberof");
+        if is_member && self.take("[") {
+            let end = self.rest.find(']').filter(|end| !self.rest[..*end].trim().is_empty());
+            let end = end.ok_or("the fields after ^ are not named, or their bracket is not closed")?;
+            self.rest = &self.rest[end + 1..];
         }
         if self.take("(") {
             self.expression()?;
@@ -284,7 +283,8 @@ impl Reader<'_> {
             self.space();
         }
         self.constraint()?;
-        if !COMPARISONS.iter().any(|comparison| self.take(comparison)) && !(self.word("not") && self.take("=")) {
+        let compares = COMPARISONS.iter().any(|comparison| self.take(comparison)) || self.word("not") && self.take("=");
+        if !compares {
             return Err("an attribute is compared with nothing (=, !=, <, <=, >, >=)");
         }
         self.value()
