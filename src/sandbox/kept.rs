@@ -68,10 +68,18 @@ impl Kept {
         let path = folder.join(HISTORY);
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed(&path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(KeptError::InUse { path: folder.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(KeptError::Io { path, source }),
+        // A process that has just ended, or is about to become another program, may hold the lock for a moment longer.
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries < 20 => {
+                    tries += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(25));
+                }
+                Err(TryLockError::WouldBlock) => return Err(KeptError::InUse { path: folder.to_owned() }),
+                Err(TryLockError::Error(source)) => return Err(KeptError::Io { path, source }),
+            }
         }
         let mut reader = BufReader::new(&file);
         let (mut commits, mut length, mut sequence) = (Vec::new(), 0_u64, 0_u64);

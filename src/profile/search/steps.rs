@@ -7,6 +7,11 @@ use serde_json::Value;
 
 use crate::fhir::Reference;
 
+/// Elements that may have any type.
+const OPEN: [&str; 4] = ["value", "defaultValue", "fixed", "pattern"];
+/// Types that only these may have: `subscriberId` is an element of its own, not `subscriber` as an id.
+const ONLY_IN_OPEN: [&str; 3] = ["Id", "Oid", "Uuid"];
+
 /// Types that a choice element (`value[x]`) may have.
 const CHOICES: [&str; 50] = [
     "Base64Binary",
@@ -241,7 +246,11 @@ fn child<'r>(value: &'r Value, name: &str, of_type: Option<&str>) -> Option<&'r 
         return members.get(&format!("{name}{of_type}")).or_else(|| members.get(name));
     }
     members.get(name).or_else(|| {
-        let choice = |key: &String| key.strip_prefix(name).is_some_and(|kind| CHOICES.contains(&kind));
+        let is_open = OPEN.contains(&name);
+        let choice = |key: &String| {
+            let kind = key.strip_prefix(name).filter(|kind| CHOICES.contains(kind));
+            kind.is_some_and(|kind| is_open || !ONLY_IN_OPEN.contains(&kind))
+        };
         members.iter().find(|(key, _)| choice(key)).map(|(_, value)| value)
     })
 }
@@ -269,6 +278,7 @@ mod tests {
         assert_eq!(found("Observation.subject.where(resolve() is Patient)", observation).len(), 1);
         assert!(found("Observation.subject.where(resolve() is Group)", observation).is_empty());
         assert_eq!(found("Observation.extension('http://x').value", observation), ["\"c\""]);
+        assert!(found("Coverage.subscriber", r#"{"resourceType":"Coverage","subscriberId":"W1"}"#).is_empty());
         let patient = r#"{"name":[{"given":["A","B"]},{"given":["C"]}],
             "telecom":[{"system":"phone","value":"1"},{"system":"email","value":"2"}]}"#;
         assert_eq!(found("Patient.name.given", patient), ["\"A\"", "\"B\"", "\"C\""]);
