@@ -100,8 +100,10 @@ fn window(line: &[u8], column: usize) -> (String, usize) {
         let clean = |c: char| if c.is_control() { ' ' } else { c };
         String::from_utf8_lossy(bytes).chars().map(clean).collect()
     };
-    let (before, mut all) = (letters(&line[from..at]), letters(&line[from..to]));
-    let at = before.len();
+    let mut all = letters(&line[from..at]);
+    let after = letters(&line[at..to]);
+    let at = all.len();
+    all.extend(after);
     if to == line.len() {
         all.truncate(all.iter().rposition(|c| !c.is_whitespace()).map_or(0, |last| last + 1));
     }
