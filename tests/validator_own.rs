@@ -120,7 +120,11 @@ fn of_profiles_of_our_own() {
         Some("practice-patient"),
         &[
             ("nothing", json!({}), &[]),
-            ("no number of the chart", json!({"identifier": [{"system": "urn:x:y", "value": "1"}]}), &["Patient"]),
+            (
+                "no number of the chart",
+                json!({"identifier": [{"system": "urn:x:y", "value": "1"}]}),
+                &["Patient.identifier"],
+            ),
             (
                 "two numbers of the chart",
                 json!({"identifier": [
