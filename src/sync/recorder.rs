@@ -21,7 +21,9 @@ use super::{
 use crate::{
     domain::{ObjectName, SystemName},
     fhir::canonical_bytes,
-    ledger::{Check, Draft, Expect, Fact, Hash, ItemKind, ItemStatus, Ledger, Operation, Proposal, Remote, SyncRow},
+    ledger::{
+        Check, Draft, Expect, Fact, Hash, ItemKind, ItemStatus, Ledger, Operation, Proposal, Remote, State, SyncRow,
+    },
 };
 
 /// Writes facts down.
@@ -50,9 +52,13 @@ impl Recorder {
         }
     }
 
-    /// Commits a draft about a sync, if its row is still the one that was judged.
+    /// Commits a draft about a sync, if its row is still the one that was judged. What was sent has its outcome whatever was
+    /// accepted meanwhile: there the transition alone judges.
     pub async fn commit(&self, row: &SyncRow, draft: Draft, bodies: Vec<Option<Bytes>>) -> Result<(), Error> {
-        let proposal = Proposal::of(draft).check(Check::SyncAt(row.id.clone(), row.seq));
+        let mut proposal = Proposal::of(draft);
+        if !matches!(row.standing, State::Sending { .. }) {
+            proposal = proposal.check(Check::SyncAt(row.id.clone(), row.seq));
+        }
         self.ledger.commit(bodies.into_iter().fold(proposal, record::with)).await?;
         Ok(())
     }

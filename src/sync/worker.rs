@@ -213,7 +213,13 @@ impl Outbox {
         let Ok((id, ended)) = ended else { return };
         self.taken.remove(&id);
         match ended {
-            Some(Ok(())) => {}
+            Some(Ok(())) => {
+                // Nothing stays under way with nobody at work on it.
+                let row = self.parts.recorder.ledger.sync(&id).ok().flatten();
+                if row.is_some_and(|row| matches!(row.standing, State::Sending { .. })) {
+                    self.shelve(&id, "LIA-EHR-003").await;
+                }
+            }
             Some(Err(error)) if error.is_disk() => {
                 self.trouble(&error);
                 self.stranded.insert(id, error.code());
