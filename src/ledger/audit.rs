@@ -158,13 +158,10 @@ impl Audit {
             return Ok(Verified { entries: tip.seq, head, bad: Some(bad), first_bad_seq: Some(seq), unconfirmed: 0 });
         }
         let mut unconfirmed = 0;
-        match group.cut(walk.torn, true, self.tail) {
+        match group.cut(walk.torn, true, self.tail, confirmed) {
             Cut::Nothing => {}
             Cut::From(start, before) => {
                 unconfirmed = walk.length.saturating_sub(start);
-                if before.seq < confirmed {
-                    return damaged(before.seq + 1, start, &walk.file, "the last checkpoint says that it was whole");
-                }
                 tip = before;
             }
             Cut::Not(seq, start, why) => return damaged(seq, start, &walk.file, why),

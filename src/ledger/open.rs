@@ -199,12 +199,9 @@ fn verify_tail(
             End::Torn(from) => Some(from),
             End::Damaged(from, why) => return Err(damaged(tip.seq + 1, from, why)),
         };
-        match group.cut(from, last, tail) {
+        match group.cut(from, last, tail, confirmed) {
             Cut::Nothing => {}
             Cut::From(start, before) => {
-                if before.seq < confirmed {
-                    return Err(damaged(before.seq + 1, start, "the last checkpoint says that it was whole"));
-                }
                 tracing::warn!(bytes = segment.length()?.saturating_sub(start), "cut what a crash left unconfirmed");
                 segment.cut(start)?;
                 tip = before;
@@ -270,8 +267,17 @@ impl LastGroup {
         None
     }
 
-    /// What must go: from a torn line on, an open proposal, and whatever lacks its body.
-    pub(super) fn cut(&self, torn: Option<u64>, is_end: bool, bodies: Tail) -> Cut {
+    /// What must go: from a torn line on, an open proposal, and whatever lacks its body; nothing up to `confirmed`.
+    pub(super) fn cut(&self, torn: Option<u64>, is_end: bool, bodies: Tail, confirmed: u64) -> Cut {
+        match self.unconfirmed(torn, is_end, bodies) {
+            Cut::From(start, before) if before.seq < confirmed => {
+                Cut::Not(before.seq + 1, start, "the last checkpoint says that it was whole")
+            }
+            cut => cut,
+        }
+    }
+
+    fn unconfirmed(&self, torn: Option<u64>, is_end: bool, bodies: Tail) -> Cut {
         if let (Some((seq, start, _)), false) = (self.missing, is_end && bodies != Tail::Damaged) {
             return Cut::Not(seq, start, MISSING_BODY);
         }

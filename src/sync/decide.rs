@@ -254,7 +254,7 @@ pub(super) fn several(scene: &Scene) -> Trouble {
 }
 
 /// Something that changes nothing failed: wait, or ask a person.
-fn not_done(scene: &Scene, failure: &Failure) -> Note {
+pub(super) fn not_done(scene: &Scene, failure: &Failure) -> Note {
     match failure.category() {
         Category::Rejected => Note::Asks(record::rejected(failure, &scene.row.object, &scene.row.system)),
         _ => later(scene, scene.row.attempts + 1, failure),

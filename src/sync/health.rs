@@ -9,7 +9,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Error, record::Trouble, recorder::Recorder, setup::System};
+use super::{
+    Error,
+    record::{HOUR_MS, Trouble},
+    recorder::Recorder,
+    setup::System,
+};
 use crate::{
     ehr::Failure,
     error::Explained as _,
@@ -18,7 +23,6 @@ use crate::{
 
 /// Entries looked through for a sign that the EHR was well since a question was closed.
 const LOOKED_THROUGH: usize = 2000;
-const HOUR_MS: u64 = 3_600_000;
 
 /// An EHR in trouble.
 #[derive(Clone, Debug)]

@@ -14,12 +14,10 @@ use crate::{
 impl Sender {
     pub(super) async fn record(&self, system: &System, scene: &Scene, note: Note) -> Result<(), Error> {
         // A newer version may have come in while the EHR answered: the fact still tells of the one that was sent.
-        let mut row = self.row_now(&scene.row)?;
-        let moved = scene.sent.is_none() && row.seq != scene.row.seq;
-        if moved {
+        let row = self.row_now(&scene.row)?;
+        if scene.sent.is_none() && row.seq != scene.row.seq {
             return Err(Error::Ledger(LedgerError::SyncMoved));
         }
-        row.about = if scene.sent.is_some() { row.about } else { scene.row.about };
         let about = |fact, code, sentence: &str| Recorder::draft(&row, fact, code, sentence);
         match note {
             Note::Has { done, parts, named, output, sentence } => {

@@ -1,7 +1,5 @@
 //! One round of one type: how it is fetched, page by page, and how far the cursor moves.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 
 use super::{
@@ -34,14 +32,7 @@ type Days = (Date, Date);
 impl Puller {
     /// One round of one type.
     pub(super) async fn pull(&self, system: &System, pull: &PullConfig, kind: &str, round: u64) -> Result<(), Failed> {
-        let capability = match system.client.capability().await {
-            Ok(capability) => capability,
-            Err(failure) if failure.kind == ehr::Kind::NotAnEhr => Arc::default(),
-            Err(failure) => {
-                system.heard(Some(&failure), &self.translator.clock);
-                return Err(failure.into());
-            }
-        };
+        let capability = system.capability(&self.translator.clock).await?;
         let mode = match capability.searches(kind, "_lastUpdated") {
             Some(false) if capability.offers(kind, "history-type") => Mode::History,
             Some(false) => Mode::Sweep,

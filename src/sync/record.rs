@@ -15,7 +15,7 @@ use crate::{
 /// Who writes entries that nobody asked for.
 pub(super) const LIAISON: &str = "liaison";
 
-const HOUR_MS: u64 = 3_600_000;
+pub(super) const HOUR_MS: u64 = 3_600_000;
 
 /// Something for a person.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     Error,
-    decide::decide,
+    decide::{decide, not_done},
     merge::merge,
     prepare::{Held, Prepared},
     puller::Puller,
@@ -23,7 +23,7 @@ use super::{
     scene::{Reading, Scene},
     settler::Settler,
     setup::System,
-    step::{Ask, Heard, Note, Sent, Sight, Step, Way},
+    step::{Ask, Heard, Sent, Sight, Step, Way},
     translator::Translator,
 };
 use crate::{
@@ -76,9 +76,9 @@ impl Sender {
         if !matches!(scene.row.standing, State::Unknown { .. })
             && scene.prepared.as_ref().is_ok_and(|prepared| matches!(prepared, Prepared::Ready(_)))
         {
-            match self.capability(system).await {
+            match system.capability(&self.translator.clock).await {
                 Ok(capability) => scene.capability = capability,
-                Err(failure) => return self.record(system, &scene, decide_failure(&scene, failure)).await,
+                Err(failure) => return self.record(system, &scene, not_done(&scene, &failure)).await,
             }
         }
         let mut heard = Heard::Turn;
@@ -177,18 +177,6 @@ impl Sender {
         let Some(id) = &row.worklist_id else { return Ok(false) };
         let item = self.translator.ledger.item(id)?;
         Ok(item.is_some_and(|item| item.kind == ItemKind::Unknown && item.status.is_open()))
-    }
-
-    /// What the EHR offers. A remembered statement says nothing about how the EHR is now, so only a failure is told on.
-    async fn capability(&self, system: &System) -> Result<Arc<ehr::Capability>, Failure> {
-        match system.client.capability().await {
-            Err(failure) if failure.kind == ehr::Kind::NotAnEhr => Ok(Arc::default()),
-            Err(failure) => {
-                system.heard(Some(&failure), &self.translator.clock);
-                Err(failure)
-            }
-            capability => capability,
-        }
     }
 
     async fn ask(&self, system: &System, scene: &mut Scene, ask: Ask) -> Result<Heard, Error> {
@@ -349,13 +337,5 @@ impl Sender {
 
     pub(super) fn row_now(&self, row: &SyncRow) -> Result<SyncRow, Error> {
         self.translator.ledger.sync(&row.id)?.ok_or(Error::Ledger(LedgerError::SyncMoved))
-    }
-}
-
-/// What is noted where the EHR's statement cannot be had.
-fn decide_failure(scene: &Scene, failure: Failure) -> Note {
-    match decide(scene, Heard::Read(Err(failure))) {
-        Step::Record(note) => note,
-        Step::Ask(_) | Step::Send(_) | Step::Restore { .. } => Note::Spared,
     }
 }

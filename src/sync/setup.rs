@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::SharedClock,
     domain::{ObjectName, SystemName},
-    ehr::{Client, Failure, Http, Keep, SystemConfig, Transport},
+    ehr::{Capability, Client, Failure, Http, Keep, Kind, SystemConfig, Transport},
     error::Explained as _,
     ledger::Ledger,
     mapping::{Context, Live, Mappings},
@@ -94,6 +94,17 @@ impl System {
     /// Whether an exchange since the start showed that it is well.
     pub fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
+    }
+    /// What the EHR offers. A remembered statement says nothing about how the EHR is now, so only a failure is noted.
+    pub async fn capability(&self, clock: &SharedClock) -> Result<Arc<Capability>, Failure> {
+        match self.client.capability().await {
+            Err(failure) if failure.kind == Kind::NotAnEhr => Ok(Arc::default()),
+            Err(failure) => {
+                self.heard(Some(&failure), clock);
+                Err(failure)
+            }
+            capability => capability,
+        }
     }
     /// Sends under the system's share of the network and notes how it went.
     pub async fn ask<T>(
