@@ -61,6 +61,8 @@ fn structure() {
     one(&patient(r#""name":[]"#), "empty", "Patient.name");
     one(&patient(r#""name":[{}]"#), "empty", "Patient.name[0]");
     one(&patient(r#""name":[null]"#), "json-type", "Patient.name[0]");
+    let beside = r#""birthDate":null,"_birthDate":{"extension":[{"url":"http://x.org/e","valueString":"x"}]}"#;
+    one(&patient(beside), "json-type", "Patient.birthDate");
     one(&patient(r#""deceasedBoolean":true,"deceasedDateTime":"2020""#), "choice", "Patient.deceasedDateTime");
     one(&patient(r#""deceasedString":"x""#), "unknown-element", "Patient.deceasedString");
     one(&patient(r#""name":[{"given":["a","b"],"_given":[null]}]"#), "json-type", "Patient.name[0].given");

@@ -215,6 +215,10 @@ impl<'a> Walk<'a> {
                 let text = format!("'{key}' takes one value, not a list");
                 return self.raise(&whole, Some(&plan.structure), Say::error("invalid", "json-type", text));
             }
+            if value.is_some_and(Value::is_null) && sibling.is_some() {
+                let text = format!("'{key}' must not be null; leave it out beside '_{key}'");
+                self.raise(&whole, Some(&plan.structure), Say::error("invalid", "json-type", text));
+            }
             return self.item(plan, element, alternative, value, sibling, &whole, scope);
         }
         let Some(items) = list(value) else {

@@ -39,7 +39,7 @@ fn files(folder: &Path, found: &mut Vec<(String, Value)>) {
         } else if path.extension().is_some_and(|extension| extension == "json")
             && let Some(value) = fs::read(&path).ok().and_then(|bytes| fhir::read(&bytes).ok())
         {
-            let parts: Vec<_> = path.iter().rev().take(3).map(|part| part.to_string_lossy()).collect();
+            let parts: Vec<_> = path.iter().rev().take(4).map(|part| part.to_string_lossy()).collect();
             found.push((parts.into_iter().rev().collect::<Vec<_>>().join("/"), value));
         }
     }

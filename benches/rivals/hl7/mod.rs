@@ -115,15 +115,9 @@ fn judge(validator: &Validator, text: &str) -> Verdict {
 
 /// HL7's verdicts. Answers to the same questions are kept from one run to the next, those of a run that was cut off too.
 fn hl7(folder: &Path, name: &str, package: &Path, asked: &[(String, String)]) -> HashMap<String, Verdict> {
-    let kept = folder.join(format!("{name}.kept.ndjson"));
     keep(folder, name);
-    let mut known: HashMap<String, (String, Verdict)> = HashMap::new();
-    for line in fs::read_to_string(&kept).unwrap_or_default().lines() {
-        let line = fhir::read_str(line).expect("JSON");
-        let (text, (id, verdict)) = (line["asked"].as_str().unwrap_or_default().to_owned(), answer(&line));
-        known.insert(id, (text, verdict));
-    }
-    let fresh: Vec<_> = asked.iter().filter(|(id, text)| known.get(id).is_none_or(|known| known.0 != *text)).collect();
+    let known = kept(folder, name);
+    let fresh: Vec<_> = asked.iter().filter(|(_, text)| !known.contains_key(text)).collect();
     if !fresh.is_empty() {
         let lines: String = fresh.iter().map(|(id, text)| format!("{}\n", json!({"id": id, "text": text}))).collect();
         let (to, from) = (folder.join(format!("{name}.ndjson")), folder.join(format!("{name}.answers.ndjson")));
@@ -135,9 +129,16 @@ fn hl7(folder: &Path, name: &str, package: &Path, asked: &[(String, String)]) ->
         let ended = maven.arg(format!("-Dexec.args={arguments}")).status();
         assert!(ended.is_ok_and(|status| status.success()), "mvn must run HL7's engine (benches/rivals/hapi)");
         keep(folder, name);
-        return hl7(folder, name, package, asked);
     }
-    known.into_iter().map(|(id, (_, verdict))| (id, verdict)).collect()
+    let known = kept(folder, name);
+    asked.iter().filter_map(|(id, text)| Some((id.clone(), known.get(text)?.clone()))).collect()
+}
+
+/// What is kept, by the text that was asked about.
+fn kept(folder: &Path, name: &str) -> HashMap<String, Verdict> {
+    let text = fs::read_to_string(folder.join(format!("{name}.kept.ndjson"))).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| fhir::read_str(line).ok());
+    lines.map(|line| (line["asked"].as_str().unwrap_or_default().to_owned(), answer(&line).1)).collect()
 }
 
 /// Puts the answers at hand beside their questions into what is kept.
@@ -145,12 +146,11 @@ fn keep(folder: &Path, name: &str) {
     let (to, from) = (folder.join(format!("{name}.ndjson")), folder.join(format!("{name}.answers.ndjson")));
     let (Ok(asked), Ok(answers)) = (fs::read_to_string(&to), fs::read_to_string(&from)) else { return };
     let asked = asked.lines().filter_map(|line| fhir::read_str(line).ok());
-    let texts: HashMap<String, Value> = asked.map(|line| (line["id"].to_string(), line["text"].clone())).collect();
     let kept = folder.join(format!("{name}.kept.ndjson"));
     let mut all = fs::read_to_string(&kept).unwrap_or_default();
     // The last line of a run that was cut off may be a half
-    for mut line in answers.lines().filter_map(|line| fhir::read_str(line).ok()) {
-        line["asked"] = texts.get(&line["id"].to_string()).cloned().unwrap_or_default();
+    for (mut line, asked) in answers.lines().filter_map(|line| fhir::read_str(line).ok()).zip(asked) {
+        line["asked"] = asked["text"].clone();
         all.push_str(&format!("{line}\n"));
     }
     fs::write(&kept, all).expect("writable");
