@@ -126,6 +126,8 @@ struct Living<'w> {
     open: BTreeMap<u64, (Step, u64)>,
     opened: u64,
     power: bool,
+    /// Where the ledger stood, and the time in milliseconds, when surfaces were looked at last.
+    looked: Option<(u64, u64)>,
 }
 
 async fn live(world: &mut World, life: &Arc<Life>, phase: &mut Phase) -> Ended {
@@ -152,6 +154,7 @@ async fn live(world: &mut World, life: &Arc<Life>, phase: &mut Phase) -> Ended {
         open: BTreeMap::new(),
         opened: 0,
         power: false,
+        looked: None,
     };
     let ended = living.go(phase).await;
     let unanswered: Vec<(Step, u64)> = std::mem::take(&mut living.open).into_values().collect();
@@ -218,7 +221,14 @@ impl Living<'_> {
     }
 
     fn look(&mut self) -> Result<(), String> {
-        self.world.look(&self.ledger)?;
+        let (head, now) = (self.ledger.head(), self.world.now_ms());
+        // What surfaces show changes with the ledger only; what is late is late with time.
+        if self.looked.is_none_or(|(seen, _)| seen != head) {
+            self.world.look(&self.ledger)?;
+        } else if self.looked.is_some_and(|(_, at)| now < at + LOOK_MS) {
+            return Ok(());
+        }
+        self.looked = Some((head, now));
         judge::at_every_step(self.world);
         Ok(())
     }
