@@ -287,7 +287,10 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
                 let superseded = there == here
                     && there != last.value
                     && world.edits.iter().any(|edit| edit.thing == thing && edit.value == there);
-                if !arrived && !superseded && !is_decided(world, thing, &key, last.version) {
+                // Called off before anything of it had left: then nothing is sent (issue 9, "A correction while it waits").
+                let unsent = states.is_empty()
+                    && world.known[thing].acked.iter().any(|acked| acked.field == Some(Field::Status));
+                if !arrived && !superseded && !unsent && !is_decided(world, thing, &key, last.version) {
                     world.wrong(
                         "lost",
                         format!(
