@@ -9,6 +9,8 @@ use liaison::{
 };
 use serde_json::{Value, json};
 
+use super::quirk::{self, Kind};
+
 /// Who wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -153,6 +155,11 @@ impl Store for Books {
                 Some((_, text)) if old.as_ref() == Some(text) => Some(text.clone()),
                 _ => None,
             };
+            if misdated.is_some() {
+                quirk::count(Kind::Year2099);
+            } else if pages.stale && old.is_some() {
+                quirk::count(Kind::StaleUpdated);
+            }
             let at = now.max(pages.log.last().map_or(Timestamp::MIN, |last| last.version.at));
             let updated = misdated.or(old.filter(|_| pages.stale)).unwrap_or_else(|| format!("{at:.3}"));
             let resource = write.resource.map(|mut resource| {

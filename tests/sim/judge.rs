@@ -278,6 +278,11 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
             .filter(|body| world.thing_of(body) == Some(thing))
             .collect();
         let key = (world.plan.things[thing].object().to_owned(), id.clone(), system.clone());
+        // Called off before anything of it had left: then nothing is sent (issue 9, "A correction while it waits").
+        let called_off = world.known[thing].acked.iter().any(|acked| acked.field == Some(Field::Status));
+        if states.is_empty() && called_off {
+            continue;
+        }
         for field in Field::of(&world.plan.things[thing]) {
             let last = world.known[thing].acked.iter().rev().find(|acked| acked.field == Some(*field)).cloned();
             let here = world.shown.now.get(&(thing, *field)).cloned().unwrap_or_default();
@@ -287,10 +292,7 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
                 let superseded = there == here
                     && there != last.value
                     && world.edits.iter().any(|edit| edit.thing == thing && edit.value == there);
-                // Called off before anything of it had left: then nothing is sent (issue 9, "A correction while it waits").
-                let unsent = states.is_empty()
-                    && world.known[thing].acked.iter().any(|acked| acked.field == Some(Field::Status));
-                if !arrived && !superseded && !unsent && !is_decided(world, thing, &key, last.version) {
+                if !arrived && !superseded && !is_decided(world, thing, &key, last.version) {
                     world.wrong(
                         "lost",
                         format!(
