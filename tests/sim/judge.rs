@@ -44,11 +44,14 @@ pub fn at_every_step(world: &mut World) {
             if !pending || with_person {
                 continue;
             }
-            let pressed = world
-                .presses
-                .iter()
-                .filter(|press| press.taken && about(&press.item, &key))
-                .map(|press| press.at.as_secs());
+            // What waits for another is decided with that one, and all that waits for a system with the system.
+            let blocker = world.plan.things[thing].of.and_then(|of| world.known[of].id.clone());
+            let above = blocker.map(|patient| ("patient".to_owned(), patient, key.2.clone()));
+            let concerns = |item: &Value| {
+                about(item, &key) || is_general(item, &key.2) || above.as_ref().is_some_and(|above| about(item, above))
+            };
+            let pressed = world.presses.iter().filter(|press| press.taken && concerns(&press.item));
+            let pressed = pressed.map(|press| press.at.as_secs());
             let since = known.acked.iter().map(|acked| acked.at.as_secs()).chain(pressed).max().unwrap_or(0);
             let edited = world.edits.iter().filter(|edit| edit.thing == thing).map(|edit| edit.at.as_secs()).max();
             if now > since.max(edited.unwrap_or(0)) + BOUND_S {
