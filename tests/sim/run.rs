@@ -28,6 +28,8 @@ const ROUNDS: u32 = 10;
 const ROUND_S: u64 = 420;
 /// At the end nothing happens for so long.
 const QUIET_S: u64 = 1500;
+/// What was done last is fetched back within so long.
+const SETTLE_S: u64 = 200;
 /// From acceptance, or from the last button, to the EHR or a person.
 pub const BOUND_S: u64 = GIVE_UP_S + 600;
 /// Surfaces are looked at so often.
@@ -244,7 +246,7 @@ impl Living<'_> {
             }
             Phase::Calm { until_s } if now >= until_s || self.is_settled(now, until_s - CALM_S) => {
                 if self.is_answered() && !self.is_pending() {
-                    *phase = Phase::Quiet { until_s: now + QUIET_S, entries: self.ledger.head() };
+                    *phase = Phase::Quiet { until_s: now + QUIET_S + SETTLE_S, entries: self.ledger.head() };
                 } else {
                     self.answer_all(0);
                     *phase = Phase::Answered { round: 1, until_s: now + ROUND_S };
@@ -252,7 +254,7 @@ impl Living<'_> {
             }
             Phase::Answered { round, until_s } if self.clients.is_empty() => {
                 if now + ROUND_S > until_s + 90 && self.is_answered() && !self.is_pending() {
-                    *phase = Phase::Quiet { until_s: now + QUIET_S, entries: self.ledger.head() };
+                    *phase = Phase::Quiet { until_s: now + QUIET_S + SETTLE_S, entries: self.ledger.head() };
                 } else if now >= until_s {
                     if round >= ROUNDS {
                         judge::unended(self.world);
@@ -262,6 +264,8 @@ impl Living<'_> {
                     *phase = Phase::Answered { round: round + 1, until_s: now + ROUND_S };
                 }
             }
+            // What was done last may still be fetched back: the quiet begins after that.
+            Phase::Quiet { until_s, ref mut entries } if now + QUIET_S < until_s => *entries = self.ledger.head(),
             Phase::Quiet { until_s, entries } if now >= until_s => {
                 if self.is_answered() && !self.is_pending() {
                     let added = self.ledger.head() - entries;
