@@ -11,9 +11,8 @@ pub mod wire;
 #[expect(dead_code, reason = "benches measure no peers")]
 mod beside;
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
-pub use beside::shared;
 use rustix::time::{ClockId, clock_gettime};
 
 /// As in the binary, so that what is measured is what runs.
@@ -160,6 +159,11 @@ pub fn only_checked() -> bool {
 pub fn asked(name: &str) -> bool {
     let mut names = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
     names.peek().is_none() || names.any(|arg| name.contains(arg.as_str()))
+}
+
+/// A file or folder of the test data that others made; whoever asks where it is missing goes without, and that is said.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    beside::shared(path)
 }
 
 /// Resident memory of a process in KiB; `self` for this one.
