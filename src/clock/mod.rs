@@ -1,14 +1,24 @@
 //! Time and chance as arguments. The only place (with `app`) that reads the system's clock or makes random
 //! numbers; everything else takes a `&dyn Clock` or a value.
 
-use std::sync::{Arc, Mutex};
+mod ages;
+
+use std::{
+    sync::{Arc, LazyLock, Mutex},
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
+
+pub use ages::Ages;
 
 /// Where the time and chance come from.
 pub trait Clock: Send + Sync + 'static {
     /// The current instant (wall clock; may jump).
     fn now(&self) -> Timestamp;
+    /// Time that only passes, since some beginning of this process: for measuring how long something took. It knows
+    /// nothing of jumps of the wall clock, and nothing of other processes.
+    fn steady(&self) -> Duration;
     /// A random number in `0.0..1.0`.
     fn chance(&self) -> f64;
     /// A new time-ordered id (UUIDv7, RFC 9562).
@@ -26,6 +36,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
+    fn steady(&self) -> Duration {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGIN.elapsed()
+    }
     fn chance(&self) -> f64 {
         fastrand::f64()
     }
@@ -37,23 +51,24 @@ impl Clock for SystemClock {
 /// A clock that stands still until told to move, with seeded chance: for tests and reproducible demos.
 #[derive(Debug)]
 pub struct ManualClock {
-    inner: Mutex<(Timestamp, fastrand::Rng)>,
+    inner: Mutex<(Timestamp, fastrand::Rng, Duration)>,
 }
 
 impl ManualClock {
     /// Starts at `now`; the same seed gives the same chances and ids.
     #[must_use]
     pub fn new(now: Timestamp, seed: u64) -> Self {
-        Self { inner: Mutex::new((now, fastrand::Rng::with_seed(seed))) }
+        Self { inner: Mutex::new((now, fastrand::Rng::with_seed(seed), Duration::ZERO)) }
     }
 
-    /// Moves the clock, forwards or back.
+    /// Moves the clock, forwards or back. Forwards, that time has passed.
     pub fn advance(&self, by: SignedDuration) {
         let mut inner = self.lock();
         inner.0 = inner.0.checked_add(by).unwrap_or(inner.0);
+        inner.2 += Duration::try_from(by).unwrap_or_default();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Timestamp, fastrand::Rng)> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Timestamp, fastrand::Rng, Duration)> {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -61,6 +76,9 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         self.lock().0
+    }
+    fn steady(&self) -> Duration {
+        self.lock().2
     }
     fn chance(&self) -> f64 {
         self.lock().1.f64()

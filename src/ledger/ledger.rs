@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
 };
@@ -21,6 +21,7 @@ use super::{
     log::Log,
     media::{Disk, Media},
     open::{self, Lock, Opened},
+    order::WaitOrder,
     store::Store,
 };
 use crate::clock::SharedClock;
@@ -94,8 +95,7 @@ pub(super) struct Core {
     pub bodies: Bodies,
     pub store: Arc<dyn Store>,
     pub head: watch::Sender<u64>,
-    /// When the head was made, in milliseconds.
-    head_ms: AtomicI64,
+    pub order: WaitOrder,
     reserve: u64,
     full: AtomicBool,
     syncs: AtomicU64,
@@ -167,7 +167,7 @@ impl Core {
     }
 
     pub(super) fn moved(&self, seq: u64, at: Timestamp) {
-        self.head_ms.store(at.as_millisecond(), Ordering::Relaxed);
+        self.order.made(at);
         self.head.send_replace(seq);
     }
 
@@ -223,7 +223,7 @@ impl Ledger {
         let reserve = options.reserve_bytes.unwrap_or_else(|| (free / 8).clamp(1 << 20, 16 << 20));
         let head_at = if tip.seq == 0 { None } else { Some(log.entry(tip.seq)?.at) };
         let core = Arc::new(Core {
-            head_ms: AtomicI64::new(head_at.map_or(i64::MIN, Timestamp::as_millisecond)),
+            order: WaitOrder::new(head_at),
             folder: folder.to_owned(),
             options,
             log,
@@ -265,11 +265,6 @@ impl Ledger {
     #[must_use]
     pub fn head(&self) -> u64 {
         *self.core().head.borrow()
-    }
-
-    /// The clock was set back since the last entry was made.
-    pub(super) fn is_set_back(&self, now: Timestamp) -> bool {
-        self.core().head_ms.load(Ordering::Relaxed) > now.as_millisecond()
     }
 
     /// Follows [`Self::head`]: changes once a group, when it is on disk and in the folds.

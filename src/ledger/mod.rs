@@ -33,6 +33,7 @@ mod log;
 mod media;
 mod memory;
 mod open;
+mod order;
 mod proposal;
 mod read;
 mod read_work;

@@ -261,21 +261,21 @@ impl Ledger {
 
     /// Those whose delay is over, and the shortest wait of the others that were looked at.
     fn scan_waiting(&self, system: &SystemName, now: Timestamp, limit: usize) -> Read<(Vec<SyncRow>, Option<u64>)> {
-        // If the clock was set back, the order of due times says nothing: then look at all.
-        let set_back = self.is_set_back(now);
-        let (mut due, mut shortest) = (Vec::new(), None);
+        let look_at_all = self.core().order.is_doubtful(system, now);
+        let (mut due, mut shortest, mut begins_later) = (Vec::new(), None, false);
         self.core().store.scan(&keys::waiting(system), None, &mut |key, _| {
             let Some(row) = self.sync(&keys::sync_at_end(key))? else { return Ok(true) };
             let wait = row.wait_ms(now);
             shortest = Some(shortest.map_or(wait, |shortest: u64| shortest.min(wait)));
-            if wait > 0 {
-                return Ok(set_back);
-            }
-            if due.len() < limit {
+            begins_later |= row.standing.delay().is_some_and(|delay| delay.from > now);
+            if wait == 0 && due.len() < limit {
                 due.push(row);
             }
-            Ok(due.len() < limit)
+            Ok(look_at_all || wait == 0 && due.len() < limit)
         })?;
+        if !begins_later {
+            self.core().order.holds(system, now);
+        }
         Ok((due, shortest))
     }
 

@@ -4,10 +4,13 @@
 //! `about`, the version that the state speaks of. A fact that names another version than that changes links and history,
 //! never the verdict. Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{ItemKind, SyncId, Told, rows::stamp};
+
+/// Clocks that are put right a little at a time, or differ a little, were not set back.
+const SET_BACK: SignedDuration = SignedDuration::from_secs(-1);
 
 /// A wait, as it was stored: so long from then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +23,15 @@ pub struct Delay {
 }
 
 impl Delay {
-    /// How long to wait from `now`: never longer than what was stored, even if the clock was set back.
+    /// How long to wait from `now`: never longer than what was stored. Where the clock was set back behind its beginning,
+    /// nobody knows how much of it has passed, and it is over: once too early does no harm, an hour too late does.
     #[must_use]
     pub fn left_ms(&self, now: Timestamp) -> u64 {
-        let passed = u64::try_from(now.duration_since(self.from).as_millis()).unwrap_or(0);
-        self.ms.saturating_sub(passed)
+        let passed = now.duration_since(self.from);
+        if passed < SET_BACK {
+            return 0;
+        }
+        self.ms.saturating_sub(u64::try_from(passed.as_millis()).unwrap_or(0))
     }
     /// When it is over.
     #[must_use]

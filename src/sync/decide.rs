@@ -55,13 +55,15 @@ fn turn(scene: &Scene) -> Step {
         Ok(Prepared::Ready(parts)) => parts,
     };
     let missing: Vec<&Outgoing> = parts.iter().filter(|part| !part.is_there()).collect();
-    let Some(next) = missing.first() else { return Step::Record(has_all(scene)) };
     let main = scene.held.iter().find(|held| held.part == MAIN);
     if let (Some(main), Reading::NotYet) = (main, &scene.reading)
         && let Some((kind, id)) = main.reference.split_once('/')
+        // What was found there, and not what it was made from, is yet to be compared.
+        && (!missing.is_empty() || main.version.is_none())
     {
         return Step::Ask(Ask::Main { kind: kind.to_owned(), id: id.to_owned() });
     }
+    let Some(next) = missing.first() else { return Step::Record(has_all(scene)) };
     send(scene, next, missing.len() == 1)
 }
 
@@ -174,7 +176,7 @@ fn found_before(scene: &Scene, mut found: Vec<Seen>) -> Step {
 fn written(scene: &Scene, seen: Seen) -> Step {
     let Some(sent) = &scene.sent else { return turn(scene) };
     if fits(scene, sent, &seen) || sent.part.carries && seen.body.is_none() {
-        return arrived(sent, seen);
+        return arrived(scene, sent, seen);
     }
     Step::Ask(Ask::Again { kind: seen.kind.clone(), id: seen.id.clone() })
 }
@@ -191,9 +193,11 @@ fn fits(scene: &Scene, sent: &Sent, seen: &Seen) -> bool {
 fn confirmed(scene: &Scene, again: Result<Seen, Failure>) -> Step {
     let (Some(sent), Some(first)) = (&scene.sent, &scene.answered) else { return turn(scene) };
     match again {
-        Ok(again) if fits(scene, sent, &again) => arrived(sent, Seen { created: first.created, ..again }),
-        // The EHR told where it is; its body comes with the next read.
-        Err(_) if first.body.is_none() => arrived(sent, first.clone()),
+        Ok(again) if fits(scene, sent, &again) => arrived(scene, sent, Seen { created: first.created, ..again }),
+        // The EHR told where it is, and what it made of it comes with the next read.
+        Err(_) if first.body.is_none() => {
+            arrived(scene, sent, Seen { body: Some(sent.part.resource.clone()), ..first.clone() })
+        }
         _ => {
             let sentence = "The EHR's answer shows something else than what was sent.";
             Step::Record(failed(scene, &Failure::new(ehr::Kind::Lost, sentence)))
@@ -202,7 +206,7 @@ fn confirmed(scene: &Scene, again: Result<Seen, Failure>) -> Step {
 }
 
 /// The write is there. Where the version jumped, an edit was in between: it must not be lost.
-fn arrived(sent: &Sent, seen: Seen) -> Step {
+fn arrived(scene: &Scene, sent: &Sent, seen: Seen) -> Step {
     if let Way::Update { id, version: Some(read) } = &sent.way
         && let (Some(read), Some(now)) =
             (ehr::version_number(read), seen.version.as_deref().and_then(ehr::version_number))
@@ -214,12 +218,14 @@ fn arrived(sent: &Sent, seen: Seen) -> Step {
             version: (now - 1).to_string(),
         });
     }
-    Step::Record(acknowledged(sent, seen))
+    Step::Record(acknowledged(scene, sent, seen))
 }
 
-fn acknowledged(sent: &Sent, seen: Seen) -> Note {
-    // A conditional create that found something wrote nothing: compare, then update.
+fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {
+    // A conditional create that found something wrote nothing: compare with what it was made from, then update.
     let matched = matches!(&sent.way, Way::Create { condition: Some(_) }) && !seen.created;
+    let is_ours = || seen.body.as_ref().is_some_and(|body| same_content(body, &sent.part.resource));
+    let seen = if matched && !is_ours() { Seen { body: scene.sent_then.clone(), version: None, ..seen } } else { seen };
     let done = sent.last && !matched;
     let named = vec![sent.part.part.clone()];
     let sentence = if done { "has it" } else { "has a part of it" };
@@ -232,7 +238,7 @@ fn lost_between(scene: &Scene, between: Result<Seen, Failure>) -> Step {
     let Ok(Seen { body: Some(lost), .. }) = between else { return Step::Record(overwritten(scene)) };
     let before = sent.part.held.as_ref().and_then(|held| held.body.as_ref());
     if before.is_some_and(|before| same_content(before, &lost)) || same_content(&sent.part.resource, &lost) {
-        return Step::Record(acknowledged(sent, answered.clone()));
+        return Step::Record(acknowledged(scene, sent, answered.clone()));
     }
     let Way::Update { id, .. } = &sent.way else { return turn(scene) };
     let sentence = format!("{} ignored our condition; the edit that was in between is put back.", scene.system());

@@ -100,6 +100,7 @@ fn scene() -> Scene {
         asked_to_retry: false,
         waited: Duration::from_secs(10),
         open_for: Duration::from_secs(10),
+        sought_for: Duration::from_secs(10),
         patience: Duration::from_secs(86_400),
         settle_within: Duration::from_secs(30),
         chance: 0.5,
@@ -108,6 +109,7 @@ fn scene() -> Scene {
         sent: None,
         answered: None,
         shown: false,
+        sent_then: None,
         newer: None,
     }
 }
@@ -405,6 +407,15 @@ fn what_reading_back_came_to() {
         ),
         (
             with(create(), |s| {
+                (s.doubt.lag, s.doubt.misses) = (Some(Duration::from_secs(1)), 4);
+                (s.open_for, s.sought_for) = (Duration::from_secs(3600), Duration::from_secs(1));
+            }),
+            nothing(),
+            "open",
+            "the wall clock was set forward: no proof hangs on it",
+        ),
+        (
+            with(create(), |s| {
                 long(s);
                 s.doubt.misses = 5;
             }),
@@ -474,4 +485,61 @@ fn reading_back_grows_rare() {
         entries += 1;
     }
     assert!(entries < 24 * 7, "{entries} entries a day");
+}
+
+/// However long the EHR's search is known to be behind, reading back is no polling.
+#[test]
+fn a_known_lag_is_waited_out() {
+    let (mut passed, mut entries) = (Duration::ZERO, 0);
+    let asked = loop {
+        let scene = with(unknown("create"), |scene| {
+            (scene.open_for, scene.sought_for, scene.waited) = (passed, passed, passed);
+            (scene.doubt.misses, scene.doubt.lag) = (entries + 1, Some(Duration::from_secs(600)));
+        });
+        entries += 1;
+        match decide(&scene, Heard::Looked(Ok(Sight::Nothing { witness: None }))) {
+            Step::Record(Note::Open { wait_ms, .. }) => passed += Duration::from_millis(wait_ms),
+            other => break word(other),
+        }
+    };
+    assert_eq!(asked, "at once again", "it is proven in the end");
+    assert!(entries <= 6 && passed > Duration::from_secs(600), "{entries} entries in {passed:?}");
+}
+
+/// What was merely found is no base: staff may have changed it since it was made, and would be written over.
+#[test]
+fn the_base_is_what_was_sent() {
+    let base = |step: Step| {
+        let Step::Record(Note::Has { done: false, mut parts, .. }) = step else { panic!("has a part: {step:?}") };
+        (parts[0].body.take(), parts[0].version.take())
+    };
+    let found = |scene: &Scene| base(decide(scene, Heard::Looked(Ok(Sight::Found(Box::new(seen("2", false)))))));
+    let changed = with(unknown("create"), |scene| scene.sent_then = Some(resource()));
+    assert_eq!(found(&changed), (Some(resource()), None));
+    assert_eq!(found(&unknown("create")), (None, None), "unknown: then all of it may be theirs");
+    let as_sent = with(unknown("create"), |scene| scene.shown = true);
+    assert_eq!(found(&as_sent), (seen("2", false).body, Some("2".to_owned())));
+
+    let condition = || Way::Create { condition: Some("identifier=x".to_owned()) };
+    let matched = |gender: &str| {
+        let mut theirs = seen("2", false);
+        theirs.body.as_mut().unwrap()["gender"] = json!(gender);
+        theirs
+    };
+    let before = || Some(json!({"resourceType": "Patient", "gender": "unknown"}));
+    let scene = with(sent(condition()), |scene| scene.sent_then = before());
+    assert_eq!(base(decide(&scene, Heard::Written(Ok(matched("male"))))), (before(), None));
+    assert_eq!(base(decide(&sent(condition()), Heard::Written(Ok(matched("male"))))), (None, None));
+
+    // Compared before it is called done.
+    let there = with(scene_with(held("2", resource())), |scene| scene.held[0].version = None);
+    assert_eq!(word(decide(&there, Heard::Turn)), "read");
+    assert_eq!(word(decide(&scene_with(held("2", resource())), Heard::Turn)), "has it");
+}
+
+fn scene_with(held: Held) -> Scene {
+    with(scene(), |scene| {
+        scene.prepared = Ok(Prepared::Ready(vec![outgoing(Some(held.clone()))]));
+        scene.held = vec![held];
+    })
 }

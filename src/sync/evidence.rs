@@ -1,22 +1,23 @@
 //! Dated evidence about one EHR and about open outcomes: which of our resources its search has shown, how far its search is
 //! behind, how often an attempt was looked for. Kept in memory only: forgetting makes us more careful. A proof of absence
-//! is no older than the question: what was measured before an attempt ended proves nothing about it.
+//! is no older than the question: what was measured before an attempt ended proves nothing about it. All times are the
+//! steady clock's: a proof must not hang on a wall clock that may be set back or forward.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
 use crate::ledger::SyncId;
 
 /// For so long a measured lag need not be measured again.
 const LAG_HOLDS: Duration = Duration::from_secs(120);
 
-/// A resource that was created at the EHR, and since when it was on its way.
+/// A resource that was created at the EHR, and since when it was on its way: below zero where that was before this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Witness {
     pub system: String,
     pub value: String,
-    pub sent_at: Timestamp,
+    pub sent_at: SignedDuration,
 }
 
 /// What is known about one open outcome.
@@ -25,7 +26,7 @@ pub(super) struct Doubt {
     /// The status of the failed answer.
     pub status: Option<u16>,
     /// When it was first read back: the attempt had ended by then.
-    pub since: Option<Timestamp>,
+    pub since: Option<Duration>,
     /// Times that it was looked for and not found.
     pub misses: u32,
     /// Times that looking for it failed.
@@ -40,7 +41,7 @@ pub(super) struct Doubt {
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     witnesses: BTreeMap<String, Witness>,
-    lags: BTreeMap<String, (Timestamp, Duration)>,
+    lags: BTreeMap<String, (Duration, Duration)>,
     doubts: BTreeMap<SyncId, Doubt>,
 }
 
@@ -63,7 +64,7 @@ impl Evidence {
     }
 
     /// It was looked for at `now`: not found, beside a witness that was sent then, or not to be looked for.
-    pub fn looked(&mut self, id: &SyncId, kind: &str, now: Timestamp, shown: Result<Option<Timestamp>, ()>) {
+    pub fn looked(&mut self, id: &SyncId, kind: &str, now: Duration, shown: Result<Option<SignedDuration>, ()>) {
         let doubt = self.doubts.entry(id.clone()).or_default();
         let since = *doubt.since.get_or_insert(now);
         match shown {
@@ -71,11 +72,11 @@ impl Evidence {
             Ok(witness) => {
                 doubt.misses = doubt.misses.saturating_add(1);
                 // Sent after the attempt had ended, and shown: the index has moved past the attempt.
-                if witness.is_some_and(|sent| sent >= since) {
+                if witness.is_some_and(|sent| Duration::try_from(sent).is_ok_and(|sent| sent >= since)) {
                     doubt.proofs = doubt.proofs.saturating_add(1);
                 }
                 if let Some(sent) = witness {
-                    let age = Duration::try_from(now.duration_since(sent)).unwrap_or_default();
+                    let age = age(now, sent);
                     if self.lags.get(kind).is_none_or(|(_, known)| age < *known) {
                         self.lags.insert(kind.to_owned(), (now, age));
                     }
@@ -85,7 +86,7 @@ impl Evidence {
     }
 
     /// The search showed, at `now`, a resource so long after it was sent; `None`: it did not.
-    pub fn measured(&mut self, kind: &str, now: Timestamp, lag: Option<Duration>) {
+    pub fn measured(&mut self, kind: &str, now: Duration, lag: Option<Duration>) {
         match lag {
             Some(lag) => self.lags.insert(kind.to_owned(), (now, lag)),
             None => self.lags.remove(kind),
@@ -93,9 +94,8 @@ impl Evidence {
     }
 
     /// Whether the lag of a type's search is to be measured.
-    pub fn wants_lag(&self, kind: &str, now: Timestamp) -> bool {
-        let held = |at: Timestamp| Duration::try_from(now.duration_since(at)).unwrap_or_default();
-        self.lags.get(kind).is_none_or(|(at, _)| held(*at) > LAG_HOLDS)
+    pub fn wants_lag(&self, kind: &str, now: Duration) -> bool {
+        self.lags.get(kind).is_none_or(|(at, _)| now.saturating_sub(*at) > LAG_HOLDS)
     }
 
     /// The youngest resource of a type that is known to be there.
@@ -111,12 +111,22 @@ impl Evidence {
     }
 }
 
+/// How long ago something was sent.
+pub(super) fn age(now: Duration, sent: SignedDuration) -> Duration {
+    let now = SignedDuration::try_from(now).unwrap_or(SignedDuration::MAX);
+    Duration::try_from(now.saturating_sub(sent)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    const fn at(second: u64) -> Duration {
+        Duration::from_secs(second)
+    }
+
+    const fn sent(second: i64) -> SignedDuration {
+        SignedDuration::from_secs(second)
     }
 
     #[test]
@@ -135,12 +145,14 @@ mod tests {
     fn only_what_was_sent_after_the_attempt_had_ended_is_a_proof() {
         let (mut evidence, id) = (Evidence::default(), SyncId::given("s"));
         evidence.doubt(&id, Some(500));
-        evidence.looked(&id, "Patient", at(10), Ok(Some(at(9))));
+        evidence.looked(&id, "Patient", at(10), Ok(Some(sent(9))));
         assert_eq!((evidence.doubt_of(&id, "Patient").proofs, evidence.doubt_of(&id, "Patient").misses), (0, 1));
-        evidence.looked(&id, "Patient", at(20), Ok(Some(at(12))));
+        evidence.looked(&id, "Patient", at(11), Ok(Some(sent(-60))));
+        assert_eq!(evidence.doubt_of(&id, "Patient").proofs, 0, "sent before this process began");
+        evidence.looked(&id, "Patient", at(20), Ok(Some(sent(12))));
         evidence.looked(&id, "Patient", at(21), Err(()));
         let doubt = evidence.doubt_of(&id, "Patient");
-        assert_eq!((doubt.proofs, doubt.misses, doubt.failures, doubt.status), (1, 2, 1, Some(500)));
+        assert_eq!((doubt.proofs, doubt.misses, doubt.failures, doubt.status), (1, 3, 1, Some(500)));
         evidence.cleared(&id);
         assert_eq!(evidence.doubt_of(&id, "Patient").misses, 0);
     }

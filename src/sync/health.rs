@@ -28,6 +28,8 @@ const LOOKED_THROUGH: usize = 2000;
 #[derive(Clone, Debug)]
 struct Since {
     since: Timestamp,
+    /// The same by the steady clock.
+    from: Duration,
     failure: Failure,
     told: bool,
 }
@@ -50,8 +52,8 @@ impl Health {
         how(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How an exchange went. Gives whether the EHR's state changed.
-    pub fn heard(&self, failure: Option<&Failure>, now: Timestamp) -> bool {
+    /// How an exchange went, by the wall clock (for people) and the steady one. Gives whether the EHR's state changed.
+    pub fn heard(&self, failure: Option<&Failure>, now: Timestamp, steady: Duration) -> bool {
         self.state(|state| match (failure, &mut state.trouble) {
             (Some(failure), Some(trouble)) => {
                 // What only a person can mend is the better reason.
@@ -61,7 +63,7 @@ impl Health {
                 false
             }
             (Some(failure), none @ None) => {
-                *none = Some(Since { since: now, failure: failure.clone(), told: false });
+                *none = Some(Since { since: now, from: steady, failure: failure.clone(), told: false });
                 true
             }
             (None, trouble @ Some(_)) => {
@@ -74,14 +76,13 @@ impl Health {
     }
 
     /// How long until a person is to be asked, where the EHR is in trouble and nobody was asked.
-    pub fn asks_in(&self, now: Timestamp, tell_after: Duration) -> Option<Duration> {
+    pub fn asks_in(&self, steady: Duration, tell_after: Duration) -> Option<Duration> {
         self.state(|state| {
             let trouble = state.trouble.as_ref().filter(|trouble| !trouble.told)?;
             if trouble.failure.needs_credentials() {
                 return Some(Duration::ZERO);
             }
-            let passed = Duration::try_from(now.duration_since(trouble.since)).unwrap_or_default();
-            Some(tell_after.saturating_sub(passed))
+            Some(tell_after.saturating_sub(steady.saturating_sub(trouble.from)))
         })
     }
 }
@@ -92,7 +93,7 @@ fn subject_of(system: &System) -> String {
 }
 
 /// Asks a person where it is time, and closes the question where the EHR is well. Cheap where nothing changed.
-pub(super) async fn tell(recorder: &Recorder, system: &System, now: Timestamp) -> Result<(), Error> {
+pub(super) async fn tell(recorder: &Recorder, system: &System, steady: Duration) -> Result<(), Error> {
     let health = &system.health;
     let well = health.state(|state| state.trouble.is_none() && !std::mem::replace(&mut state.looked, true));
     if well && system.is_proven() {
@@ -103,7 +104,7 @@ pub(super) async fn tell(recorder: &Recorder, system: &System, now: Timestamp) -
         health.state(|state| state.looked = false);
         return Ok(());
     }
-    if health.asks_in(now, system.config.tell_after.get()).is_none_or(|left| !left.is_zero()) {
+    if health.asks_in(steady, system.config.tell_after.get()).is_none_or(|left| !left.is_zero()) {
         return Ok(());
     }
     let Some(trouble) = health.state(|state| state.trouble.clone()) else { return Ok(()) };
@@ -162,26 +163,28 @@ mod tests {
     use super::*;
     use crate::ehr::Kind;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + i64::try_from(second).unwrap()).unwrap()
     }
 
     #[test]
     fn a_change_is_told_once_and_what_only_a_person_can_mend_at_once() {
         let health = Health::default();
+        let heard = |failure: Option<&Failure>, s: u64| health.heard(failure, at(s), Duration::from_secs(s));
+        let asks_in = |s: u64, tell_after| health.asks_in(Duration::from_secs(s), tell_after);
         let down = Failure::new(Kind::Unreachable, "No connection.");
         let five = Duration::from_secs(300);
-        assert!(!health.heard(None, at(0)), "well from the beginning");
-        assert!(health.heard(Some(&down), at(10)));
-        assert!(!health.heard(Some(&down), at(20)));
-        assert_eq!(health.asks_in(at(70), five), Some(Duration::from_secs(240)));
-        assert_eq!(health.asks_in(at(400), five), Some(Duration::ZERO));
+        assert!(!heard(None, 0), "well from the beginning");
+        assert!(heard(Some(&down), 10));
+        assert!(!heard(Some(&down), 20));
+        assert_eq!(asks_in(70, five), Some(Duration::from_secs(240)));
+        assert_eq!(asks_in(400, five), Some(Duration::ZERO));
         let rejected = Failure::new(Kind::Unauthorised, "401");
-        assert!(!health.heard(Some(&rejected), at(71)));
-        assert_eq!(health.asks_in(at(71), five), Some(Duration::ZERO));
-        assert!(!health.heard(Some(&down), at(72)), "the better reason stays");
-        assert_eq!(health.asks_in(at(72), five), Some(Duration::ZERO));
-        assert!(health.heard(None, at(80)));
-        assert_eq!(health.asks_in(at(900), five), None);
+        assert!(!heard(Some(&rejected), 71));
+        assert_eq!(asks_in(71, five), Some(Duration::ZERO));
+        assert!(!heard(Some(&down), 72), "the better reason stays");
+        assert_eq!(asks_in(72, five), Some(Duration::ZERO));
+        assert!(heard(None, 80));
+        assert_eq!(asks_in(900, five), None);
     }
 }

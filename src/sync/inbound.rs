@@ -16,7 +16,7 @@ use super::{
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{self, Seen},
-    ledger::{Check, Draft, Fact, ItemKind, PartRow, Proposal, Remote, SyncId, SyncRow, SyncState},
+    ledger::{Check, Draft, Fact, Hash, ItemKind, PartRow, Proposal, Remote, SyncId, SyncRow, SyncState},
     mapping::{MAIN, ObjectType},
 };
 
@@ -88,18 +88,29 @@ impl Puller {
         if self.is_known(&subject_of, shown.as_ref()) {
             return Ok(Taken::Done);
         }
+        let reference = seen.reference();
+        if self.rests(system, &reference) {
+            return Ok(Taken::Held);
+        }
         // Lists lag and may show an older state: what counts is what a read shows now.
         let seen = match system.ask(&self.translator.clock, system.client.read(&seen.kind, &seen.id)).await {
-            Ok(seen) => seen,
-            // Asking again would not help, and may be watched: a person is told, once.
-            Err(failure) if matches!(failure.kind, ehr::Kind::Forbidden | ehr::Kind::Merged) => {
-                let trouble = record::rejected(&failure, &part.object, system.name());
-                let trouble = trouble.subject(subject_of.clone());
-                let (_, bytes) = record::remote(&part.part, &seen);
-                self.now_known(&subject_of, shown.as_ref());
-                return self.recorder.puzzled(system, &trouble, bytes).await;
+            Ok(now) => {
+                self.readable(system, &reference).await?;
+                now
             }
-            Err(_) => return Ok(Taken::Held),
+            // Whether it is the record or the EHR shows when it is taken up.
+            Err(failure) if failure.concerns_all() => return Ok(Taken::Held),
+            Err(failure) => {
+                if failure.kind != ehr::Kind::Gone {
+                    self.unreadable(system, &reference, &failure).await?;
+                    if !failure.needs_person() {
+                        return Ok(Taken::Held);
+                    }
+                }
+                // Asking again would not help, and may be watched: a person was told, once.
+                self.now_known(&subject_of, shown.as_ref());
+                return Ok(Taken::Done);
+            }
         };
         let Some(body) = seen.body.clone() else { return Ok(Taken::Held) };
         let topic = Topic::new(&part.object, &part.object_id, system.name());
@@ -181,7 +192,7 @@ impl Puller {
                 }
                 // Our own push, whose answer is still to come or lost: settled there.
                 Some(row) if row.state().is_pending() => Ok(Taken::Held),
-                Some(row) if row.state() == SyncState::Parked => self.turned_up(&row, sighting).await,
+                Some(row) if row.state() == SyncState::Parked => self.turned_up(system, &row, sighting).await,
                 _ => self.adopt(system, &topic, &body, sighting).await,
             };
         }
@@ -202,15 +213,22 @@ impl Puller {
     }
 
     /// What a person was asked about is at the EHR: it is linked, and looked at like any other open outcome.
-    async fn turned_up(&self, row: &SyncRow, seen: Sighting) -> Result<Taken, Error> {
+    async fn turned_up(&self, system: &System, row: &SyncRow, seen: Sighting) -> Result<Taken, Error> {
         let sentence = "The EHR shows it.";
-        let linked = Draft::new(Fact::Linked { remotes: vec![seen.0] }, LIAISON, sentence).sync(row);
+        let subject = self.translator.subject(&row.object, &row.object_id, system)?;
+        let base = match row.in_flight() {
+            Some(flight) => self.translator.resource_sent(system, row, &subject, &[], flight)?,
+            None => None,
+        };
+        let bytes = base.as_ref().and_then(|base| serde_json::to_vec(base).ok()).map(Bytes::from);
+        let found = Remote { body: bytes.as_deref().map(Hash::of), version: None, ..seen.0 };
+        let linked = Draft::new(Fact::Linked { remotes: vec![found] }, LIAISON, sentence).sync(row);
         let mut proposal = Proposal::of(linked);
         if let Some(item) = row.worklist_id.clone() {
             proposal = proposal.and(Draft::new(Fact::Retried { item }, LIAISON, sentence).sync(row));
         }
         let proposal = proposal.check(Check::SyncAt(row.id.clone(), row.seq));
-        self.recorder.ledger.commit(record::with(proposal, seen.1)).await?;
+        self.recorder.ledger.commit(record::with(proposal, bytes)).await?;
         Ok(Taken::Done)
     }
 
@@ -289,9 +307,10 @@ impl Puller {
         let held = Held { part, reference: seen.0.reference.clone(), version: None, body: Some(body.clone()) };
         let merged = self.translator.merged(system, &subject, None, &[held]);
         let sentence = "Found at the EHR by its identifier.";
-        let linked = Draft::new(Fact::Linked { remotes: vec![seen.0.clone()] }, LIAISON, sentence);
-        let proposal = Proposal::of(topic.draft(linked, subject.version));
-        self.recorder.ledger.commit(record::with(proposal, seen.1.clone())).await?;
+        // What was found is nobody's base: until the merge is recorded, all of it may be theirs.
+        let found = Remote { body: None, version: None, ..seen.0.clone() };
+        let linked = Draft::new(Fact::Linked { remotes: vec![found] }, LIAISON, sentence);
+        self.recorder.ledger.commit(Proposal::of(topic.draft(linked, subject.version))).await?;
         let row = self.recorder.ledger.sync(&topic.sync)?;
         self.settle_inbound(topic, &subject, row.as_ref(), merged, seen).await
     }

@@ -1,6 +1,7 @@
 //! Keeping both sides alike: push, settle (unknown outcomes), pull, merge, identity, retry. The ledger is the only
 //! truth; what is here decides which fact is appended next. Knows neither axum nor who may ask.
 
+mod base;
 mod check;
 mod decide;
 mod desk;

@@ -141,7 +141,7 @@ impl Puller {
             self.nameless(system, kind, "that cannot be read", entry).await?;
         }
         for resource in page.resources {
-            progress.shown(ehr::last_updated(&resource, &progress.zone));
+            progress.shown(ehr::last_updated(&resource, &progress.zone), self.translator.clock.now());
             let reference = Seen::name(&resource).map(|(kind, id)| format!("{kind}/{id}"));
             match self.take_in(system, resource).await {
                 Ok(Taken::Done) => {}
@@ -163,10 +163,7 @@ impl Puller {
     }
 
     async fn note(&self, system: &System, kind: &str, progress: &mut Progress) -> Result<(), Error> {
-        // A time in the future would hide all that comes before it.
-        let now = self.translator.clock.now();
-        let cursor = progress.newest.map(|newest| newest.min(now)).filter(|cursor| progress.noted != Some(*cursor));
-        let cursor = cursor.filter(|cursor| progress.noted.is_none_or(|noted| *cursor > noted));
+        let cursor = progress.newest.filter(|cursor| progress.noted.is_none_or(|noted| *cursor > noted));
         self.note_progress(system, kind, std::mem::take(&mut progress.aside), cursor).await?;
         progress.noted = cursor.or(progress.noted);
         Ok(())
@@ -221,7 +218,11 @@ impl Progress {
         Self { zone, newest: since, noted: since, in_order, aside: Vec::new() }
     }
 
-    fn shown(&mut self, updated: Option<Timestamp>) {
+    fn shown(&mut self, updated: Option<Timestamp>, now: Timestamp) {
+        // A time in the future would hide all that comes before it: it moves nothing.
+        if updated.is_some_and(|updated| updated > now) {
+            return;
+        }
         // The overlap shows older ones again.
         let behind = updated.is_none_or(|updated| self.newest.is_some_and(|newest| updated < newest));
         if behind && self.newest != self.noted {
@@ -268,6 +269,19 @@ fn count(pull: &PullConfig) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_the_future_moves_no_cursor() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let mut progress =
+            Progress { zone: TimeZone::UTC, newest: Some(at(5)), noted: Some(at(5)), in_order: true, aside: vec![] };
+        for shown in [at(4), at(6), at(9_000), at(7)] {
+            progress.shown(Some(shown), at(60));
+        }
+        assert_eq!((progress.newest, progress.in_order), (Some(at(7)), true));
+        progress.shown(Some(at(6)), at(60));
+        assert!(!progress.in_order);
+    }
 
     #[test]
     fn days_are_halved_down_to_one() {

@@ -12,10 +12,11 @@ use std::{
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, identity,
+    puzzled::Unread,
     record::{LIAISON, Trouble},
     recorder::Recorder,
     retry::{Circuit, Gate},
@@ -34,8 +35,6 @@ const FAILING: u32 = 3;
 const LONGEST_REST: Duration = Duration::from_secs(900);
 /// So many of what was set aside are looked at in a round.
 const ASIDE_A_ROUND: usize = 50;
-/// What was set aside and cannot be read in so many rounds is a question.
-const UNREADABLE: u32 = 5;
 
 /// Fetches from all systems.
 pub(super) struct Puller {
@@ -43,13 +42,15 @@ pub(super) struct Puller {
     pub recorder: Arc<Recorder>,
     /// What a list showed of records about which a person was asked: not worth a read while it is the same.
     pub known: Mutex<BTreeMap<String, Hash>>,
+    /// Records that could not be read.
+    pub unread: Mutex<BTreeMap<String, Unread>>,
 }
 
 /// One type's state between rounds.
 #[derive(Debug, Default)]
 struct Course {
     failed: u32,
-    rests_until: Option<Instant>,
+    rests_until: Option<Duration>,
 }
 
 /// Why a round of a type did not end well.
@@ -72,26 +73,25 @@ impl From<Error> for Failed {
 
 impl Puller {
     pub fn new(translator: Arc<Translator>, recorder: Arc<Recorder>) -> Self {
-        Self { translator, recorder, known: Mutex::default() }
+        Self { translator, recorder, known: Mutex::default(), unread: Mutex::default() }
     }
 
     /// Fetches from one system until told to stop.
-    pub async fn run(self: Arc<Self>, system: Arc<System>, mut stopped: watch::Receiver<bool>) {
+    pub async fn run(self: Arc<Self>, system: Arc<System>, stop: CancellationToken) {
         let Some(pull) = system.config.pull.clone() else { return };
         let mut types = pull.types.clone();
         // Those that others refer to come first.
         types.sort_by_key(|kind| !identity::is_registered(kind));
         let mut courses: BTreeMap<String, Course> = BTreeMap::new();
-        let mut unreadable: BTreeMap<String, u32> = BTreeMap::new();
         let mut round = 0_u64;
-        while !*stopped.borrow() && self.recorder.ledger.stopped().is_none() {
+        while !stop.is_cancelled() && self.recorder.ledger.stopped().is_none() {
             for kind in &types {
-                let gate = system.circuit(|circuit| circuit.gate(self.translator.clock.now()));
-                if *stopped.borrow() || matches!(gate, Gate::Shut(_)) {
+                let gate = system.circuit(|circuit| circuit.gate(self.translator.clock.steady()));
+                if stop.is_cancelled() || matches!(gate, Gate::Shut(_)) {
                     break;
                 }
                 let course = courses.entry(kind.clone()).or_default();
-                if course.rests_until.is_some_and(|until| until > Instant::now()) {
+                if course.rests_until.is_some_and(|until| until > self.translator.clock.steady()) {
                     continue;
                 }
                 // After an outage a fetch is as good a probe as a push, and where nothing waits to be pushed the only one.
@@ -99,8 +99,13 @@ impl Puller {
                     system.circuit(Circuit::probing);
                 }
                 let work = async {
-                    self.take_up(&system, kind, &mut unreadable).await?;
-                    self.pull(&system, &pull, kind, round).await
+                    let doubtful = self.take_up(&system, kind).await?;
+                    self.pull(&system, &pull, kind, round).await?;
+                    // The EHR is well, so that it is this record that cannot be read.
+                    match doubtful {
+                        Some((reference, failure)) => Ok(self.unreadable(&system, &reference, &failure).await?),
+                        None => Ok(()),
+                    }
                 };
                 let ended = AssertUnwindSafe(work).catch_unwind().await;
                 if gate == Gate::Probe {
@@ -112,7 +117,7 @@ impl Puller {
             round += 1;
             tokio::select! {
                 biased;
-                _ = stopped.changed() => {}
+                () = stop.cancelled() => {}
                 () = tokio::time::sleep(pull.every.get()) => {}
             }
         }
@@ -140,7 +145,7 @@ impl Puller {
                 }
                 let doubled = pull.every.get().saturating_mul(1 << (course.failed - 1).min(10)).min(LONGEST_REST);
                 let asked = failure.as_ref().and_then(|failure| failure.retry_after).unwrap_or_default();
-                course.rests_until = Instant::now().checked_add(doubled.max(asked));
+                course.rests_until = Some(self.translator.clock.steady().saturating_add(doubled.max(asked)));
                 // What ails the whole system is the system's question.
                 let own = failure.as_ref().filter(|failure| !failure.concerns_all());
                 match own {
@@ -160,17 +165,19 @@ impl Puller {
         }
     }
 
-    /// Reads again what was set aside.
-    async fn take_up(&self, system: &System, kind: &str, unreadable: &mut BTreeMap<String, u32>) -> Result<(), Failed> {
-        let aside = self.recorder.ledger.set_aside(system.name(), usize::MAX).map_err(Error::from)?;
-        let mut done = Vec::new();
-        let of_kind = |reference: &&String| reference.split_once('/').is_some_and(|(type_of, _)| type_of == kind);
+    /// Reads again what was set aside. Gives the record at which it ended because the EHR as a whole may be in trouble.
+    async fn take_up(&self, system: &System, kind: &str) -> Result<Option<(String, Failure)>, Error> {
+        let aside = self.recorder.ledger.set_aside(system.name(), usize::MAX)?;
+        let (mut done, mut doubtful) = (Vec::new(), None);
+        let of_kind = |reference: &&String| {
+            reference.split_once('/').is_some_and(|(type_of, _)| type_of == kind) && !self.rests(system, reference)
+        };
         for reference in aside.iter().filter(of_kind).take(ASIDE_A_ROUND) {
             let Some((kind, id)) = reference.split_once('/') else { continue };
             let read = system.ask(&self.translator.clock, system.client.read(kind, id)).await;
             match read {
                 Ok(seen) => {
-                    unreadable.remove(reference);
+                    self.readable(system, reference).await?;
                     let taken = match seen.body {
                         Some(body) => self.take_in(system, body).await,
                         None => Ok(super::inbound::Taken::Done),
@@ -180,33 +187,24 @@ impl Puller {
                     }
                 }
                 Err(failure) if failure.kind == ehr::Kind::Gone => done.push(reference.clone()),
-                Err(failure) if failure.concerns_all() => return Err(failure.into()),
+                Err(failure) if failure.concerns_all() => {
+                    doubtful = Some((reference.clone(), failure));
+                    break;
+                }
                 Err(failure) => {
-                    let times = unreadable.entry(reference.clone()).or_insert(0);
-                    *times += 1;
-                    if *times >= UNREADABLE || failure.needs_person() {
-                        let sentence = format!(
-                            "{} at {} cannot be read: {}",
-                            crate::domain::capital_a(kind),
-                            system.name(),
-                            failure.message
-                        );
-                        let trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
-                            .cause(&[system.name().as_str(), kind, "read"])
-                            .subject(format!("{} {reference}", system.name()));
-                        self.recorder.ask(system.name(), &trouble, None).await?;
+                    self.unreadable(system, reference, &failure).await?;
+                    // What only a person can mend is not watched any more: the question stays.
+                    if failure.needs_person() {
                         done.push(reference.clone());
                     }
                 }
             }
         }
-        if done.is_empty() {
-            return Ok(());
+        if !done.is_empty() {
+            let draft = Draft::new(Fact::TakenUp { references: done }, LIAISON, "Looked at again what was set aside.");
+            self.recorder.ledger.commit(Proposal::of(draft.system(system.name()))).await?;
         }
-        let draft = Draft::new(Fact::TakenUp { references: done }, LIAISON, "Looked at again what was set aside.");
-        let committed = self.recorder.ledger.commit(Proposal::of(draft.system(system.name()))).await;
-        committed.map_err(Error::from)?;
-        Ok(())
+        Ok(doubtful)
     }
 
     /// Notes what is to be read again and where the cursor stands, in one.

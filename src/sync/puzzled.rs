@@ -1,7 +1,7 @@
 //! Questions to a person about what an EHR sent: broken records and nameless entries. Each is known by what it is about, not
 //! by its bytes, and asked once; what was received stays in the ledger as evidence.
 
-use std::sync::PoisonError;
+use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -14,10 +14,24 @@ use super::{
     setup::System,
 };
 use crate::{
-    ehr::Seen,
+    ehr::{Failure, Seen},
+    error::Explained as _,
     fhir::canonical_bytes,
     ledger::{Hash, ItemKind},
 };
+
+/// A record that cannot be read is tried again at least this often.
+const LONGEST_REST: Duration = Duration::from_secs(900);
+/// So many times a record cannot be read before a person is asked, and `tell_after` at least.
+const UNREADABLE: u32 = 3;
+
+/// A record that could not be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unread {
+    times: u32,
+    since: Duration,
+    rests_until: Duration,
+}
 
 /// More than so many are not kept in mind: they are read again.
 const MOST_KNOWN: usize = 10_000;
@@ -63,8 +77,57 @@ impl Puller {
         }
     }
 
+    fn unread<T>(&self, how: impl FnOnce(&mut BTreeMap<String, Unread>) -> T) -> T {
+        how(&mut self.unread.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a record that could not be read is left alone for now.
+    pub fn rests(&self, system: &System, reference: &str) -> bool {
+        let now = self.translator.clock.steady();
+        self.unread(|all| all.get(&unread_of(system, reference)).is_some_and(|unread| now < unread.rests_until))
+    }
+
+    /// A record cannot be read: it is tried ever more rarely, and a person is asked after some time, or at once where only a
+    /// person can mend it.
+    pub async fn unreadable(&self, system: &System, reference: &str, failure: &Failure) -> Result<(), Error> {
+        let (subject, now) = (unread_of(system, reference), self.translator.clock.steady());
+        let every = system.config.pull.as_ref().map_or(LONGEST_REST, |pull| pull.every.get());
+        let unread = self.unread(|all| {
+            let unread = all.entry(subject.clone()).or_insert(Unread { times: 0, since: now, rests_until: now });
+            let rest = every.saturating_mul(1 << unread.times.min(10)).min(LONGEST_REST);
+            unread.times = unread.times.saturating_add(1);
+            // A little less, so that the round after the next is not missed.
+            unread.rests_until = now.saturating_add(rest.saturating_sub(every / 2));
+            *unread
+        });
+        let for_long = unread.times >= UNREADABLE && now.saturating_sub(unread.since) >= system.config.tell_after.get();
+        if !for_long && !failure.needs_person() {
+            return Ok(());
+        }
+        let kind = reference.split_once('/').map_or(reference, |(kind, _)| kind);
+        let sentence =
+            format!("{} at {} cannot be read: {}", crate::domain::capital_a(kind), system.name(), failure.message);
+        let trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
+            .cause(&[system.name().as_str(), kind, "read"])
+            .subject(subject);
+        self.recorder.ask(system.name(), &trouble, None).await
+    }
+
+    /// A record can be read: the question about that closes.
+    pub async fn readable(&self, system: &System, reference: &str) -> Result<(), Error> {
+        let subject = unread_of(system, reference);
+        self.unread(|all| all.remove(&subject));
+        self.recorder.answered(&subject, "It could be read.").await
+    }
+
     /// A person wants it looked at again.
     pub fn forget(&self, subject: &str) {
+        self.unread(|all| all.remove(subject));
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
     }
+}
+
+/// What the question about a record that cannot be read is about.
+fn unread_of(system: &System, reference: &str) -> String {
+    format!("{} {reference} read", system.name())
 }

@@ -29,7 +29,7 @@ pub(super) enum Reading {
     NotYet,
     /// As it was seen last.
     Unchanged,
-    /// Somebody changed it: this is what the merge came to.
+    /// Somebody changed it, or nobody knows what it was made from: this is what the merge came to.
     Merged { merged: Box<Merged>, seen: Box<Seen> },
 }
 
@@ -75,6 +75,8 @@ pub(super) struct Scene {
     pub waited: Duration,
     /// Since the open attempt began.
     pub open_for: Duration,
+    /// Since it was first read back in this process, by the steady clock: what a proof of absence may hang on.
+    pub sought_for: Duration,
     /// `give_up_after`.
     pub patience: Duration,
     /// `settle_within`.
@@ -91,6 +93,8 @@ pub(super) struct Scene {
     pub answered: Option<Seen>,
     /// Whether what was read back is what the open attempt sent.
     pub shown: bool,
+    /// What made the resource that was found there: the base of the next merge. Unknown where it cannot be made anew.
+    pub sent_then: Option<Value>,
     /// What was found before a create, merged as newer than ours.
     pub newer: Option<Box<Merged>>,
 }

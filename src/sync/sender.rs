@@ -103,12 +103,6 @@ impl Sender {
         let held = translator.held(&row.id)?;
         let prepared = self.prepared(system, &row, &subject, &held)?;
         let not_permitted = translator.not_permitted(&subject.plan, &subject.ours, &held, system);
-        let now = translator.clock.now();
-        let since = |seq: u64| -> Result<Duration, Error> {
-            let entry = translator.ledger.entry(seq)?;
-            let passed = entry.map(|entry| now.duration_since(entry.at));
-            Ok(passed.and_then(|passed| Duration::try_from(passed).ok()).unwrap_or_default())
-        };
         let mut scene = Scene {
             instance: translator.instance.clone(),
             cancelled: object.is_some_and(|object| object.cancelled && object.version > 1),
@@ -123,8 +117,9 @@ impl Sender {
             is_perhaps_restored: self.doubts.load(Ordering::Relaxed) > 0,
             doubt: super::evidence::Doubt::default(),
             asked_to_retry: self.asked_to_retry(&row)?,
-            waited: since(row.since)?,
-            open_for: row.in_flight().map_or(Ok(Duration::ZERO), |flight| since(flight.seq))?,
+            waited: translator.age(row.since)?,
+            open_for: row.in_flight().map_or(Ok(Duration::ZERO), |flight| translator.age(flight.seq))?,
+            sought_for: Duration::ZERO,
             patience: system.config.give_up_after.get(),
             settle_within: system.config.settle_within.get(),
             chance: translator.clock.chance(),
@@ -133,6 +128,7 @@ impl Sender {
             sent: None,
             answered: None,
             shown: false,
+            sent_then: None,
             newer: None,
             subject,
             row,
@@ -140,6 +136,8 @@ impl Sender {
         self.look_at_blockers(&mut scene)?;
         let kind = scene.sent_kind();
         scene.doubt = system.evidence(|evidence| evidence.doubt_of(&scene.row.id, &kind));
+        let steady = self.translator.clock.steady();
+        scene.sought_for = scene.doubt.since.map_or(Duration::ZERO, |since| steady.saturating_sub(since));
         Ok(scene)
     }
 
@@ -210,8 +208,10 @@ impl Sender {
             }
             Ask::Look(look) => {
                 let looked = self.settler.look(system, scene, look).await;
-                if let Ok(Sight::Found(seen)) = &looked {
-                    scene.shown = self.settler.shows(system, scene, seen)?;
+                if let (Ok(Sight::Found(seen)), Some(flight)) = (&looked, scene.row.in_flight()) {
+                    scene.shown = self.translator.shows(system, scene, seen)?;
+                    scene.sent_then =
+                        self.translator.resource_sent(system, &scene.row, &scene.subject, &scene.held, flight)?;
                 }
                 Heard::Looked(looked)
             }
@@ -227,13 +227,13 @@ impl Sender {
         scene.held[at].version.clone_from(&seen.version);
         let is_same = base.as_ref().is_some_and(|base| same_content(base, &theirs));
         scene.held[at].body = Some(theirs);
-        scene.reading = match base {
-            Some(_) if !is_same => {
-                let merged = self.translator.merged(system, &scene.subject, Some(&before), &scene.held);
-                Reading::Merged { merged: Box::new(merged), seen: Box::new(seen.clone()) }
-            }
-            // Without a base (a link without a body) there is nothing that they can have changed since.
-            _ => Reading::Unchanged,
+        scene.reading = if is_same {
+            Reading::Unchanged
+        } else {
+            // Without a base every difference may be theirs.
+            let before = base.map(|_| before.as_slice());
+            let merged = self.translator.merged(system, &scene.subject, before, &scene.held);
+            Reading::Merged { merged: Box::new(merged), seen: Box::new(seen.clone()) }
         };
         scene.prepared = self.prepared(system, &scene.row, &scene.subject, &scene.held)?;
         scene.not_permitted =
@@ -277,7 +277,7 @@ impl Sender {
         // What comes back is recorded against the row as it stands then.
         scene.row.attempts += 1;
         let body = self.translator.outgoing(&sent.part.resource)?;
-        let sent_at = self.translator.clock.now();
+        let sent_at = self.translator.clock.steady();
         let (client, clock, kind) = (&system.client, &self.translator.clock, sent.part.kind.as_str());
         let answer = match &sent.way {
             Way::PutCreate { .. } | Way::Create { .. } if sent.part.carries => {
@@ -292,6 +292,9 @@ impl Sender {
                 scene.answered = Some(seen.clone());
                 if matches!(sent.way, Way::Create { .. }) && seen.created {
                     self.settler.witnessed(system, seen, sent_at).await;
+                } else if matches!(sent.way, Way::Create { condition: Some(_) }) {
+                    let part = sent.part.part.as_str();
+                    scene.sent_then = self.translator.resource_sent_before(system, scene, part, seen)?;
                 }
             }
             Err(failure) => system.evidence(|evidence| evidence.doubt(&scene.row.id, failure.status)),

@@ -42,6 +42,8 @@ fn found(scene: &Scene, seen: Seen) -> Note {
         return sent_again("The EHR does not show the change; it is compared and sent again.", scene);
     }
     let named = vec![flight.part.clone()];
+    // Where it is not what was sent, somebody changed it since: the base is what was sent.
+    let seen = if scene.shown { seen } else { Seen { body: scene.sent_then.clone(), version: None, ..seen } };
     Note::Has { done: false, parts: vec![seen], named, output: None, sentence: "was read back: it has it" }
 }
 
@@ -71,7 +73,7 @@ fn missing(scene: &Scene) -> Note {
         return sent_again("Read back: the EHR does not have it; it is sent again.", scene);
     }
     let Doubt { misses, proofs, status, lag, .. } = scene.doubt;
-    let prompt = lag.is_some_and(|lag| scene.open_for > GRACE + lag) && misses >= 4;
+    let prompt = lag.is_some_and(|lag| scene.sought_for > GRACE + lag) && misses >= 4;
     let refused = status == Some(503) && misses >= 2;
     if proofs >= 2 || prompt || refused || (scene.asked_to_retry && misses >= 2) {
         return sent_again("Read back: the EHR does not have it; it is sent again.", scene);
@@ -81,9 +83,14 @@ fn missing(scene: &Scene) -> Note {
     if scene.waited > scene.patience || scene.open_for > patience && misses >= LOOKS {
         return unclear(scene, "reading back did not show it");
     }
+    // Ever more rarely; and before a known lag is over there is nothing to see.
     let wait = backoff(misses.min(6), None, scene.chance).min(scene.settle_within / 4);
-    let wait_ms = if proofs > 0 || lag.is_some() { 300 } else { millis(wait) };
-    Note::Open { wait_ms, code: "LIA-EHR-003", sentence: "Not found at the EHR yet; looked for again.".to_owned() }
+    let wait = wait.max(lag.map_or(Duration::ZERO, |lag| (GRACE + lag).saturating_sub(scene.sought_for)));
+    Note::Open {
+        wait_ms: millis(wait),
+        code: "LIA-EHR-003",
+        sentence: "Not found at the EHR yet; looked for again.".to_owned(),
+    }
 }
 
 fn unclear(scene: &Scene, why: &str) -> Note {

@@ -3,14 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Error,
     evidence::Witness,
     identity,
-    merge::merge,
-    record,
     scene::Scene,
     setup::System,
     step::{Look, Sight},
@@ -18,9 +15,8 @@ use super::{
 };
 use crate::{
     ehr::{self, Failure, Seen, carries, escaped},
-    fhir::canonical_bytes,
-    ledger::{Fact, Hash, InFlight, SyncId, SyncRow},
-    mapping::{MAIN, Owner},
+    ledger::{Fact, InFlight, SyncId, SyncRow},
+    mapping::MAIN,
 };
 
 /// Entries looked through for the youngest resource that an EHR has.
@@ -49,7 +45,7 @@ impl Settler {
                 self.search(system, &kind, (&name, &value), witness).await
             }
         };
-        let now = clock.now();
+        let now = clock.steady();
         let shown = match &looked {
             Ok(Sight::Nothing { witness }) => Some(Ok(*witness)),
             Err(_) => Some(Err(())),
@@ -59,20 +55,21 @@ impl Settler {
             system.evidence(|evidence| evidence.looked(&scene.row.id, &kind, now, shown));
         }
         if let (Ok(Sight::Found(seen)), Some(flight)) = (&looked, scene.row.in_flight()) {
-            self.found_witness(system, scene, flight, seen, now);
+            self.found_witness(system, flight, seen, now);
         }
         looked
     }
 
-    fn found_witness(&self, system: &System, scene: &Scene, flight: &InFlight, seen: &Seen, now: Timestamp) {
+    /// What was found shows how far the search is behind at most, where this process knows when it was sent.
+    fn found_witness(&self, system: &System, flight: &InFlight, seen: &Seen, now: Duration) {
         let claim = seen.body.as_ref().and_then(|body| identity::claimed(body, &self.translator.instance));
         let Some((object, id)) = claim.filter(|_| flight.interaction == "create") else { return };
-        let started = now.checked_sub(jiff::SignedDuration::try_from(scene.open_for).unwrap_or_default());
-        let Ok(sent_at) = started else { return };
+        let (_, Some(at_most)) = self.translator.ages.bounds(flight.seq, now) else { return };
         let name = system.context.system(object.as_str());
+        let sent_at = sent_before(now, at_most);
         system.evidence(|evidence| {
             evidence.remember(&seen.kind, Witness { system: name, value: id.to_string(), sent_at });
-            evidence.measured(&seen.kind, now, Some(scene.open_for));
+            evidence.measured(&seen.kind, now, Some(at_most));
         });
     }
 
@@ -81,8 +78,14 @@ impl Settler {
         let ledger = &self.translator.ledger;
         let from = ledger.head().saturating_sub(RECOLLECTED).max(1);
         let mut sent: BTreeMap<SyncId, Timestamp> = BTreeMap::new();
-        let mut youngest = None;
+        let (mut youngest, mut last) = (None, Timestamp::MIN);
         for entry in ledger.entries(from, usize::try_from(RECOLLECTED).unwrap_or(usize::MAX)).ok()? {
+            if entry.at < last {
+                // The clock was set back: what was sent before is of unknown age.
+                sent.clear();
+                youngest = None;
+            }
+            last = entry.at;
             let draft = &entry.draft;
             let (Some(sync), Some(id)) = (&draft.sync_id, &draft.object_id) else { continue };
             if draft.system.as_ref() != Some(&row.system) || draft.object.as_ref() != Some(&row.object) {
@@ -99,6 +102,8 @@ impl Settler {
             }
         }
         let (sent_at, id) = youngest?;
+        let age = Duration::try_from(self.translator.clock.now().duration_since(sent_at)).ok()?;
+        let sent_at = sent_before(self.translator.clock.steady(), age);
         let witness = Witness { system: system.context.system(row.object.as_str()), value: id.to_string(), sent_at };
         system.evidence(|evidence| evidence.remember(kind, witness.clone()));
         Some(witness)
@@ -152,43 +157,15 @@ impl Settler {
         })
     }
 
-    /// Whether what the EHR holds is what the open attempt sent.
-    pub fn shows(&self, system: &System, scene: &Scene, seen: &Seen) -> Result<bool, Error> {
-        let (Some(flight), Some(body)) = (scene.row.in_flight(), &seen.body) else { return Ok(false) };
-        let ledger = &self.translator.ledger;
-        let sent = ledger.entry(flight.seq)?.map(|entry| entry.draft.fact);
-        if let Some(Fact::Attempted { output: Some(output), .. }) = sent
-            && output == Hash::of(&canonical_bytes(&record::content(body)))
-        {
-            return Ok(true);
-        }
-        // The EHR may have added something of its own: then what counts is what the mapping reads.
-        let history = ledger.history(&scene.row.object, &scene.row.object_id)?;
-        let made = history.iter().rev().find(|entry| {
-            entry.draft.version == Some(flight.version)
-                && matches!(entry.draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
-        });
-        let Some(hash) = made.and_then(|entry| entry.draft.body) else { return Ok(false) };
-        let ours = self.translator.read_body(&hash)?;
-        let mut held = scene.held.clone();
-        if let Some(part) = held.iter_mut().find(|held| held.part == flight.part) {
-            part.body = Some(body.clone());
-        }
-        let plan = &scene.subject.plan;
-        let said = plan.normalise(&ours, &system.context);
-        let theirs = self.translator.read_back(plan, &held, system);
-        let rest = merge(None, &ours, &said, &theirs, &|_| Owner::Internal);
-        Ok(!rest.keeps_ours && !rest.takes_theirs)
-    }
-
     /// Remembers a created resource, and now and then how soon the EHR's search finds such a one.
-    pub async fn witnessed(&self, system: &System, seen: &Seen, sent_at: Timestamp) {
+    pub async fn witnessed(&self, system: &System, seen: &Seen, sent_at: Duration) {
         let claim = seen.body.as_ref().and_then(|body| identity::claimed(body, &self.translator.instance));
         let Some((object, id)) = claim else { return };
         let (name, value) = (system.context.system(object.as_str()), id.to_string());
         let clock = &self.translator.clock;
         let wants = system.evidence(|evidence| {
-            evidence.remember(&seen.kind, Witness { system: name.clone(), value: value.clone(), sent_at });
+            let at = sent_before(sent_at, Duration::ZERO);
+            evidence.remember(&seen.kind, Witness { system: name.clone(), value: value.clone(), sent_at: at });
             evidence.wants_lag(&seen.kind, sent_at)
         });
         if !wants {
@@ -196,9 +173,15 @@ impl Settler {
         }
         let found = system.ask(clock, system.client.by_identifier(&seen.kind, &name, &value)).await;
         if let Ok(found) = found {
-            let now = clock.now();
-            let lag = Duration::try_from(now.duration_since(sent_at)).unwrap_or_default();
+            let now = clock.steady();
+            let lag = now.saturating_sub(sent_at);
             system.evidence(|evidence| evidence.measured(&seen.kind, now, (!found.is_empty()).then_some(lag)));
         }
     }
+}
+
+/// When something was sent that is of this age now.
+fn sent_before(now: Duration, age: Duration) -> SignedDuration {
+    let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    signed(now).saturating_sub(signed(age))
 }

@@ -14,7 +14,7 @@ use super::{
     retry::Circuit, sender::Sender, translator::Translator,
 };
 use crate::{
-    clock::SharedClock,
+    clock::{Ages, SharedClock},
     domain::{ObjectName, SystemName},
     ehr::{Capability, Client, Failure, Http, Keep, Kind, SystemConfig, Transport},
     error::Explained as _,
@@ -73,16 +73,16 @@ impl System {
     }
     /// How an exchange went: for the circuit, and for those who watch the EHR.
     pub fn heard(&self, failure: Option<&Failure>, clock: &SharedClock) {
-        let (now, chance) = (clock.now(), clock.chance());
+        let (steady, chance) = (clock.steady(), clock.chance());
         let system_wide = failure.filter(|failure| failure.concerns_all());
         self.circuit(|circuit| match system_wide {
-            Some(failure) => circuit.failed(now, failure.retry_after, chance),
+            Some(failure) => circuit.failed(steady, failure.retry_after, chance),
             None => circuit.succeeded(),
         });
         if system_wide.is_none() {
             self.proven.store(true, Ordering::Relaxed);
         }
-        if self.health.heard(system_wide, now) {
+        if self.health.heard(system_wide, clock.now(), steady) {
             match system_wide {
                 Some(failure) => {
                     tracing::warn!(system = %self.name(), code = failure.code(), "the EHR cannot be used: {}", failure.message);
@@ -152,6 +152,7 @@ impl Parts {
             clock: setup.clock,
             systems,
             index: super::identity::Index::default(),
+            ages: Ages::default(),
         });
         let recorder = Arc::new(Recorder::new(Arc::clone(&translator)));
         let puller = Arc::new(Puller::new(Arc::clone(&translator), Arc::clone(&recorder)));

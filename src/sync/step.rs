@@ -36,8 +36,8 @@ pub(super) enum Sight {
     Several,
     /// It was not shown.
     Nothing {
-        /// When a resource of ours was sent that was shown just before.
-        witness: Option<jiff::Timestamp>,
+        /// When a resource of ours was sent that was shown just before, by the steady clock.
+        witness: Option<jiff::SignedDuration>,
     },
     /// There is nothing to look for it by.
     Nameless,

@@ -1,7 +1,7 @@
 //! What stands between an object and an EHR's resources: mappings, rules, references, who holds what. Reads the ledger,
 //! records nothing, asks no EHR. Its work lies in `check`, `prepare`, `documents`, by what is asked.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::{
     setup::System,
 };
 use crate::{
-    clock::SharedClock,
+    clock::{Ages, SharedClock},
     domain::{ObjectName, SystemName},
     ledger::{Hash, Ledger, LedgerError, ObjectRow, SyncId, Target},
     mapping::{Live, Plan},
@@ -28,6 +28,7 @@ pub(super) struct Translator {
     pub clock: SharedClock,
     pub systems: BTreeMap<SystemName, Arc<System>>,
     pub index: identity::Index,
+    pub ages: Ages,
 }
 
 impl Translator {
@@ -55,6 +56,14 @@ impl Translator {
     pub fn object_body(&self, row: &ObjectRow) -> Result<Value, Error> {
         let hash = row.body.as_ref().ok_or(Error::Ledger(LedgerError::NoObject))?;
         self.read_body(hash)
+    }
+
+    /// How long ago an entry was written, whatever the wall clock did since.
+    pub fn age(&self, seq: u64) -> Result<Duration, LedgerError> {
+        let steady = self.clock.steady();
+        self.ages.sight(self.ledger.head(), steady);
+        let entry = self.ledger.entry(seq)?;
+        Ok(entry.map(|entry| self.ages.of(seq, entry.at, self.clock.now(), steady)).unwrap_or_default())
     }
 
     /// A stored body as JSON.

@@ -9,7 +9,11 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Engine, Error,
@@ -38,23 +42,33 @@ type Ended = (SyncId, Option<Result<(), Error>>);
 impl Engine {
     /// Runs the workers until `shutdown` ends, then lets what is under way finish.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
-        let (stop, stopped) = watch::channel(false);
-        let mut workers = JoinSet::new();
+        let stop = CancellationToken::new();
+        let (mut workers, mut bells) = (JoinSet::new(), Vec::new());
         for system in self.parts.translator.systems.values() {
             // A secret that cannot be used is told before anything waits for it.
             let (config, ledger) = (system.config.clone(), &self.parts.recorder.ledger);
             if let Ok(Err(failure)) = ledger.blocking(move || crate::ehr::check_secrets(&config)).await {
                 system.heard(Some(&failure), &self.parts.translator.clock);
             }
-            let outbox = Outbox::new(Arc::clone(&self.parts), Arc::clone(system));
-            workers.spawn(outbox.run(stopped.clone()));
-            workers.spawn(Arc::clone(&self.parts.puller).run(Arc::clone(system), stopped.clone()));
+            let (outbox, bell) = (Outbox::new(Arc::clone(&self.parts), Arc::clone(system)), Arc::new(Notify::new()));
+            bells.push(Arc::clone(&bell));
+            workers.spawn(outbox.run(bell, stop.clone()));
+            workers.spawn(Arc::clone(&self.parts.puller).run(Arc::clone(system), stop.clone()));
         }
-        drop(stopped);
-        shutdown.await;
-        // No receiver is left where there is no system.
-        let _ = stop.send(true);
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = ring(self.parts.recorder.ledger.watch(), &bells) => {}
+        }
+        stop.cancel();
         while workers.join_next().await.is_some() {}
+    }
+}
+
+/// Tells the outboxes that the ledger moved, always in the same order; ends with the ledger.
+async fn ring(mut head: watch::Receiver<u64>, bells: &[Arc<Notify>]) {
+    while head.changed().await.is_ok() {
+        bells.iter().for_each(|bell| bell.notify_one());
     }
 }
 
@@ -87,13 +101,11 @@ impl Outbox {
         }
     }
 
-    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
-        let mut head = self.parts.recorder.ledger.watch();
+    async fn run(mut self, bell: Arc<Notify>, stop: CancellationToken) {
         if let Err(error) = self.take_stock().await {
             self.trouble(&error);
         }
-        while !*stopped.borrow() && self.parts.recorder.ledger.stopped().is_none() {
-            head.borrow_and_update();
+        while !stop.is_cancelled() && self.parts.recorder.ledger.stopped().is_none() {
             let pause = match self.go_on().await {
                 Ok(pause) => pause,
                 Err(error) => {
@@ -105,9 +117,9 @@ impl Outbox {
             let calm = self.ledger_fails;
             tokio::select! {
                 biased;
-                _ = stopped.changed() => {}
+                () = stop.cancelled() => {}
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => self.ended(ended).await,
-                changed = head.changed(), if !calm => if changed.is_err() { break },
+                () = bell.notified(), if !calm => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -145,10 +157,10 @@ impl Outbox {
         if !self.stranded.is_empty() {
             return Ok(LEDGER_PAUSE);
         }
-        let now = self.parts.translator.clock.now();
-        super::health::tell(&self.parts.recorder, &self.system, now).await?;
+        let steady = self.parts.translator.clock.steady();
+        super::health::tell(&self.parts.recorder, &self.system, steady).await?;
         let pause = self.fill()?;
-        let asks_in = self.system.health.asks_in(now, self.system.config.tell_after.get());
+        let asks_in = self.system.health.asks_in(steady, self.system.config.tell_after.get());
         if std::mem::take(&mut self.ledger_fails) {
             tracing::info!(system = %self.system.name(), "the outbox goes on");
         }
@@ -156,13 +168,13 @@ impl Outbox {
     }
 
     fn fill(&mut self) -> Result<Duration, Error> {
-        let now = self.parts.translator.clock.now();
-        let room = match self.system.circuit(|circuit| circuit.gate(now)) {
+        let (now, steady) = (self.parts.translator.clock.now(), self.parts.translator.clock.steady());
+        let room = match self.system.circuit(|circuit| circuit.gate(steady)) {
             Gate::Open => self.system.config.max_concurrency * AHEAD,
             Gate::Probe => 1,
             Gate::Shut(left) => return Ok(left.clamp(Duration::from_millis(10), Duration::from_secs(1))),
         };
-        let probe = room == 1 && self.system.circuit(|circuit| circuit.gate(now)) == Gate::Probe;
+        let probe = room == 1 && self.system.circuit(|circuit| circuit.gate(steady)) == Gate::Probe;
         if probe && !self.running.is_empty() {
             return Ok(Duration::from_millis(50));
         }
@@ -239,10 +251,8 @@ impl Outbox {
     async fn shelve(&mut self, id: &SyncId, code: &'static str) {
         let (ledger, clock) = (&self.parts.recorder.ledger, &self.parts.translator.clock);
         let Ok(Some(row)) = ledger.sync(id) else { return };
-        let waited = ledger.entry(row.since).ok().flatten().map(|entry| clock.now().duration_since(entry.at));
-        let is_over = waited
-            .and_then(|waited| Duration::try_from(waited).ok())
-            .is_some_and(|waited| waited > self.system.config.give_up_after.get());
+        let waited = self.parts.translator.age(row.since).unwrap_or_default();
+        let is_over = waited > self.system.config.give_up_after.get();
         let delay_ms = millis(backoff(row.attempts.max(4), None, clock.chance()));
         let recorder = &self.parts.recorder;
         let recorded = match row.standing {

@@ -73,6 +73,10 @@ impl Clock for SimClock {
         self.time.now().checked_add(skew).expect("in range")
     }
 
+    fn steady(&self) -> Duration {
+        self.time.elapsed()
+    }
+
     fn chance(&self) -> f64 {
         self.chance.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }

@@ -53,6 +53,9 @@ impl Clock for Shifted {
     fn now(&self) -> jiff::Timestamp {
         SystemClock.now() + jiff::SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
     }
+    fn steady(&self) -> Duration {
+        SystemClock.steady()
+    }
     fn chance(&self) -> f64 {
         SystemClock.chance()
     }
