@@ -154,7 +154,8 @@ pub fn bundle(response: &Response, now: Timestamp) -> Result<super::page::Listed
     }
     let unreadable =
         || Failure { status: Some(response.status), ..Failure::new(Kind::Lost, "The EHR's list cannot be read.") };
-    let listed = super::page::read(&response.body).ok_or_else(unreadable)?;
+    let mut listed = super::page::read(&response.body).ok_or_else(unreadable)?;
+    listed.at = response.date();
     if fhir::resource_type(&listed.bundle) != Some("Bundle") {
         return Err(unreadable());
     }
@@ -227,13 +228,19 @@ pub fn failed(response: &Response, intent: Intent, now: Timestamp) -> Failure {
         message.push(' ');
         message.push_str(&says);
     }
-    let retry_after = response.header("retry-after").and_then(|text| retry_after(text, now));
+    let retry_after = asked_to_wait(response, now);
     Failure { kind, message, status: Some(status), retry_after }
+}
+
+/// How long the EHR asks to be left alone. A date is the EHR's own, so that it is compared with the EHR's clock.
+#[must_use]
+pub fn asked_to_wait(response: &Response, now: Timestamp) -> Option<Duration> {
+    retry_after(response.header("retry-after")?, response.date().unwrap_or(now))
 }
 
 /// `Retry-After`: seconds or an HTTP date; at most a day, so that a wild value cannot park a system for ever.
 #[must_use]
-pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds.min(DAY_S)));

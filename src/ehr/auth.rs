@@ -23,7 +23,7 @@ const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 struct Token {
     header: HeaderValue,
-    refresh_at: Timestamp,
+    refresh_at: Duration,
 }
 
 /// The credentials of one system.
@@ -51,7 +51,7 @@ impl Auth {
         }
         let mut token = self.token.lock().await;
         let now = self.clock.now();
-        if let Some(token) = token.as_ref().filter(|token| now < token.refresh_at) {
+        if let Some(token) = token.as_ref().filter(|token| self.clock.steady() < token.refresh_at) {
             return Ok(Some(token.header.clone()));
         }
         let fresh = self.fresh(now).await?;
@@ -78,12 +78,12 @@ impl Auth {
             AuthConfig::None => Err(unusable("no credentials are configured")),
             AuthConfig::Basic { username, password_file, password_env } => {
                 let password = secret(password_file.as_deref(), password_env.as_deref())?;
-                keep(&basic(username, &password), now, Duration::from_secs(60))
+                keep(&basic(username, &password), self.clock.steady(), Duration::from_secs(60))
             }
             // A file may be replaced while we run, so it is read again now and then.
             AuthConfig::Bearer { token_file, token_env } => {
                 let token = secret(token_file.as_deref(), token_env.as_deref())?;
-                keep(&format!("Bearer {token}"), now, Duration::from_secs(60))
+                keep(&format!("Bearer {token}"), self.clock.steady(), Duration::from_secs(60))
             }
             AuthConfig::ClientCredentials { client_id, secret_file, secret_env, token_url, scope } => {
                 let secret = secret(secret_file.as_deref(), secret_env.as_deref())?;
@@ -155,6 +155,7 @@ impl Auth {
         }
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = Request { method: Method::POST, url, headers, body: body.into(), binary: None };
+        let asked_at = self.clock.steady();
         // Asking twice for a token does no harm, so a lost answer is as good as none.
         let response = self
             .transport
@@ -172,12 +173,12 @@ impl Auth {
             return Err(Failure { status: Some(response.status), ..refused });
         };
         let lifetime = read.as_ref().and_then(|answer| answer.get("expires_in")).and_then(seconds).unwrap_or(300);
-        keep(&format!("Bearer {token}"), now, Duration::from_secs(lifetime))
+        keep(&format!("Bearer {token}"), asked_at, Duration::from_secs(lifetime))
     }
 }
 
 fn busy(response: &Response, now: Timestamp) -> Failure {
-    let retry_after = response.header("retry-after").and_then(|text| answer::retry_after(text, now));
+    let retry_after = answer::asked_to_wait(response, now);
     let busy = Failure::new(Kind::Busy, "The EHR's token service is busy.");
     Failure { status: Some(response.status), retry_after, ..busy }
 }
@@ -188,9 +189,9 @@ fn seconds(value: &serde_json::Value) -> Option<u64> {
 }
 
 /// A token that lives `lifetime` is refreshed when a fifth of that, at most half a minute, is left.
-fn keep(header: &str, now: Timestamp, lifetime: Duration) -> Result<Token, Failure> {
+fn keep(header: &str, asked_at: Duration, lifetime: Duration) -> Result<Token, Failure> {
     let early = (lifetime / 5).min(Duration::from_secs(30));
-    let refresh_at = now.checked_add(lifetime.saturating_sub(early)).unwrap_or(now);
+    let refresh_at = asked_at.saturating_add(lifetime.saturating_sub(early));
     Ok(Token { header: sensitive(header)?, refresh_at })
 }
 

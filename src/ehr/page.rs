@@ -14,13 +14,15 @@ pub struct Listed {
     pub bundle: Value,
     /// Entries that cannot be read.
     pub unreadable: Vec<Bytes>,
+    /// What the EHR's clock said, where it says so.
+    pub at: Option<jiff::Timestamp>,
 }
 
 /// Reads a page; nothing where it is no JSON object at all.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<Listed> {
     if let Ok(bundle) = fhir::read(body) {
-        return Some(Listed { bundle, unreadable: Vec::new() });
+        return Some(Listed { bundle, unreadable: Vec::new(), at: None });
     }
     let (from, to, pieces) = apart(body)?;
     let mut bundle = fhir::read(&[&body[..from], &body[to..]].concat()).ok()?;
@@ -32,7 +34,7 @@ pub fn read(body: &[u8]) -> Option<Listed> {
         }
     }
     bundle.as_object_mut()?.insert("entry".to_owned(), Value::Array(entries));
-    Some(Listed { bundle, unreadable })
+    Some(Listed { bundle, unreadable, at: None })
 }
 
 /// Where the content of the top level's `entry` array begins and ends, and its items, told by brackets alone.

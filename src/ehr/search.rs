@@ -35,6 +35,8 @@ pub struct Page {
     /// Parameters that the EHR did not heed, by the first page: the entries show it (`identifier`), or its link to itself
     /// leaves them out.
     pub ignored: Vec<String>,
+    /// What the EHR's own clock said, where it says so.
+    pub at: Option<jiff::Timestamp>,
     /// Why nothing can be read after this page although there is more; asking for the next page gives the same.
     pub ends: Option<Failure>,
 }
@@ -113,7 +115,7 @@ impl<'a> Search<'a> {
                 Err(failure) => return Err(failure),
             }
         };
-        let Listed { mut bundle, unreadable } = listed;
+        let Listed { mut bundle, unreadable, at } = listed;
         if let Some(says) = outcome::error_in(&bundle) {
             return Err(Failure::new(Kind::Refused, format!("The EHR's list is not complete. {says}")));
         }
@@ -135,6 +137,7 @@ impl<'a> Search<'a> {
         let mut page = Page {
             resources: Vec::with_capacity(entries.len()),
             unreadable,
+            at,
             ignored: heeded.ignored,
             ends: self.ends.clone(),
         };

@@ -52,6 +52,11 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+    /// What the EHR's own clock said, where it says so (`Date`).
+    #[must_use]
+    pub fn date(&self) -> Option<jiff::Timestamp> {
+        jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(self.header("date")?).ok()
+    }
 }
 
 /// No answer. The difference between the first and the others decides whether reading back is needed.

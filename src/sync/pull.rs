@@ -18,6 +18,9 @@ const SWEEP_EVERY: u64 = 10;
 /// A sweep without a date window looks at so many pages at most.
 const SWEEP_PAGES: usize = 50;
 
+/// How exact a date in a header is.
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
 /// How a type is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -140,8 +143,10 @@ impl Puller {
         for entry in page.unreadable {
             self.nameless(system, kind, "that cannot be read", entry).await?;
         }
+        // The EHR's times are compared with its own clock.
+        let now = page.at.map_or_else(|| self.translator.clock.now(), |at| at.saturating_add(SECOND).unwrap_or(at));
         for resource in page.resources {
-            progress.shown(ehr::last_updated(&resource, &progress.zone), self.translator.clock.now());
+            progress.shown(ehr::last_updated(&resource, &progress.zone), now);
             let reference = Seen::name(&resource).map(|(kind, id)| format!("{kind}/{id}"));
             match self.take_in(system, resource).await {
                 Ok(Taken::Done) => {}

@@ -233,6 +233,7 @@ impl SimEhr {
         if self.strikes(Kind::LostReply).is_some() {
             return Err(TransportError::Lost);
         }
+        answer.headers.push(("date", self.time.now().strftime("%a, %d %b %Y %T GMT").to_string()));
         Ok(as_response(answer))
     }
 
