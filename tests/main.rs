@@ -24,6 +24,7 @@ mod ledger;
 mod mapping_mistakes;
 mod mappings;
 mod objects;
+mod operating;
 mod peers;
 mod promises;
 mod pull;

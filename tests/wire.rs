@@ -49,16 +49,19 @@ impl Server {
     fn new(answer: impl Fn(usize, &mut Counted) -> bool + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/fhir", listener.local_addr().expect("an address"));
-        let (got, sent) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let (got, sent) = (Arc::new(Mutex::new(Vec::<Got>::new())), Arc::new(AtomicU64::new(0)));
         let (answer, log, counter) = (Arc::new(answer), Arc::clone(&got), Arc::clone(&sent));
         std::thread::spawn(move || {
-            for (connection, stream) in listener.incoming().flatten().enumerate() {
+            for stream in listener.incoming().flatten() {
                 let (answer, log, counter) = (Arc::clone(&answer), Arc::clone(&log), Arc::clone(&counter));
                 std::thread::spawn(move || {
-                    let mut stream = Counted(stream, counter);
+                    let (mut stream, mut used) = (Counted(stream, counter), None);
                     while let Some(head) = read_request(&mut stream.0) {
                         let number = {
                             let mut log = log.lock().expect("no panic");
+                            // Connections count by their first request: some are opened and never used.
+                            let next = log.iter().map(|got| got.connection + 1).max().unwrap_or(0);
+                            let connection = *used.get_or_insert(next);
                             log.push(Got { connection, head });
                             log.len()
                         };

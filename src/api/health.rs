@@ -7,12 +7,13 @@ use axum::{
     body::Body,
     http::{Response, header},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Ask,
     reply::{self, Answered, with},
 };
+use crate::sync::{Condition, FetchStatus, SystemStatus};
 
 /// Method, route, status.
 type Label = (String, String, u16);
@@ -38,7 +39,54 @@ pub(super) async fn live(_: Ask) -> Answered {
 /// `GET /readyz`: pushes can be taken on.
 pub(super) async fn ready(ask: Ask) -> Answered {
     ask.api.ledger().is_ready()?;
-    Ok(reply::ok(&json!({"status": "ready"})))
+    let systems: Vec<_> = ask.api.engine().systems()?.iter().map(in_short).collect();
+    Ok(reply::ok(&json!({"status": "ready", "systems": systems})))
+}
+
+/// How an EHR is, and which types cannot be fetched.
+fn in_short(system: &SystemStatus) -> Value {
+    let failing: serde_json::Map<String, Value> = system
+        .fetches
+        .iter()
+        .filter_map(|(kind, fetch)| {
+            let since = fetch.failing_since?.to_string();
+            Some((kind.clone(), json!({"since": since, "rounds": fetch.failed, "code": fetch.code})))
+        })
+        .collect();
+    json!({
+        "name": system.name.as_str(), "state": system.condition.as_str(),
+        "since": system.since.map(|since| since.to_string()), "code": system.code,
+        "backlog": system.backlog, "cannot_fetch": failing,
+    })
+}
+
+/// How the EHRs are, in figures.
+fn of_systems(text: &mut String, systems: &[SystemStatus]) {
+    let mut family = |name: &str, help: &str, lines: Vec<(String, i64)>| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, value) in lines {
+            let _ = writeln!(text, "{name}{{{labels}}} {value}");
+        }
+    };
+    let known = systems.iter().filter(|system| system.condition != Condition::Learning);
+    let up = known.map(|system| (format!("system=\"{}\"", system.name), i64::from(system.condition == Condition::Up)));
+    family("liaison_system_up", "1 while an EHR can be used, by its own exchanges.", up.collect());
+    let down =
+        systems.iter().filter_map(|system| Some((format!("system=\"{}\"", system.name), system.since?.as_second())));
+    family("liaison_system_down_since_seconds", "Since when an EHR cannot be used (Unix time).", down.collect());
+    let fetches = |figure: &dyn Fn(&FetchStatus) -> Option<i64>| {
+        let of = |system: &SystemStatus| {
+            let lines = system.fetches.iter().filter_map(|(kind, fetch)| {
+                Some((format!("system=\"{}\",type=\"{kind}\"", system.name), figure(fetch)?))
+            });
+            lines.collect::<Vec<_>>()
+        };
+        systems.iter().flat_map(of).collect::<Vec<_>>()
+    };
+    let failed = fetches(&|fetch| Some(i64::from(fetch.failed)));
+    family("liaison_fetch_failed_rounds", "Rounds of fetching that failed, one after the other.", failed);
+    let fetched = fetches(&|fetch| fetch.last_success.map(jiff::Timestamp::as_second));
+    family("liaison_fetch_last_success_seconds", "When fetching a type succeeded last (Unix time).", fetched);
 }
 
 /// `GET /metrics`
@@ -56,6 +104,7 @@ pub(super) async fn metrics(ask: Ask) -> Answered {
     for ((system, state), count) in ledger.counts()? {
         let _ = writeln!(text, "liaison_syncs{{system=\"{system}\",state=\"{}\"}} {count}", state.as_str());
     }
+    of_systems(&mut text, &api.engine().systems()?);
     let _ = writeln!(text, "# HELP liaison_worklist_open Items that await a person, by code.");
     let _ = writeln!(text, "# TYPE liaison_worklist_open gauge");
     let mut open: BTreeMap<String, usize> = BTreeMap::new();

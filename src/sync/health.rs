@@ -34,6 +34,17 @@ struct Since {
     told: bool,
 }
 
+/// How an EHR's state changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It cannot be used any more.
+    Fell,
+    /// It could not be used, and now it shows that only a person can mend that.
+    NeedsPerson,
+    /// It can be used again.
+    Rose,
+}
+
 /// What the exchanges say of an EHR.
 #[derive(Debug, Default)]
 pub(super) struct Health {
@@ -52,27 +63,33 @@ impl Health {
         how(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How an exchange went, by the wall clock (for people) and the steady one. Gives whether the EHR's state changed.
-    pub fn heard(&self, failure: Option<&Failure>, now: Timestamp, steady: Duration) -> bool {
+    /// How an exchange went, by the wall clock (for people) and the steady one. Gives what that changed.
+    pub fn heard(&self, failure: Option<&Failure>, now: Timestamp, steady: Duration) -> Option<Turn> {
         self.state(|state| match (failure, &mut state.trouble) {
             (Some(failure), Some(trouble)) => {
+                let worse = failure.needs_credentials() && !trouble.failure.needs_credentials();
                 // What only a person can mend is the better reason.
                 if failure.needs_credentials() || !trouble.failure.needs_credentials() {
                     trouble.failure = failure.clone();
                 }
-                false
+                worse.then_some(Turn::NeedsPerson)
             }
             (Some(failure), none @ None) => {
                 *none = Some(Since { since: now, from: steady, failure: failure.clone(), told: false });
-                true
+                Some(Turn::Fell)
             }
             (None, trouble @ Some(_)) => {
                 *trouble = None;
                 state.looked = false;
-                true
+                Some(Turn::Rose)
             }
-            (None, None) => false,
+            (None, None) => None,
         })
+    }
+
+    /// Since when the EHR is in trouble, and why.
+    pub fn trouble(&self) -> Option<(Timestamp, Failure)> {
+        self.state(|state| state.trouble.as_ref().map(|trouble| (trouble.since, trouble.failure.clone())))
     }
 
     /// How long until a person is to be asked, where the EHR is in trouble and nobody was asked.
@@ -174,17 +191,17 @@ mod tests {
         let asks_in = |s: u64, tell_after| health.asks_in(Duration::from_secs(s), tell_after);
         let down = Failure::new(Kind::Unreachable, "No connection.");
         let five = Duration::from_secs(300);
-        assert!(!heard(None, 0), "well from the beginning");
-        assert!(heard(Some(&down), 10));
-        assert!(!heard(Some(&down), 20));
+        assert_eq!(heard(None, 0), None, "well from the beginning");
+        assert_eq!(heard(Some(&down), 10), Some(Turn::Fell));
+        assert_eq!(heard(Some(&down), 20), None);
         assert_eq!(asks_in(70, five), Some(Duration::from_secs(240)));
         assert_eq!(asks_in(400, five), Some(Duration::ZERO));
         let rejected = Failure::new(Kind::Unauthorised, "401");
-        assert!(!heard(Some(&rejected), 71));
+        assert_eq!(heard(Some(&rejected), 71), Some(Turn::NeedsPerson));
         assert_eq!(asks_in(71, five), Some(Duration::ZERO));
-        assert!(!heard(Some(&down), 72), "the better reason stays");
+        assert_eq!(heard(Some(&down), 72), None, "the better reason stays");
         assert_eq!(asks_in(72, five), Some(Duration::ZERO));
-        assert!(heard(None, 80));
+        assert_eq!(heard(None, 80), Some(Turn::Rose));
         assert_eq!(asks_in(900, five), None);
     }
 }

@@ -21,6 +21,7 @@ use super::{
     recorder::Recorder,
     retry::{Circuit, Gate},
     setup::System,
+    status::FetchStatus,
     translator::Translator,
 };
 use crate::{
@@ -133,6 +134,19 @@ impl Puller {
         ended: Result<(), Failed>,
     ) {
         let subject = format!("{} {kind} fetch", system.name());
+        let now = self.translator.clock.now();
+        system.fetches(|fetches| {
+            let fetch = fetches.entry(kind.to_owned()).or_default();
+            *fetch = match &ended {
+                Ok(()) => FetchStatus { last_success: Some(now), ..FetchStatus::default() },
+                Err(failed) => FetchStatus {
+                    failed: fetch.failed.saturating_add(1),
+                    failing_since: fetch.failing_since.or(Some(now)),
+                    code: Some(failed.code),
+                    ..*fetch
+                },
+            };
+        });
         let told = match ended {
             Ok(()) => {
                 *course = Course::default();

@@ -10,8 +10,17 @@ use std::{
 };
 
 use super::{
-    Error, desk::Desk, documents::InLedger, evidence::Evidence, health::Health, puller::Puller, recorder::Recorder,
-    retry::Circuit, sender::Sender, translator::Translator,
+    Error,
+    desk::Desk,
+    documents::InLedger,
+    evidence::Evidence,
+    health::{Health, Turn},
+    puller::Puller,
+    recorder::Recorder,
+    retry::Circuit,
+    sender::Sender,
+    status::FetchStatus,
+    translator::Translator,
 };
 use crate::{
     clock::{Ages, SharedClock},
@@ -49,11 +58,14 @@ pub(super) struct System {
     pub context: Context,
     /// One permit a request under way.
     pub network: tokio::sync::Semaphore,
+    /// Rung when the ledger moved or its health changed.
+    pub bell: tokio::sync::Notify,
     /// What its exchanges say of it as a whole.
     pub health: Health,
     circuit: Mutex<Circuit>,
     evidence: Mutex<Evidence>,
     proven: AtomicBool,
+    fetches: Mutex<BTreeMap<String, FetchStatus>>,
 }
 
 impl System {
@@ -71,6 +83,10 @@ impl System {
     pub fn evidence<T>(&self, how: impl FnOnce(&mut Evidence) -> T) -> T {
         how(&mut self.evidence.lock().unwrap_or_else(PoisonError::into_inner))
     }
+    /// Looks at or changes how fetching goes, by resource type.
+    pub fn fetches<T>(&self, how: impl FnOnce(&mut BTreeMap<String, FetchStatus>) -> T) -> T {
+        how(&mut self.fetches.lock().unwrap_or_else(PoisonError::into_inner))
+    }
     /// How an exchange went: for the circuit, and for those who watch the EHR.
     pub fn heard(&self, failure: Option<&Failure>, clock: &SharedClock) {
         let (steady, chance) = (clock.steady(), clock.chance());
@@ -82,14 +98,15 @@ impl System {
         if system_wide.is_none() {
             self.proven.store(true, Ordering::Relaxed);
         }
-        if self.health.heard(system_wide, clock.now(), steady) {
-            match system_wide {
-                Some(failure) => {
-                    tracing::warn!(system = %self.name(), code = failure.code(), "the EHR cannot be used: {}", failure.message);
-                }
-                None => tracing::info!(system = %self.name(), "the EHR can be used again"),
+        let Some(turn) = self.health.heard(system_wide, clock.now(), steady) else { return };
+        match (turn, system_wide) {
+            (Turn::Fell | Turn::NeedsPerson, Some(failure)) => {
+                tracing::warn!(system = %self.name(), code = failure.code(), "the EHR cannot be used: {}", failure.message);
             }
+            _ => tracing::info!(system = %self.name(), "the EHR can be used again"),
         }
+        // Whoever watches over it may have to ask a person.
+        self.bell.notify_one();
     }
     /// Whether an exchange since the start showed that it is well.
     pub fn is_proven(&self) -> bool {
@@ -197,10 +214,12 @@ fn system(
     Ok(System {
         context: Context::new(instance).in_zone(&config.zone),
         network: tokio::sync::Semaphore::new(config.max_concurrency),
+        bell: tokio::sync::Notify::new(),
         health: Health::default(),
         circuit: Mutex::new(Circuit::default()),
         evidence: Mutex::default(),
         proven: AtomicBool::new(false),
+        fetches: Mutex::default(),
         client,
         config,
     })

@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -43,32 +40,32 @@ impl Engine {
     /// Runs the workers until `shutdown` ends, then lets what is under way finish.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         let stop = CancellationToken::new();
-        let (mut workers, mut bells) = (JoinSet::new(), Vec::new());
+        let mut workers = JoinSet::new();
         for system in self.parts.translator.systems.values() {
             // A secret that cannot be used is told before anything waits for it.
             let (config, ledger) = (system.config.clone(), &self.parts.recorder.ledger);
             if let Ok(Err(failure)) = ledger.blocking(move || crate::ehr::check_secrets(&config)).await {
                 system.heard(Some(&failure), &self.parts.translator.clock);
             }
-            let (outbox, bell) = (Outbox::new(Arc::clone(&self.parts), Arc::clone(system)), Arc::new(Notify::new()));
-            bells.push(Arc::clone(&bell));
-            workers.spawn(outbox.run(bell, stop.clone()));
+            let outbox = Outbox::new(Arc::clone(&self.parts), Arc::clone(system));
+            workers.spawn(outbox.run(stop.clone()));
             workers.spawn(Arc::clone(&self.parts.puller).run(Arc::clone(system), stop.clone()));
         }
         tokio::select! {
             biased;
             () = shutdown => {}
-            () = ring(self.parts.recorder.ledger.watch(), &bells) => {}
+            () = self.ring() => {}
         }
         stop.cancel();
         while workers.join_next().await.is_some() {}
     }
-}
 
-/// Tells the outboxes that the ledger moved, always in the same order; ends with the ledger.
-async fn ring(mut head: watch::Receiver<u64>, bells: &[Arc<Notify>]) {
-    while head.changed().await.is_ok() {
-        bells.iter().for_each(|bell| bell.notify_one());
+    /// Tells the outboxes that the ledger moved, always in the same order; ends with the ledger.
+    async fn ring(&self) {
+        let mut head = self.parts.recorder.ledger.watch();
+        while head.changed().await.is_ok() {
+            self.parts.translator.systems.values().for_each(|system| system.bell.notify_one());
+        }
     }
 }
 
@@ -101,7 +98,7 @@ impl Outbox {
         }
     }
 
-    async fn run(mut self, bell: Arc<Notify>, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) {
         if let Err(error) = self.take_stock().await {
             self.trouble(&error);
         }
@@ -119,7 +116,7 @@ impl Outbox {
                 biased;
                 () = stop.cancelled() => {}
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => self.ended(ended).await,
-                () = bell.notified(), if !calm => {}
+                () = self.system.bell.notified(), if !calm => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
