@@ -235,3 +235,35 @@ async fn a_protected_record_is_not_asked_for_again() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!((reads(), rig.open_items().len()), (before, 1), "neither asked for nor told again");
 }
+
+/// FAULTS S11: times without a zone are the EHR's, as the configuration says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_without_an_offset_is_of_the_ehrs_zone() {
+    let configure = |config: &mut liaison::sync::SystemConfig| {
+        Rig::pulling(&["Appointment"])(config);
+        config.zone = "Europe/London".to_owned();
+    };
+    let rig = Rig::with(careless(), configure, None).await;
+    for (id, start, end) in [
+        ("summer", "2026-07-01T10:00:00", "2026-07-01T10:30:00"),
+        ("winter", "2026-12-01T10:00:00.5", "2026-12-01T10:30:00"),
+        ("unsaid", "2026-10-25T01:30:00", "2026-10-25T03:00:00"),
+    ] {
+        let mut body = visit(id);
+        (body["start"], body["end"]) = (json!(start), json!(end));
+        body["meta"] = json!({"lastUpdated": "2026-06-01T10:00:00"});
+        put(&rig, &body);
+    }
+    rig.until(20, "two visits and a question", |rig| {
+        rig.objects("appointment").len() == 2 && rig.open_items().len() == 1
+    })
+    .await;
+    let mut starts: Vec<_> = rig.objects("appointment").into_iter().map(|(_, body)| body["start"].clone()).collect();
+    starts.sort_by_key(ToString::to_string);
+    assert_eq!(
+        starts,
+        [json!("2026-07-01T10:00:00+01:00[Europe/London]"), json!("2026-12-01T10:00:00.5+00:00[Europe/London]")]
+    );
+    // Half past one came twice that night: nobody guesses which.
+    assert!(rig.open_items()[0]["what_happened"].as_str().unwrap().contains("start"), "{:#?}", rig.open_items());
+}

@@ -116,6 +116,17 @@ impl Time {
         }
     }
 
+    /// The same, where a moment without offset and zone is one of `zone`'s.
+    ///
+    /// # Errors
+    /// [`TimeError`]
+    pub fn parse_in(text: &str, zone: &str) -> Result<Self, TimeError> {
+        match Self::parse(text) {
+            Err(TimeError::NoOffset) => Self::parse(&format!("{text}[{zone}]")),
+            other => other,
+        }
+    }
+
     /// Whether this is a date, whole or partial, and not a moment.
     #[must_use]
     pub fn is_date(&self) -> bool {

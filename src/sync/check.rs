@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Error, documents, identity, prepare::Held, setup::System, translator::Translator};
 use crate::{
-    domain::{ObjectId, ObjectName},
+    domain::{ObjectId, ObjectName, Time, TimeError},
     error::Finding,
     fhir::stored,
     ledger::{Hash, SyncId},
@@ -112,8 +112,11 @@ impl Translator {
     }
 
     /// What is wrong with a resource that an EHR sent: places and rules.
-    pub fn breaks_base(&self, resource: &Value) -> Vec<Finding> {
-        let stand_in = stored::stand_in(resource);
+    pub fn breaks_base(&self, resource: &Value, zone: &str) -> Vec<Finding> {
+        let mut stand_in = stored::stand_in(resource);
+        if has_local_times(resource) {
+            place_in(stand_in.get_or_insert_with(|| resource.clone()), zone);
+        }
         let report = self.validator.validate(stand_in.as_ref().unwrap_or(resource), &self.options(Vec::new()));
         // What is known of the bytes is judged without them.
         let claims = self.false_claims(resource).unwrap_or_default();
@@ -127,6 +130,33 @@ impl Translator {
             }
         };
         report.errors().map(finding).chain(claims.into_iter().map(documents::finding)).collect()
+    }
+}
+
+/// A moment that does not say where: FHIR wants an offset; from an EHR that leaves it out it is one of the EHR's zone.
+fn is_local(text: &str) -> bool {
+    text.len() >= 16 && text.as_bytes()[10] == b'T' && matches!(Time::parse(text), Err(TimeError::NoOffset))
+}
+
+fn has_local_times(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_local(text),
+        Value::Array(items) => items.iter().any(has_local_times),
+        Value::Object(members) => members.values().any(has_local_times),
+        _ => false,
+    }
+}
+
+fn place_in(value: &mut Value, zone: &str) {
+    match value {
+        Value::String(text) if is_local(text) => {
+            if let Ok(time) = Time::parse_in(text, zone) {
+                *text = time.without_zone();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| place_in(item, zone)),
+        Value::Object(members) => members.values_mut().for_each(|value| place_in(value, zone)),
+        _ => {}
     }
 }
 

@@ -48,7 +48,7 @@ impl Puller {
 
     /// What breaks FHIR's rules in a received resource, as a question.
     pub fn broken(&self, system: &System, seen: &Seen, body: &Value) -> Option<Trouble> {
-        let findings = self.translator.breaks_base(body);
+        let findings = self.translator.breaks_base(body, &system.config.zone);
         let first = findings.first()?;
         let sentence = format!(
             "{} from {} breaks FHIR's rules: {}",

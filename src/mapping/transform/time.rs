@@ -17,7 +17,7 @@ pub(super) fn get(element: ElementRef<'_>, zoned: bool, context: &Context) -> Op
     let zone = element.beside.and_then(zone_of);
     let default = if zoned { context.zone.as_deref() } else { None };
     let Some(zone) = zone.or(default) else { return Some(Value::String(text.to_owned())) };
-    Some(Value::String(match Time::parse(text) {
+    Some(Value::String(match Time::parse_in(text, zone) {
         Ok(time) => time.in_zone(zone).to_string(),
         Err(_) => text.to_owned(),
     }))
