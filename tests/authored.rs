@@ -1,5 +1,5 @@
 //! What Liaison authors itself (CapabilityStatement, OperationOutcome), read by fhir-sdk's typed models and written again: nothing may
-//! be lost or differ. With `--features r4b-models` only, since the models cost more to build than all else; `.ci/run` does it.
+//! be lost or differ. The frame of both is ours, their parts are the models' (`rest::capability`, `fhir::outcome`).
 
 use fhir_sdk::r4b::resources::{CapabilityStatement, OperationOutcome};
 use liaison::fhir::{self, canonically_equal, outcome};

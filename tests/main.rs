@@ -1,7 +1,6 @@
 //! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
 
 mod api;
-#[cfg(feature = "r4b-models")]
 mod authored;
 mod bad_input;
 mod command_line;

@@ -94,6 +94,26 @@ fn of_the_base_specification() {
                 &["Patient.contained[0]"],
             ),
             (
+                "led to another type than the element allows",
+                json!({"managingOrganization": {"reference": "Patient/x"}}),
+                &["Patient.managingOrganization"],
+            ),
+            (
+                "the same at another server",
+                json!({"generalPractitioner": [{"reference": "http://ehr.example/fhir/Patient/x/_history/2"}]}),
+                &["Patient.generalPractitioner[0]"],
+            ),
+            (
+                "the same by a search",
+                json!({"managingOrganization": {"reference": "Patient?identifier=urn:x:y|1"}}),
+                &["Patient.managingOrganization"],
+            ),
+            (
+                "led to what nobody can tell the type of",
+                json!({"managingOrganization": {"reference": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"}}),
+                &[],
+            ),
+            (
                 "an extension with two meanings",
                 json!({"extension": [{"url": "http://practice.example/x", "valueString": "a",
             "extension": [{"url": "y", "valueString": "b"}]}]}),

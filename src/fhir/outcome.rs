@@ -1,5 +1,11 @@
-//! `OperationOutcome` and its issues (<https://hl7.org/fhir/R4/operationoutcome.html>).
+//! `OperationOutcome` and its issues (<https://hl7.org/fhir/R4/operationoutcome.html>), written by fhir-sdk's typed models: nothing
+//! here holds decimals, which they lose. They are R4B's; of an outcome's issues R4 and R4B say the same.
 
+use fhir_sdk::r4b::{
+    codes::{IssueSeverity, IssueType},
+    resources::OperationOutcomeIssue,
+    types::{CodeableConcept, CodeableConceptInner},
+};
 use serde_json::{Value, json};
 
 /// How bad an issue is.
@@ -27,6 +33,15 @@ impl Severity {
             Self::Information => "information",
         }
     }
+
+    const fn typed(self) -> IssueSeverity {
+        match self {
+            Self::Fatal => IssueSeverity::Fatal,
+            Self::Error => IssueSeverity::Error,
+            Self::Warning => IssueSeverity::Warning,
+            Self::Information => IssueSeverity::Information,
+        }
+    }
 }
 
 /// One issue of an outcome.
@@ -48,24 +63,55 @@ impl Issue {
     /// The issue as a member of `OperationOutcome.issue`.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        let mut issue = json!({
-            "severity": self.severity.code(), "code": self.code, "details": {"text": self.text},
-        });
-        if let Some(diagnostics) = &self.diagnostics {
-            issue["diagnostics"] = json!(diagnostics);
-        }
-        if !self.expression.is_empty() {
-            issue["expression"] = json!([self.expression]);
-        }
-        issue
+        let known: Result<IssueType, _> = self.code.parse();
+        debug_assert!(known.is_ok(), "{} is no IssueType", self.code);
+        let expression = (!self.expression.is_empty()).then(|| Some(self.expression.clone()));
+        written(OperationOutcomeIssue {
+            diagnostics: self.diagnostics.clone(),
+            expression: expression.into_iter().collect(),
+            ..issue(self.severity.typed(), known.unwrap_or(IssueType::Processing), &self.text)
+        })
     }
+}
+
+/// An issue with a sentence and nothing else.
+fn issue(severity: IssueSeverity, code: IssueType, text: &str) -> OperationOutcomeIssue {
+    OperationOutcomeIssue {
+        id: None,
+        extension: Vec::new(),
+        modifier_extension: Vec::new(),
+        severity,
+        severity_ext: None,
+        code,
+        code_ext: None,
+        details: Some(CodeableConcept::from(CodeableConceptInner {
+            id: None,
+            extension: Vec::new(),
+            coding: Vec::new(),
+            coding_ext: Vec::new(),
+            text: Some(text.to_owned()),
+            text_ext: None,
+        })),
+        details_ext: None,
+        diagnostics: None,
+        diagnostics_ext: None,
+        location: Vec::new(),
+        location_ext: Vec::new(),
+        expression: Vec::new(),
+        expression_ext: Vec::new(),
+    }
+}
+
+/// What a typed model writes. Models of texts, codes and dates are always written: their keys are texts, and they hold no maps.
+pub fn written(model: impl serde::Serialize) -> Value {
+    serde_json::to_value(model).unwrap_or_default()
 }
 
 /// An `OperationOutcome` of these issues; says "all is well" (FHIR demands one issue) where there are none.
 #[must_use]
 pub fn outcome(issues: &[Issue]) -> Value {
     let list: Vec<Value> = if issues.is_empty() {
-        vec![json!({"severity": "information", "code": "informational", "details": {"text": "No issues found."}})]
+        vec![written(issue(IssueSeverity::Information, IssueType::Informational, "No issues found."))]
     } else {
         issues.iter().map(Issue::to_value).collect()
     };

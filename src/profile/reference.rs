@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
                 let text = "a relative reference must be a resource type of FHIR R4, '/' and an id";
                 return self.raise(&at, None, Say::error("invalid", "reference", text));
             }
-            (None, _) => None,
+            (None, _) => text.split_once('?').map(|(kind, _)| kind).filter(|kind| self.types.resource(kind).is_some()),
         };
         if led.is_none() && !is_search(text) {
             self.absent(text, &at, scope);
@@ -122,12 +122,7 @@ impl<'a> Walk<'a> {
         self.logical(targets, value, place);
         if let Some(kind) = implied {
             self.stated_type(value, kind, place);
-            if led.is_some()
-                || self.options.assume_valid_rest_references
-                || self.options.references != ReferencePolicy::Ignore
-            {
-                self.target_type(targets, kind, place);
-            }
+            self.target_type(targets, kind, place);
         }
     }
 

@@ -1,89 +1,98 @@
-//! `metadata`: what this endpoint offers (<https://hl7.org/fhir/R4/capabilitystatement.html>). States only what is served.
+//! `metadata`: what this endpoint offers (<https://hl7.org/fhir/R4/capabilitystatement.html>). States only what is served. Its parts are
+//! written by fhir-sdk's typed models; the frame around them they let nobody make without their builders.
 
-use fhir_sdk::{DateTime, Instant, time::OffsetDateTime};
+use fhir_sdk::{
+    DateTime, Instant,
+    r4b::{
+        codes::{
+            CapabilityStatementKind, ConditionalDeleteStatus, ConditionalReadStatus, FHIRVersion, PublicationStatus,
+            ResourceVersionPolicy, SearchParamType,
+        },
+        resources::{CapabilityStatementRest, CapabilityStatementRestResource},
+    },
+    time::OffsetDateTime,
+};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Serving, message::Answer};
+use super::{ParameterKind, Serving, message::Answer, models};
+use crate::fhir::outcome::written;
 
 impl Serving<'_> {
     pub(super) fn metadata(self) -> Answer {
         let server = self.server;
         let offered = server.offered.clone().unwrap_or_else(|| server.model.types());
-        let types: Vec<Value> = offered.iter().map(|kind| self.type_capability(kind)).collect();
-        let mut rest = json!({
-            "mode": "server",
-            "documentation": "JSON only. PATCH takes JSON Patch and JSON Merge Patch.",
-            "resource": types,
-        });
-        if !server.read_only {
-            rest["interaction"] = codes(&["transaction", "batch", "history-system"]);
-        }
+        let interactions: &[&str] = if server.read_only { &[] } else { &["transaction", "batch", "history-system"] };
+        let rest = CapabilityStatementRest {
+            documentation: Some("JSON only. PATCH takes JSON Patch and JSON Merge Patch.".to_owned()),
+            resource: offered.iter().map(|kind| Some(self.type_capability(kind))).collect(),
+            interaction: models::each(interactions, models::system_interaction),
+            ..models::rest()
+        };
         Answer::of(
             200,
             json!({
                 "resourceType": "CapabilityStatement",
-                "status": "active",
-                "date": date(server.clock.now()),
-                "kind": "instance",
-                "software": {"name": server.software, "version": env!("CARGO_PKG_VERSION")},
-                "implementation": {"description": server.software, "url": server.base},
-                "fhirVersion": "4.0.1",
+                "status": written(PublicationStatus::Active),
+                "date": written(date(server.clock.now())),
+                "kind": written(CapabilityStatementKind::Instance),
+                "software": written(models::software(&server.software, env!("CARGO_PKG_VERSION"))),
+                "implementation": written(models::implementation(&server.software, &server.base)),
+                "fhirVersion": written(FHIRVersion::N401),
                 "format": ["json", "application/fhir+json"],
                 "patchFormat": ["application/json-patch+json", "application/merge-patch+json"],
-                "rest": [rest],
+                "rest": [written(rest)],
             }),
         )
     }
 
-    fn type_capability(self, kind: &str) -> Value {
+    fn type_capability(self, kind: &str) -> CapabilityStatementRestResource {
         let server = self.server;
         let parameters = server.model.parameters(kind);
-        let mut search = vec![json!({"name": "_id", "type": "token"}), json!({"name": "_lastUpdated", "type": "date"})];
-        search.extend(parameters.iter().map(|parameter| {
-            let mut shown = json!({"name": parameter.name, "type": parameter.kind.code()});
-            if !parameter.url.is_empty() {
-                shown["definition"] = json!(parameter.url);
-            }
-            shown
-        }));
+        let own = |name, of| Some(models::parameter(name, of, ""));
+        let mut search = vec![own("_id", SearchParamType::Token), own("_lastUpdated", SearchParamType::Date)];
+        search.extend(parameters.iter().map(|one| Some(models::parameter(&one.name, typed(one.kind), &one.url))));
         let reading = ["read", "vread", "history-instance", "search-type"];
         let writing = ["create", "update", "patch", "delete", "history-type"];
         let interactions: Vec<&str> =
             if server.read_only { reading.to_vec() } else { [&reading[..], &writing[..]].concat() };
-        let mut shown = json!({
-            "type": kind, "interaction": codes(&interactions), "versioning": "versioned", "readHistory": true,
-        });
-        if !server.read_only {
-            shown["updateCreate"] = json!(!self.quirks.no_update_as_create);
-            shown["conditionalCreate"] = json!(true);
-            shown["conditionalUpdate"] = json!(true);
-            shown["conditionalDelete"] = json!("single");
+        let writes = !server.read_only;
+        let references = parameters.iter().filter(|parameter| parameter.kind == ParameterKind::Reference);
+        let definition = "http://hl7.org/fhir/OperationDefinition/Resource-validate";
+        let validate = server.check.is_some().then(|| Some(models::operation("validate", definition)));
+        CapabilityStatementRestResource {
+            interaction: models::each(&interactions, models::interaction),
+            versioning: Some(ResourceVersionPolicy::Versioned),
+            read_history: Some(true),
+            update_create: writes.then_some(!self.quirks.no_update_as_create),
+            conditional_create: writes.then_some(true),
+            conditional_read: Some(ConditionalReadStatus::FullSupport),
+            conditional_update: writes.then_some(true),
+            conditional_delete: writes.then_some(ConditionalDeleteStatus::Single),
+            search_include: references.map(|parameter| Some(format!("{kind}:{}", parameter.name))).collect(),
+            search_param: search,
+            operation: validate.into_iter().collect(),
+            ..models::resource(kind)
         }
-        shown["conditionalRead"] = json!("full-support");
-        let includes: Vec<String> = parameters
-            .iter()
-            .filter(|parameter| parameter.kind == super::ParameterKind::Reference)
-            .map(|parameter| format!("{kind}:{}", parameter.name))
-            .collect();
-        if !includes.is_empty() {
-            shown["searchInclude"] = json!(includes);
-        }
-        shown["searchParam"] = json!(search);
-        if server.check.is_some() {
-            let definition = "http://hl7.org/fhir/OperationDefinition/Resource-validate";
-            shown["operation"] = json!([{"name": "validate", "definition": definition}]);
-        }
-        shown
+    }
+}
+
+/// The model's word for a kind of parameter.
+const fn typed(kind: ParameterKind) -> SearchParamType {
+    match kind {
+        ParameterKind::Number => SearchParamType::Number,
+        ParameterKind::Date => SearchParamType::Date,
+        ParameterKind::Text => SearchParamType::String,
+        ParameterKind::Token => SearchParamType::Token,
+        ParameterKind::Reference => SearchParamType::Reference,
+        ParameterKind::Quantity => SearchParamType::Quantity,
+        ParameterKind::Uri => SearchParamType::Uri,
     }
 }
 
 /// Whole seconds are enough for when this was asked.
-fn date(at: Timestamp) -> Value {
-    let at = OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    serde_json::to_value(DateTime::DateTime(Instant(at))).unwrap_or_default()
-}
-
-fn codes(list: &[&str]) -> Value {
-    list.iter().map(|code| json!({"code": code})).collect()
+fn date(at: Timestamp) -> DateTime {
+    DateTime::DateTime(Instant(
+        OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH),
+    ))
 }

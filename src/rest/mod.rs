@@ -8,6 +8,7 @@ mod error;
 mod history;
 mod message;
 mod model;
+mod models;
 mod negotiate;
 mod patch;
 mod read;

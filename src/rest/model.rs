@@ -41,20 +41,6 @@ impl ParameterKind {
             _ => return None,
         })
     }
-
-    /// FHIR's code.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Number => "number",
-            Self::Date => "date",
-            Self::Text => "string",
-            Self::Token => "token",
-            Self::Reference => "reference",
-            Self::Quantity => "quantity",
-            Self::Uri => "uri",
-        }
-    }
 }
 
 /// One search parameter of one type.

@@ -56,6 +56,24 @@ fn beside(ours: &str, damaged: &str) -> bool {
     ours.len() - shared <= 1 && damaged.len() - shared <= 1
 }
 
+/// Who is right where only one of the two refuses: whoever refuses needs one good reason, and is wrong only where none is good.
+fn judge(groups: &[Judged], ours: &Verdict, theirs: &Verdict, used: &mut [usize]) -> &'static str {
+    let (errors, (refuser, other)) = match ours.errors.is_empty() {
+        false => (&ours.errors, ("ours", "theirs")),
+        true => (&theirs.errors, ("theirs", "ours")),
+    };
+    let known = |text: &str| groups.iter().position(|group| text.contains(&group.says));
+    let judged: Vec<Option<usize>> = errors.iter().map(|(_, text)| known(text)).collect();
+    judged.iter().flatten().for_each(|at| used[*at] += 1);
+    let says = |right: &str| judged.iter().flatten().any(|at| groups[*at].right == right);
+    match () {
+        () if says(refuser) => refuser,
+        () if judged.contains(&None) => "?",
+        () if says("open") => "open",
+        () => other,
+    }
+}
+
 /// Prints the table and writes the details.
 pub fn report(folder: &Path, verdicts: &[(Case, Verdict, Verdict)], disputed: &[(String, Verdict, Verdict)]) {
     let judgements: Judgements = toml::from_str(include_str!("judged.toml")).expect("groups");
@@ -76,16 +94,9 @@ pub fn report(folder: &Path, verdicts: &[(Case, Verdict, Verdict)], disputed: &[
         if same && !misplaced {
             continue;
         }
-        let said: Vec<&(String, String)> = ours.errors.iter().chain(&theirs.errors).collect();
-        let judged = judgements.group.iter().position(|group| said.iter().any(|(_, text)| text.contains(&group.says)));
-        let right = judged.map_or("?", |at| judgements.group[at].right.as_str());
-        if !same {
-            row.ours_right += usize::from(right == "ours");
-            row.open += usize::from(right == "open");
-            if let Some(at) = judged {
-                used[at] += 1;
-            }
-        }
+        let right = if same { "" } else { judge(&judgements.group, ours, theirs, &mut used) };
+        row.ours_right += usize::from(right == "ours");
+        row.open += usize::from(right == "open");
         let what = if same {
             "AWAY"
         } else if ours.errors.is_empty() {

@@ -69,6 +69,7 @@ pub const KINDS: &[(&str, On, Work)] = &[
     ("attachment: size and hash", On::All, super::rules::attachment),
     ("bundle: full URL", On::Bundles, super::links::full_url),
     ("bundle: document that does not hold together", On::Bundles, super::links::document),
+    ("reference to a type that is not allowed", On::All, super::links::other_type),
 ];
 
 /// One of those that fit.

@@ -39,6 +39,13 @@ pub fn stated_type(base: &Value, spots: &[Spot], random: &mut Rng) -> Done {
     Some((with(base, &spot.pointer(), part), spot.pointer()))
 }
 
+/// A reference whose target is of a type that its element does not allow; few elements refer to code systems.
+pub fn other_type(base: &Value, spots: &[Spot], random: &mut Rng) -> Done {
+    let spot = pick(spots, random, |spot| spot.code == "Reference" && !spot.owner.contains("xtension"))?;
+    let text = one(&["CodeSystem/1", "http://example.org/fhir/CodeSystem/1", "CodeSystem/1/_history/1"], random);
+    Some((with(base, &spot.pointer(), json!({"reference": text})), spot.pointer()))
+}
+
 fn containing(base: &Value, resource: Value) -> (Value, usize) {
     let mut list = base.get("contained").and_then(Value::as_array).cloned().unwrap_or_default();
     list.push(resource);

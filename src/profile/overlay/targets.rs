@@ -29,7 +29,7 @@ impl<'a> Walk<'a> {
         let Some((led, inner)) = led.and_then(|led| Some((led, self.led_scope(led, scope)?))) else {
             let kind = text.map(crate::fhir::Reference::parse);
             if let Some(crate::fhir::Reference::Literal { kind, .. }) = kind
-                && self.options.assume_valid_rest_references
+                && self.types.resource(kind).is_some()
             {
                 self.target_type(targets, kind, place);
             }
