@@ -96,7 +96,8 @@ impl Body {
     }
 
     /// All of it, where it is in memory already.
-    pub(super) fn in_memory(&self) -> Option<Bytes> {
+    #[must_use]
+    pub fn in_memory(&self) -> Option<Bytes> {
         match &*self.0 {
             [] => Some(Bytes::new()),
             [Piece::Bytes(bytes)] => Some(bytes.clone()),

@@ -368,7 +368,8 @@ fn what_a_write_came_to() {
 fn what_reading_back_came_to() {
     let nothing = || Heard::Looked(Ok(Sight::Nothing { witness: None }));
     let create = || unknown("create");
-    let long = |scene: &mut Scene| scene.open_for = Duration::from_secs(60);
+    let long =
+        |scene: &mut Scene| (scene.open_for, scene.sought_for) = (Duration::from_secs(60), Duration::from_secs(60));
     check(vec![
         (create(), Heard::Turn, "look by identifier", "never sent again unread"),
         (
@@ -406,6 +407,22 @@ fn what_reading_back_came_to() {
             "its search is further behind than that",
         ),
         (
+            with(create(), |s| (s.doubt.lag, s.doubt.misses) = (Some(Duration::from_secs(1)), 1)),
+            nothing(),
+            "open",
+            "looked for once only",
+        ),
+        (
+            with(create(), |s| {
+                long(s);
+                (s.sought_for, s.doubt.lag, s.doubt.misses) =
+                    (Duration::from_secs(301), Some(Duration::from_secs(3600)), 5);
+            }),
+            nothing(),
+            "asks LIA-SYNC-013",
+            "its search may be an hour behind: a person rather than an hour",
+        ),
+        (
             with(create(), |s| {
                 (s.doubt.lag, s.doubt.misses) = (Some(Duration::from_secs(1)), 4);
                 (s.open_for, s.sought_for) = (Duration::from_secs(3600), Duration::from_secs(1));
@@ -422,6 +439,16 @@ fn what_reading_back_came_to() {
             nothing(),
             "asks LIA-SYNC-013",
             "no proof: a person",
+        ),
+        (
+            with(create(), |s| {
+                // After a restart: the attempt is old, its search behind by at most half a minute, and looking has only begun.
+                (s.open_for, s.sought_for) = (Duration::from_secs(600), Duration::from_secs(20));
+                (s.doubt.misses, s.doubt.lag) = (7, Some(Duration::from_secs(30)));
+            }),
+            nothing(),
+            "open",
+            "the proof is near: no person is asked before",
         ),
         (
             with(create(), |s| {
@@ -494,7 +521,7 @@ fn a_known_lag_is_waited_out() {
     let asked = loop {
         let scene = with(unknown("create"), |scene| {
             (scene.open_for, scene.sought_for, scene.waited) = (passed, passed, passed);
-            (scene.doubt.misses, scene.doubt.lag) = (entries + 1, Some(Duration::from_secs(600)));
+            (scene.doubt.misses, scene.doubt.lag) = (entries + 1, Some(Duration::from_secs(200)));
         });
         entries += 1;
         match decide(&scene, Heard::Looked(Ok(Sight::Nothing { witness: None }))) {
@@ -503,7 +530,7 @@ fn a_known_lag_is_waited_out() {
         }
     };
     assert_eq!(asked, "at once again", "it is proven in the end");
-    assert!(entries <= 6 && passed > Duration::from_secs(600), "{entries} entries in {passed:?}");
+    assert!(entries <= 6 && passed > Duration::from_secs(200), "{entries} entries in {passed:?}");
 }
 
 /// What was merely found is no base: staff may have changed it since it was made, and would be written over.

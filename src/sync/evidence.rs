@@ -60,11 +60,12 @@ impl Evidence {
     pub fn doubt_of(&self, id: &SyncId, kind: &str) -> Doubt {
         let doubt = self.doubts.get(id).copied().unwrap_or_default();
         let measured = self.lags.get(kind).filter(|(at, _)| doubt.since.is_some_and(|since| *at >= since));
-        Doubt { lag: measured.map(|(_, lag)| *lag), ..doubt }
+        let lag = measured.map(|(_, lag)| *lag);
+        Doubt { lag: doubt.lag.zip(lag).map(|(a, b)| a.min(b)).or(doubt.lag).or(lag), ..doubt }
     }
 
     /// It was looked for at `now`: not found, beside a witness that was sent then, or not to be looked for.
-    pub fn looked(&mut self, id: &SyncId, kind: &str, now: Duration, shown: Result<Option<SignedDuration>, ()>) {
+    pub fn looked(&mut self, id: &SyncId, now: Duration, shown: Result<Option<SignedDuration>, ()>) {
         let doubt = self.doubts.entry(id.clone()).or_default();
         let since = *doubt.since.get_or_insert(now);
         match shown {
@@ -77,9 +78,7 @@ impl Evidence {
                 }
                 if let Some(sent) = witness {
                     let age = age(now, sent);
-                    if self.lags.get(kind).is_none_or(|(_, known)| age < *known) {
-                        self.lags.insert(kind.to_owned(), (now, age));
-                    }
+                    doubt.lag = Some(doubt.lag.map_or(age, |known| known.min(age)));
                 }
             }
         }
@@ -134,7 +133,7 @@ mod tests {
         let (mut evidence, id) = (Evidence::default(), SyncId::given("s"));
         evidence.measured("Patient", at(0), Some(Duration::from_millis(20)));
         evidence.doubt(&id, None);
-        evidence.looked(&id, "Patient", at(10), Ok(None));
+        evidence.looked(&id, at(10), Ok(None));
         assert_eq!(evidence.doubt_of(&id, "Patient").lag, None);
         evidence.measured("Patient", at(11), Some(Duration::from_millis(20)));
         assert_eq!(evidence.doubt_of(&id, "Patient").lag, Some(Duration::from_millis(20)));
@@ -142,15 +141,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_look_shows_bounds_the_lag_for_that_question_whatever_was_measured_before() {
+        let (mut evidence, id) = (Evidence::default(), SyncId::given("s"));
+        evidence.measured("Patient", at(0), Some(Duration::from_millis(20)));
+        evidence.doubt(&id, None);
+        evidence.looked(&id, at(10), Ok(Some(sent(4))));
+        assert_eq!(evidence.doubt_of(&id, "Patient").lag, Some(Duration::from_secs(6)));
+        evidence.looked(&id, at(12), Ok(Some(sent(4))));
+        assert_eq!(evidence.doubt_of(&id, "Patient").lag, Some(Duration::from_secs(6)), "the least that was seen");
+        evidence.looked(&id, at(13), Ok(None));
+        evidence.measured("Patient", at(14), Some(Duration::from_secs(2)));
+        assert_eq!(evidence.doubt_of(&id, "Patient").lag, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
     fn only_what_was_sent_after_the_attempt_had_ended_is_a_proof() {
         let (mut evidence, id) = (Evidence::default(), SyncId::given("s"));
         evidence.doubt(&id, Some(500));
-        evidence.looked(&id, "Patient", at(10), Ok(Some(sent(9))));
+        evidence.looked(&id, at(10), Ok(Some(sent(9))));
         assert_eq!((evidence.doubt_of(&id, "Patient").proofs, evidence.doubt_of(&id, "Patient").misses), (0, 1));
-        evidence.looked(&id, "Patient", at(11), Ok(Some(sent(-60))));
+        evidence.looked(&id, at(11), Ok(Some(sent(-60))));
         assert_eq!(evidence.doubt_of(&id, "Patient").proofs, 0, "sent before this process began");
-        evidence.looked(&id, "Patient", at(20), Ok(Some(sent(12))));
-        evidence.looked(&id, "Patient", at(21), Err(()));
+        evidence.looked(&id, at(20), Ok(Some(sent(12))));
+        evidence.looked(&id, at(21), Err(()));
         let doubt = evidence.doubt_of(&id, "Patient");
         assert_eq!((doubt.proofs, doubt.misses, doubt.failures, doubt.status), (1, 3, 1, Some(500)));
         evidence.cleared(&id);

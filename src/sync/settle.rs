@@ -21,6 +21,8 @@ use crate::{
 
 /// What a request may still need at the EHR after we stopped waiting for its answer.
 const GRACE: Duration = Duration::from_secs(1);
+/// A search that is known to be behind is waited for at most so many times `settle_within`.
+const LAGGING: u32 = 10;
 /// Looked back for so often without an answer that helps, a person is asked.
 const LOOKS: u32 = 5;
 /// What reading back showed. That something is there is easily believed; that it is not there only with proof.
@@ -73,14 +75,15 @@ fn missing(scene: &Scene) -> Note {
         return sent_again("Read back: the EHR does not have it; it is sent again.", scene);
     }
     let Doubt { misses, proofs, status, lag, .. } = scene.doubt;
-    let prompt = lag.is_some_and(|lag| scene.sought_for > GRACE + lag) && misses >= 4;
+    let prompt = lag.is_some_and(|lag| scene.sought_for > GRACE + lag) && misses >= 2;
     let refused = status == Some(503) && misses >= 2;
     if proofs >= 2 || prompt || refused || (scene.asked_to_retry && misses >= 2) {
         return sent_again("Read back: the EHR does not have it; it is sent again.", scene);
     }
-    // Where the lag is known, the proof is only a matter of waiting it out.
-    let patience = scene.settle_within.max(lag.map_or(Duration::ZERO, |lag| GRACE * 5 + lag));
-    if scene.waited > scene.patience || scene.open_for > patience && misses >= LOOKS {
+    // Where the lag is known, the proof is only a matter of waiting it out, counted as the proof is: from the first look on.
+    let longest = scene.settle_within * LAGGING;
+    let patience = scene.settle_within.max(lag.map_or(Duration::ZERO, |lag| (GRACE * 5 + lag).min(longest)));
+    if scene.waited > scene.patience || scene.sought_for > patience && misses >= LOOKS {
         return unclear(scene, "reading back did not show it");
     }
     // Ever more rarely; and before a known lag is over there is nothing to see.

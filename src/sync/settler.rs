@@ -31,7 +31,6 @@ impl Settler {
     /// Reads back what an open attempt did.
     pub async fn look(&self, system: &System, scene: &Scene, look: Look) -> Result<Sight, Failure> {
         let clock = &self.translator.clock;
-        let kind = scene.sent_kind();
         let looked = match look {
             Look::Nohow => return Ok(Sight::Nameless),
             Look::At { kind, id } => match system.ask(clock, system.client.read(&kind, &id)).await {
@@ -52,7 +51,7 @@ impl Settler {
             _ => None,
         };
         if let Some(shown) = shown {
-            system.evidence(|evidence| evidence.looked(&scene.row.id, &kind, now, shown));
+            system.evidence(|evidence| evidence.looked(&scene.row.id, now, shown));
         }
         if let (Ok(Sight::Found(seen)), Some(flight)) = (&looked, scene.row.in_flight()) {
             self.found_witness(system, flight, seen, now);
