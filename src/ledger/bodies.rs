@@ -65,7 +65,7 @@ pub(super) struct Found {
 }
 
 /// Where the next small body goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(super) struct Front {
     pub segment: u32,
     pub offset: u64,

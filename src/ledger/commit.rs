@@ -285,7 +285,7 @@ impl Writer {
             }
         };
         self.sync(bodies).map_err(|why| core.stop(&format!("a sync failed: {why}")))?;
-        let applied = Applied { seq: group.tip.seq, hash: group.tip.hash };
+        let applied = Applied { seq: group.tip.seq, hash: group.tip.hash, bodies: self.front };
         core.store.write(group.view.into_changes(), applied).map_err(|why| core.stop(&why.to_string()))?;
         self.length += group.lines.len() as u64;
         self.tip = group.tip;

@@ -120,7 +120,7 @@ fn with_store(ledger: &Path, media: &Arc<dyn Media>, store: Arc<dyn Store>) -> R
             && segments.iter().any(|segment| mark.fits(segment))
             && log.entry(mark.seq).is_ok_and(|entry| entry.hash == mark.hash)
     });
-    let mut front = checkpoint.map_or(Front::START, |mark| mark.bodies);
+    let mut front = checkpoint.map_or(Front::START, |mark| mark.bodies.min(applied.bodies));
     let tail = index_bodies(&bodies, &*store, &mut front, applied)?;
     let tip = verify_tail(&**media, &segments, checkpoint, confirmed, tail, |hash| bodies.has(&*store, hash))?;
     bodies.make_whole(front)?;
@@ -155,7 +155,7 @@ fn index_bodies(bodies: &Bodies, store: &dyn Store, front: &mut Front, applied: 
         }
         Ok(())
     })?;
-    store.write(batch, applied)?;
+    store.write(batch, Applied { bodies: *front, ..applied })?;
     Ok(tail)
 }
 
@@ -335,7 +335,7 @@ fn replay(log: &Log, store: &dyn Store, tip: Tip) -> Result<(), LedgerError> {
     for seq in applied.seq + 1..=tip.seq {
         let entry = log.entry(seq)?;
         folding.take(&mut view, &entry).map_err(|why| cannot_be(log, seq, why))?;
-        at = Applied { seq, hash: entry.hash };
+        at = Applied { seq, hash: entry.hash, ..applied };
         count += 1;
         if count >= REPLAY_BATCH && entry.more == 0 {
             store.write(std::mem::replace(&mut view, View::over(store)).into_changes(), at)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Hash, LedgerError};
+use super::{Hash, LedgerError, bodies::Front};
 
 /// What becomes of a key: a value, or `None`, which removes it.
 type Change = Option<Vec<u8>>;
@@ -14,31 +14,38 @@ type Change = Option<Vec<u8>>;
 /// Changes to be made together.
 pub(super) type Batch = BTreeMap<Vec<u8>, Change>;
 
-/// Which entry a store has taken in last, and its hash (so that folds of another log are noticed).
+/// Which entry a store has taken in last, its hash (so that folds of another log are noticed), and up to where the bodies
+/// are in its index: after a crash there may be bodies without an entry, which no sequence tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Applied {
     pub seq: u64,
     pub hash: Hash,
+    pub bodies: Front,
 }
 
 impl Applied {
-    pub(super) const NOTHING: Self = Self { seq: 0, hash: Hash::ZERO };
+    pub(super) const NOTHING: Self = Self { seq: 0, hash: Hash::ZERO, bodies: Front::START };
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];
         bytes.extend_from_slice(&self.seq.to_be_bytes());
+        bytes.extend_from_slice(&self.bodies.segment.to_be_bytes());
+        bytes.extend_from_slice(&self.bodies.offset.to_be_bytes());
         bytes.extend_from_slice(self.hash.as_bytes());
         bytes
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (seq, hash) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk::<8>()?;
-        Some(Self { seq: u64::from_be_bytes(*seq), hash: Hash::from_bytes(hash.try_into().ok()?) })
+        let (seq, bytes) = bytes.strip_prefix(&[FORMAT])?.split_first_chunk::<8>()?;
+        let (segment, bytes) = bytes.split_first_chunk::<4>()?;
+        let (offset, hash) = bytes.split_first_chunk::<8>()?;
+        let bodies = Front { segment: u32::from_be_bytes(*segment), offset: u64::from_be_bytes(*offset) };
+        Some(Self { seq: u64::from_be_bytes(*seq), hash: Hash::from_bytes(hash.try_into().ok()?), bodies })
     }
 }
 
 /// The rows' shape. Raise it with every change of a row or a key: folds of another shape are made anew.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 /// The key under which a store keeps [`Applied`]; no fold's key begins with it.
 pub(super) const APPLIED: &[u8] = b"@applied";

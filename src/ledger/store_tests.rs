@@ -2,6 +2,7 @@
 
 use super::{
     Hash,
+    bodies::Front,
     memory::MemoryFolds,
     sled_store::SledStore,
     store::{Applied, Batch, Store},
@@ -24,7 +25,7 @@ fn keys(store: &dyn Store, prefix: &str, after: Option<&str>, limit: usize) -> V
 fn conforms(store: &dyn Store) {
     assert_eq!(store.applied().unwrap(), Applied::NOTHING);
     assert_eq!(store.get(b"a").unwrap(), None);
-    let one = Applied { seq: 7, hash: Hash::of(b"7") };
+    let one = Applied { seq: 7, hash: Hash::of(b"7"), bodies: Front { segment: 1, offset: 70 } };
     let changes = batch(&[("a\0x", Some("1")), ("a\0y", Some("2")), ("a\0z", Some("3")), ("b", Some(""))]);
     store.write(changes, one).unwrap();
     assert_eq!(store.applied().unwrap(), one);
@@ -36,7 +37,7 @@ fn conforms(store: &dyn Store) {
     assert_eq!(keys(store, "a\0", Some("a\0xx"), 9), ["a\0y", "a\0z"], "after what does not exist");
     assert_eq!(keys(store, "a\0", Some("a\0z"), 9), [""; 0]);
     assert_eq!(keys(store, "c", None, 9), [""; 0]);
-    let two = Applied { seq: 8, hash: Hash::of(b"8") };
+    let two = Applied { seq: 8, hash: Hash::of(b"8"), bodies: Front { segment: 2, offset: 1 << 40 } };
     store.write(batch(&[("a\0y", None), ("a\0x", Some("9")), ("none", None)]), two).unwrap();
     assert_eq!(keys(store, "a\0", None, 9), ["a\0x", "a\0z"], "removed");
     assert_eq!(store.get(b"a\0x").unwrap().as_deref(), Some(&b"9"[..]), "replaced");

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     ehr::Failure,
     error::Explained as _,
-    ledger::{Fact, ItemKind, ItemStatus},
+    ledger::{Fact, ItemKind},
 };
 
 /// Entries looked through for a sign that the EHR was well since a question was closed.
@@ -140,7 +140,13 @@ pub(super) async fn tell(recorder: &Recorder, system: &System, steady: Duration)
     );
     let hours = if trouble.failure.needs_credentials() { 1 } else { 4 };
     let question = Trouble::new(ItemKind::Rejected, trouble.failure.code(), sentence)
-        .cause(&[system.name().as_str(), "system"])
+        .cause(&[
+            system.name().as_str(),
+            "system",
+            if trouble.failure.needs_credentials() { "refused" } else { "away" },
+        ])
+        // An EHR that is away in several ways by turns is one matter.
+        .whatever_code()
         .subject(subject_of(system))
         .due_ms(hours * HOUR_MS);
     if !was_asked(recorder, system, &question)? {
@@ -160,7 +166,7 @@ fn was_asked(recorder: &Recorder, system: &System, question: &Trouble) -> Result
     if last.status.is_open() && last.group == question.group() {
         return Ok(true);
     }
-    if last.status != ItemStatus::Dismissed || last.group != question.group() {
+    if last.group != question.group() || !last.is_answered() {
         return Ok(false);
     }
     let after = recorder.ledger.entries(last.seq + 1, LOOKED_THROUGH)?;

@@ -101,11 +101,9 @@ impl Puller {
             // Whether it is the record or the EHR shows when it is taken up.
             Err(failure) if failure.concerns_all() => return Ok(Taken::Held),
             Err(failure) => {
-                if failure.kind != ehr::Kind::Gone {
-                    self.unreadable(system, &reference, &failure).await?;
-                    if !failure.needs_person() {
-                        return Ok(Taken::Held);
-                    }
+                self.unreadable(system, &reference, &failure).await?;
+                if !failure.needs_person() || failure.kind == ehr::Kind::Gone {
+                    return Ok(Taken::Held);
                 }
                 // Asking again would not help, and may be watched: a person was told, once.
                 self.now_known(&subject_of, shown.as_ref());

@@ -200,7 +200,9 @@ impl Puller {
                         done.push(reference.clone());
                     }
                 }
-                Err(failure) if failure.kind == ehr::Kind::Gone => done.push(reference.clone()),
+                Err(failure) if failure.kind == ehr::Kind::Gone && !self.is_ours(system, reference)? => {
+                    done.push(reference.clone());
+                }
                 Err(failure) if failure.concerns_all() => {
                     doubtful = Some((reference.clone(), failure));
                     break;
@@ -208,7 +210,7 @@ impl Puller {
                 Err(failure) => {
                     self.unreadable(system, reference, &failure).await?;
                     // What only a person can mend is not watched any more: the question stays.
-                    if failure.needs_person() {
+                    if failure.needs_person() && failure.kind != ehr::Kind::Gone {
                         done.push(reference.clone());
                     }
                 }
@@ -219,6 +221,11 @@ impl Puller {
             self.recorder.ledger.commit(Proposal::of(draft.system(system.name()))).await?;
         }
         Ok(doubtful)
+    }
+
+    /// Whether an object of ours is linked to it.
+    fn is_ours(&self, system: &System, reference: &str) -> Result<bool, Error> {
+        Ok(!self.recorder.ledger.linked_at(system.name(), reference)?.is_empty())
     }
 
     /// Notes what is to be read again and where the cursor stands, in one.

@@ -14,7 +14,7 @@ use super::{
     setup::System,
 };
 use crate::{
-    ehr::{Failure, Seen},
+    ehr::{Failure, Kind, Seen},
     error::Explained as _,
     fhir::canonical_bytes,
     ledger::{Hash, ItemKind},
@@ -101,7 +101,9 @@ impl Puller {
             *unread
         });
         let for_long = unread.times >= UNREADABLE && now.saturating_sub(unread.since) >= system.config.tell_after.get();
-        if !for_long && !failure.needs_person() {
+        // A list may lag behind a deletion.
+        let at_once = failure.needs_person() && failure.kind != Kind::Gone;
+        if !for_long && !at_once {
             return Ok(());
         }
         let kind = reference.split_once('/').map_or(reference, |(kind, _)| kind);

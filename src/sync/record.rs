@@ -9,7 +9,7 @@ use crate::{
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{self, Seen},
     error::{Explained as _, Finding},
-    ledger::{Draft, Fact, Hash, Item, ItemKind, Proposal, Remote},
+    ledger::{Draft, Fact, Hash, Item, ItemKind, ItemRow, ItemStatus, Proposal, Remote},
 };
 
 /// Who writes entries that nobody asked for.
@@ -31,6 +31,8 @@ pub(super) struct Trouble {
     pub next_step: Option<String>,
     pub due_ms: Option<u64>,
     pub fields: Vec<Value>,
+    /// Whatever the code says, it is the same cause.
+    pub whatever_code: bool,
 }
 
 impl Trouble {
@@ -46,6 +48,7 @@ impl Trouble {
             next_step: None,
             due_ms: None,
             fields: Vec::new(),
+            whatever_code: false,
         }
     }
     /// The object that it is about, where there is no sync.
@@ -68,6 +71,11 @@ impl Trouble {
         self.due_ms = Some(due_ms);
         self
     }
+    /// The cause does not hang on the code.
+    pub const fn whatever_code(mut self) -> Self {
+        self.whatever_code = true;
+        self
+    }
     /// A further word that makes it another cause.
     pub fn cause_more(mut self, part: &str) -> Self {
         self.cause.push(part.to_owned());
@@ -75,7 +83,7 @@ impl Trouble {
     }
     /// What those of one cause share.
     pub fn group(&self) -> String {
-        let mut parts = vec![self.code];
+        let mut parts = if self.whatever_code { Vec::new() } else { vec![self.code] };
         parts.extend(self.cause.iter().map(String::as_str));
         Item::group_of(&parts)
     }
@@ -206,4 +214,15 @@ pub(super) fn content(resource: &Value) -> Value {
 /// Whether two resources hold the same, whatever their versions.
 pub(super) fn same_content(a: &Value, b: &Value) -> bool {
     crate::fhir::canonically_equal(&content(a), &content(b))
+}
+
+impl ItemRow {
+    /// Whether a person closed it: then it is not asked again until its matter changes. What closed by itself may be.
+    pub(super) fn is_answered(&self) -> bool {
+        match self.status {
+            ItemStatus::Dismissed => true,
+            ItemStatus::Resolved => self.closed_by.as_deref() != Some(LIAISON),
+            ItemStatus::Open | ItemStatus::Assigned => false,
+        }
+    }
 }

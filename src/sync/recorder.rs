@@ -21,9 +21,7 @@ use super::{
 use crate::{
     domain::{ObjectName, SystemName},
     fhir::canonical_bytes,
-    ledger::{
-        Check, Draft, Expect, Fact, Hash, ItemKind, ItemStatus, Ledger, Operation, Proposal, Remote, State, SyncRow,
-    },
+    ledger::{Check, Draft, Expect, Fact, Hash, ItemKind, Ledger, Operation, Proposal, Remote, State, SyncRow},
 };
 
 /// Writes facts down.
@@ -120,9 +118,7 @@ impl Recorder {
     pub async fn ask(&self, system: &SystemName, trouble: &Trouble, body: Option<Bytes>) -> Result<(), Error> {
         let subject = trouble.subject.clone().unwrap_or_default();
         if let Some(last) = self.ledger.last_item(&subject)? {
-            let by_itself = last.closed_by.as_deref() == Some(LIAISON);
-            let answered = last.status == ItemStatus::Dismissed || last.status == ItemStatus::Resolved && !by_itself;
-            if last.group == trouble.group() && (last.status.is_open() || answered) {
+            if last.group == trouble.group() && (last.status.is_open() || last.is_answered()) {
                 return Ok(());
             }
         }

@@ -288,3 +288,39 @@ fn a_start_on_a_full_disk_says_that_and_not_that_the_index_is_in_doubt() {
     let refused = Ledger::open(folder.path(), options(clock(), disk).0);
     assert!(matches!(refused, Err(LedgerError::DiskFull { .. })), "{refused:?}");
 }
+
+/// Found by the simulation: a killed process left a body without its entry; the next one indexed it, wrote a checkpoint behind
+/// it, and found no need to write it again when it came again. Folds that lag behind all that, and yet know the checkpoint's entry,
+/// did not have it.
+#[test]
+fn a_body_left_without_an_entry_is_found_by_folds_that_lag() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let folds = MemoryFolds::default();
+    let open = |folds: &MemoryFolds| {
+        let options = options(clock(), Arc::new(Disk)).0;
+        Ledger::open(at, Options { folds: Folds::Memory(folds.clone()), ..options }).unwrap()
+    };
+    let accept_one = |folds: &MemoryFolds, n: u64| {
+        let ledger = open(folds);
+        ledger.commit_blocking(accept(&format!("p{n}"), 1, &format!("body {n}"), &["a"])).unwrap();
+    };
+    accept_one(&folds, 1);
+    let (lagging, lines) = (folds.copy(), fs::read(log(at)).unwrap());
+    let named = fs::read(at.join("checkpoint.json")).unwrap();
+    accept_one(&folds, 2);
+    // Killed after its body was written and before its line was.
+    fs::write(log(at), &lines).unwrap();
+    fs::write(at.join("checkpoint.json"), named).unwrap();
+    fs::remove_dir_all(at.join("index")).unwrap();
+    let folds = lagging.copy();
+    drop(open(&folds));
+    let checkpoint = fs::read(at.join("checkpoint.json")).unwrap();
+    accept_one(&folds, 2);
+    // Killed again, before a further checkpoint; the folds are as they were at the first death.
+    fs::write(at.join("checkpoint.json"), checkpoint).unwrap();
+    let ledger = open(&lagging);
+    assert_eq!(ledger.head(), 2);
+    let body = ledger.object(&name("appointment"), &id("p2")).unwrap().unwrap().body.unwrap();
+    assert!(ledger.body(&body).unwrap().is_some());
+}
