@@ -121,6 +121,39 @@ fn of_the_base_specification() {
             ),
         ],
     );
+    let observation = json!({
+        "resourceType": "Observation", "status": "final", "code": {"text": "x"},
+        "valueQuantity": {"value": 1, "unit": "x", "system": "http://unitsofmeasure.org", "code": "mg"},
+    });
+    check(
+        &observation,
+        None,
+        &[
+            ("nothing", json!({}), &[]),
+            (
+                "a unit that UCUM lacks",
+                json!({"valueQuantity": {"code": "ea"}}),
+                &["Observation.value.ofType(Quantity).code"],
+            ),
+            ("what counts anything", json!({"valueQuantity": {"code": "{each}"}}), &[]),
+            ("the same with blanks", json!({"valueQuantity": {"code": "{wine glasses}/d"}}), &[]),
+            (
+                "a unit that FHIR's own system lacks",
+                json!({"valueQuantity": {"system": "http://hl7.org/fhir/observation-status"}}),
+                &["Observation.value.ofType(Quantity).code"],
+            ),
+            (
+                "a unit that a newer version may have",
+                json!({"valueQuantity": {"system": "http://terminology.hl7.org/CodeSystem/v3-orderableDrugForm"}}),
+                &[],
+            ),
+            (
+                "an OID that says it is a URI",
+                json!({"identifier": [{"system": "urn:ietf:rfc:3986", "value": "1.2.3.4"}]}),
+                &["Observation.identifier[0].value"],
+            ),
+        ],
+    );
     check(
         &appointment(),
         None,

@@ -79,14 +79,15 @@ impl<'a> Walk<'a> {
             let text = "the system of a unit must be an absolute URI";
             return self.raise(&at, None, Say::error("invalid", "coding-system", text));
         }
+        // A unit is a code like any other: what its system surely does not have is an error
         let unknown = match self.code_system_of(system) {
-            Some(known) => known.contains(code) == Membership::No,
-            None => self.is_misformed(system, code),
+            Some(known) => (known.contains(code) == Membership::No).then_some(!known.may_have_more),
+            // Blanks within braces mean as little as the rest there
+            None => self.is_misformed(system, code).then(|| self.is_misformed(system, &without_blanks(code))),
         };
-        if unknown {
-            // No error: R4's own examples of medication count in units like TABLET, and drop in units like gtt
+        if let Some(surely) = unknown {
             let text = format!("this unit does not exist in {system}");
-            self.raise(&place.plain("code", None), None, Say::warning("code-invalid", "code", text));
+            self.raise(&place.plain("code", None), None, Say::error_if(surely, "code-invalid", "code", text));
         } else {
             self.no_code_system(system, false, &at);
         }
@@ -122,7 +123,7 @@ impl<'a> Walk<'a> {
         let at = place.plain("value", None);
         let say = match system {
             URIS if is_oid(value) => {
-                Say::warning("invalid", "identifier-value", "an OID is a URI only with 'urn:oid:' before it")
+                Say::error("invalid", "identifier-value", "an OID is a URI only with 'urn:oid:' before it")
             }
             URIS if !is_absolute(value) => {
                 Say::error("invalid", "identifier-value", "the system says that the value is a URI, and it is none")
@@ -196,6 +197,22 @@ impl<'a> Walk<'a> {
             self.raise_with_fix(&place.plain("display", None), None, say, fix);
         }
     }
+}
+
+/// The code without the blanks of what stands in braces.
+fn without_blanks(code: &str) -> String {
+    let mut depth = 0_usize;
+    let mut kept = String::with_capacity(code.len());
+    for c in code.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ' ' if depth > 0 => continue,
+            _ => {}
+        }
+        kept.push(c);
+    }
+    kept
 }
 
 /// That a system at hand has no such code.

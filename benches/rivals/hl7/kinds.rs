@@ -70,6 +70,7 @@ pub const KINDS: &[(&str, On, Work)] = &[
     ("bundle: full URL", On::Bundles, super::links::full_url),
     ("bundle: document that does not hold together", On::Bundles, super::links::document),
     ("reference to a type that is not allowed", On::All, super::links::other_type),
+    ("unit that UCUM lacks", On::All, unit),
 ];
 
 /// One of those that fit.
@@ -386,6 +387,15 @@ fn coded(base: &Value, spots: &[Spot], random: &mut Rng, coding: Value) -> Done 
         spot.code == "CodeableConcept" && !spot.required && !spot.owner.contains("ontained")
     })?;
     Some((with(base, &spot.pointer(), json!({"coding": [coding]})), format!("{}/coding/0", spot.pointer())))
+}
+
+fn unit(base: &Value, spots: &[Spot], random: &mut Rng) -> Done {
+    let spot = pick(spots, random, |spot| {
+        let system = base.pointer(&format!("{}/system", spot.owner)).and_then(Value::as_str);
+        spot.key == "code" && system == Some("http://unitsofmeasure.org")
+    })?;
+    let part = one(&["ea", "mcg", "nonsense", "tab", "mm Hg", "years"], random);
+    Some((with(base, &spot.pointer(), json!(part)), spot.pointer()))
 }
 
 fn own_system(base: &Value, spots: &[Spot], random: &mut Rng) -> Done {
