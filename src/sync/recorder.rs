@@ -117,10 +117,11 @@ impl Recorder {
     /// dismissed or settled by a person stays so until its matter changes.
     pub async fn ask(&self, system: &SystemName, trouble: &Trouble, body: Option<Bytes>) -> Result<(), Error> {
         let subject = trouble.subject.clone().unwrap_or_default();
-        if let Some(last) = self.ledger.last_item(&subject)? {
-            if last.group == trouble.group() && (last.status.is_open() || last.is_answered()) {
-                return Ok(());
-            }
+        if let Some(last) = self.ledger.last_item(&subject)?
+            && last.group == trouble.group()
+            && (last.status.is_open() || last.is_answered())
+        {
+            return Ok(());
         }
         self.ask_again(system, trouble, body).await
     }

@@ -184,8 +184,8 @@ fn remark(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerErro
     Ok(())
 }
 
-/// The sync reached its system: whoever was asked need not answer.
-pub(super) fn close_as_synced(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerError> {
+/// The sync reached its system, or need not: whoever was asked need not answer.
+pub(super) fn close_by_itself(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerError> {
     close(view, entry, id, ItemStatus::Resolved)?;
     Ok(())
 }

@@ -96,7 +96,7 @@ fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
         }
         Fact::Deferred { delay_ms } => syncs::deferred(view, entry, *delay_ms),
         Fact::Unsettled { delay_ms } => syncs::unsettled(view, entry, *delay_ms),
-        Fact::Spared {} => syncs::tell(view, entry, &super::Told::Spared, |_| {}),
+        Fact::Spared {} => syncs::spared(view, entry),
         Fact::SetAside { references } => {
             for reference in references {
                 if let Some(system) = &entry.draft.system {

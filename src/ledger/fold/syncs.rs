@@ -200,9 +200,16 @@ fn synced(view: &mut View<'_>, entry: &Entry, row: &mut SyncRow) -> Result<(), L
     if row.standing == State::Synced
         && let Some(item) = row.worklist_id.take()
     {
-        items::close_as_synced(view, entry, &item)?;
+        items::close_by_itself(view, entry, &item)?;
     }
     Ok(())
+}
+
+/// It never left and is called off: whoever was asked about it need not answer.
+pub(super) fn spared(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
+    let asked = of_entry(view, entry)?.and_then(|row| row.worklist_id);
+    tell(view, entry, &Told::Spared, |row| row.worklist_id = None)?;
+    asked.map_or(Ok(()), |item| items::close_by_itself(view, entry, &item))
 }
 
 pub(super) fn attempted(

@@ -298,3 +298,19 @@ fn the_backlog_is_bounded() {
     commit(&ledger, about(&ledger, &sync_of("p1", "a"), acknowledged("A/1", "1", "x")));
     assert!(push(3).is_ok());
 }
+
+#[test]
+fn what_is_called_off_before_it_left_closes_its_question() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let sync = sync_of("p1", "a");
+    commit(&ledger, accept("p1", 1, "x", &["a"]));
+    commit(&ledger, about(&ledger, &sync, Fact::Parked { item: item(ItemKind::Rejected) }));
+    let asked = ledger.sync(&sync).unwrap().unwrap().worklist_id.unwrap();
+    commit(&ledger, accept("p1", 2, "y", &["a"]));
+    assert!(ledger.item(&asked).unwrap().unwrap().status.is_open(), "it may be what stands in the way");
+    commit(&ledger, about(&ledger, &sync, Fact::Spared {}));
+    let row = ledger.sync(&sync).unwrap().unwrap();
+    assert_eq!((row.state(), row.worklist_id), (SyncState::Resolved, None));
+    assert!(!ledger.item(&asked).unwrap().unwrap().status.is_open());
+}
