@@ -267,3 +267,51 @@ async fn a_time_without_an_offset_is_of_the_ehrs_zone() {
     // Half past one came twice that night: nobody guesses which.
     assert!(rig.open_items()[0]["what_happened"].as_str().unwrap().contains("start"), "{:#?}", rig.open_items());
 }
+
+/// FAULTS P1, P17b; PROMISES R24: whose `Patient/1` it is says the base; the EHR's own in every spelling, another's in none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_names_the_right_patient_whatever_base_its_reference_has() {
+    let rig = Rig::with(careless(), Rig::pulling(&["Appointment"]), None).await;
+    rig.push("patient", patient("p1")).await;
+    rig.until(20, "the patient", |rig| !rig.sync("patient", "p1").remote.is_empty()).await;
+    let there = rig.sync("patient", "p1").remote[0].clone();
+    let base = rig.ehr.url.clone();
+    let (authority, path) =
+        base.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a base with a path");
+    let theirs = [
+        there.clone(),
+        format!("{base}/{there}"),
+        format!("{base}//{there}"),
+        format!("https://{authority}/{path}/{there}"),
+        format!("HTTP://{}/{path}/{there}", authority.to_uppercase()),
+        format!("{base}/../{path}/{there}"),
+        format!("{base}/{there}/_history/1"),
+    ];
+    let foreign = [
+        format!("https://regional-hospital.example/fhir/{there}"),
+        format!("http://{authority}.evil.example/{path}/{there}"),
+        format!("http://{authority}/other/{there}"),
+        format!("{base}/tenant/{there}"),
+    ];
+    let of = |id: String, reference: &str| {
+        let mut body = visit(&id);
+        body["participant"][0]["actor"] = json!({"reference": reference, "display": "A person"});
+        body
+    };
+    theirs.iter().enumerate().for_each(|(n, reference)| drop(put(&rig, &of(format!("own-{n}"), reference))));
+    foreign.iter().enumerate().for_each(|(n, reference)| drop(put(&rig, &of(format!("foreign-{n}"), reference))));
+    rig.until(30, "all visits", |rig| rig.objects("appointment").len() == theirs.len() + foreign.len()).await;
+    let ours = |rig: &Rig, at_ehr: &str| {
+        let at_ehr = format!("Appointment/{at_ehr}");
+        let row = rig.all_syncs().into_iter().find(|row| row.remote.contains(&at_ehr)).expect("linked");
+        rig.object("appointment", row.object_id.as_str()).expect("taken in")
+    };
+    for (n, reference) in theirs.iter().enumerate() {
+        let visit = ours(&rig, &format!("own-{n}")).to_string();
+        assert!(visit.contains(r#""object":"patient","id":"p1""#), "{reference}: {visit}");
+    }
+    for (n, reference) in foreign.iter().enumerate() {
+        let visit = ours(&rig, &format!("foreign-{n}")).to_string();
+        assert!(visit.contains(reference.as_str()) && !visit.contains(r#""id":"p1""#), "{reference}: {visit}");
+    }
+}

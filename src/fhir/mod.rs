@@ -10,7 +10,7 @@ pub mod xhtml;
 
 pub use foreign::{Foreign, foreign};
 pub use json::{JsonError, Limits, Positions, read, read_str};
-pub use reference::Reference;
+pub use reference::{OwnBase, Reference};
 
 /// A FHIR resource or any part of one: lossless, key order and number text kept.
 pub type Value = serde_json::Value;

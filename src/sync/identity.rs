@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{ObjectId, ObjectName},
-    fhir::Reference,
+    fhir::OwnBase,
     ledger::LedgerError,
     mapping::{identifier_system, object_of},
 };
@@ -27,14 +27,20 @@ pub(super) enum Place {
     Elsewhere,
 }
 
-/// Makes the references of a resource from an EHR logical where we know whom they mean.
-pub(super) fn logical(resource: &Value, instance: &str, known: &dyn Fn(&str) -> Option<Whose>) -> Value {
+/// Makes the references of a resource from an EHR logical where they are that EHR's own (`base`) and we know whom they mean.
+pub(super) fn logical(
+    resource: &Value,
+    instance: &str,
+    base: &OwnBase,
+    known: &dyn Fn(&str) -> Option<Whose>,
+) -> Value {
+    let deeper = |value: &Value| logical(value, instance, base, known);
     match resource {
         Value::Object(members) => {
             let Some(text) = members.get("reference").and_then(Value::as_str) else {
-                return Value::Object(members.iter().map(|(k, v)| (k.clone(), logical(v, instance, known))).collect());
+                return Value::Object(members.iter().map(|(k, v)| (k.clone(), deeper(v))).collect());
             };
-            let Reference::Literal { kind, id, .. } = Reference::parse(text) else { return resource.clone() };
+            let Some((kind, id)) = base.own(text) else { return resource.clone() };
             let Some((object, ours)) = known(&format!("{kind}/{id}")) else { return resource.clone() };
             let mut changed = Map::new();
             changed.insert("type".to_owned(), json!(kind));
@@ -46,7 +52,7 @@ pub(super) fn logical(resource: &Value, instance: &str, known: &dyn Fn(&str) -> 
             changed.extend(others.map(|(key, value)| (key.clone(), value.clone())));
             Value::Object(changed)
         }
-        Value::Array(items) => Value::Array(items.iter().map(|item| logical(item, instance, known)).collect()),
+        Value::Array(items) => Value::Array(items.iter().map(deeper).collect()),
         other => other.clone(),
     }
 }
@@ -66,19 +72,21 @@ pub(super) fn literal(
     resource: &mut Value,
     before: Option<&Value>,
     instance: &str,
+    base: &OwnBase,
     places: &dyn Places,
 ) -> Result<Vec<Whose>, LedgerError> {
     let mut forms = HashMap::new();
     if let Some(before) = before {
-        collect(before, &mut forms);
+        collect(before, base, &mut forms);
     }
-    let mut rewriting = Rewriting { instance, forms, places, coming: Vec::new() };
+    let mut rewriting = Rewriting { instance, base, forms, places, coming: Vec::new() };
     rewriting.replace(resource, before)?;
     Ok(rewriting.coming)
 }
 
 struct Rewriting<'a> {
     instance: &'a str,
+    base: &'a OwnBase,
     /// References as the EHR holds them, by what they name.
     forms: HashMap<String, Value>,
     places: &'a dyn Places,
@@ -96,7 +104,7 @@ impl Rewriting<'_> {
                 if let Some(whose) = whose {
                     match self.places.place(&whose)? {
                         Place::At(reference) => {
-                            let same = |form: &&Value| key_of(form).as_deref() == Some(reference.as_str());
+                            let same = |form: &&Value| key_of(form, self.base).as_deref() == Some(reference.as_str());
                             let form = before.filter(same).or_else(|| self.forms.get(&reference));
                             let kept =
                                 by_theirs.then(|| (members.get("type").cloned(), members.get("identifier").cloned()));
@@ -179,29 +187,26 @@ fn written(logical: &Map<String, Value>, form: Option<&Value>, reference: &str) 
     out
 }
 
-fn collect(node: &Value, forms: &mut HashMap<String, Value>) {
+fn collect(node: &Value, base: &OwnBase, forms: &mut HashMap<String, Value>) {
     match node {
         Value::Object(members) => {
-            if let Some(key) = key_of(node) {
+            if let Some(key) = key_of(node, base) {
                 forms.entry(key).or_insert_with(|| node.clone());
             }
-            members.values().for_each(|value| collect(value, forms));
+            members.values().for_each(|value| collect(value, base, forms));
         }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, forms)),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, base, forms)),
         _ => {}
     }
 }
 
-/// What a reference names: `Type/id`, or type and identifier where it has no more.
-fn key_of(node: &Value) -> Option<String> {
+/// What a reference names there: `Type/id`, or type and identifier where it has no more; nothing where it names somebody else's.
+fn key_of(node: &Value, base: &OwnBase) -> Option<String> {
     let Some(text) = node.get("reference") else {
         let (kind, system, value) = by_identifier(node.as_object()?)?;
         return Some(name_of(kind, system, value));
     };
-    match Reference::parse(text.as_str()?) {
-        Reference::Literal { kind, id, .. } => Some(format!("{kind}/{id}")),
-        _ => None,
-    }
+    base.own(text.as_str()?).map(|(kind, id)| format!("{kind}/{id}"))
 }
 
 /// The object that a logical reference of ours names.
@@ -268,6 +273,10 @@ pub(super) use super::index::{Held, Index, Match};
 mod tests {
     use super::*;
 
+    fn base() -> OwnBase {
+        OwnBase::new("https://ehr/fhir")
+    }
+
     fn known(reference: &str) -> Option<Whose> {
         (reference == "Patient/7").then(|| (ObjectName::new("patient").unwrap(), ObjectId::new("p1").unwrap()))
     }
@@ -294,7 +303,7 @@ mod tests {
             {"actor": {"reference": "https://ehr/fhir/Patient/7", "identifier": {"value": "MRN1"}, "display": "A"}},
             {"actor": {"reference": "Patient/7", "type": "Patient"}},
             {"actor": {"reference": "Practitioner/3"}}]});
-        let ours = logical(&held, "north", &known);
+        let ours = logical(&held, "north", &base(), &known);
         assert_eq!(
             ours["participant"][0]["actor"],
             json!({
@@ -302,15 +311,28 @@ mod tests {
         );
         assert_eq!(ours["participant"][2], held["participant"][2]);
         let mut back = ours;
-        assert!(literal(&mut back, Some(&held), "north", &Three).unwrap().is_empty());
+        assert!(literal(&mut back, Some(&held), "north", &base(), &Three).unwrap().is_empty());
         assert_eq!(back, held);
+    }
+
+    /// FAULTS P1 and P17b: the same id under another base is another patient, on the way in and out.
+    #[test]
+    fn a_reference_under_another_base_is_somebody_elses() {
+        let held = json!({"participant": [{"actor": {"reference": "https://regional.example/fhir/Patient/7", "display": "B"}}]});
+        assert_eq!(logical(&held, "north", &base(), &known), held);
+        let p1 = json!({"type": "Patient", "identifier": {"system": "urn:liaison:north:patient", "value": "p1"}});
+        let mut more = held.clone();
+        more["participant"].as_array_mut().unwrap().push(json!({"actor": p1}));
+        literal(&mut more, Some(&held), "north", &base(), &Three).unwrap();
+        assert_eq!(more["participant"][0], held["participant"][0]);
+        assert_eq!(more["participant"][1]["actor"], json!({"reference": "Patient/7"}));
     }
 
     #[test]
     fn new_references_become_literal_or_wait() {
         let whom = |id: &str| json!({"type": "Patient", "identifier": {"system": "urn:liaison:north:patient", "value": id}, "display": "D"});
         let mut resource = json!({"a": whom("p1"), "b": whom("p2"), "c": whom("p3"), "d": {"identifier": {"system": "urn:liaison:south:patient", "value": "p1"}}});
-        let coming = literal(&mut resource, None, "north", &Three).unwrap();
+        let coming = literal(&mut resource, None, "north", &base(), &Three).unwrap();
         assert_eq!(resource["a"], json!({"reference": "Patient/7", "display": "D"}));
         assert_eq!(coming.len(), 1);
         assert_eq!(resource["c"], whom("p3"));
@@ -325,7 +347,7 @@ mod tests {
             "elsewhere": by("Patient", "urn:mrn", "p9"), "stranger": by("Patient", "urn:other", "p1"),
             "no reference": {"identifier": {"system": "urn:mrn", "value": "p1"}, "type": "Patient", "quantity": 1}});
         let mut resource = made.clone();
-        let coming = literal(&mut resource, None, "north", &Three).unwrap();
+        let coming = literal(&mut resource, None, "north", &base(), &Three).unwrap();
         let mut expected = by("Patient", "urn:mrn", "p1");
         expected["reference"] = json!("Patient/7");
         assert_eq!(resource["subject"], expected);
@@ -334,7 +356,8 @@ mod tests {
             assert_eq!(resource[name], made[name]);
         }
         let mut held_so = made.clone();
-        literal(&mut held_so, Some(&json!({"subject": by("Patient", "urn:mrn", "p1")})), "north", &Three).unwrap();
+        literal(&mut held_so, Some(&json!({"subject": by("Patient", "urn:mrn", "p1")})), "north", &base(), &Three)
+            .unwrap();
         assert_eq!(held_so["subject"], made["subject"], "what the EHR holds in this form stays");
     }
 

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{self, Seen},
+    fhir::OwnBase,
     ledger::{Check, Draft, Fact, Hash, ItemKind, PartRow, Proposal, Remote, SyncId, SyncRow, SyncState},
     mapping::{MAIN, ObjectType},
 };
@@ -313,22 +314,23 @@ impl Puller {
         self.settle_inbound(topic, &subject, row.as_ref(), merged, seen).await
     }
 
-    /// The Binaries that a resource names by a relative address: parts of it. Other addresses are never fetched.
+    /// The EHR's own Binaries that a resource names: parts of it. Other addresses are never fetched.
     async fn companions(&self, system: &System, body: &Value) -> Vec<Seen> {
-        fn urls<'a>(node: &'a Value, found: &mut Vec<&'a str>) {
+        fn urls(node: &Value, own: &OwnBase, found: &mut Vec<String>) {
             match node {
                 Value::Object(members) => {
-                    found.extend(members.get("url").and_then(Value::as_str).and_then(|u| u.strip_prefix("Binary/")));
-                    members.values().for_each(|value| urls(value, found));
+                    let named = members.get("url").and_then(Value::as_str).and_then(|url| own.own(url));
+                    found.extend(named.filter(|(kind, _)| kind == "Binary").map(|(_, id)| id));
+                    members.values().for_each(|value| urls(value, own, found));
                 }
-                Value::Array(items) => items.iter().for_each(|item| urls(item, found)),
+                Value::Array(items) => items.iter().for_each(|item| urls(item, own, found)),
                 _ => {}
             }
         }
         let mut ids = Vec::new();
-        urls(body, &mut ids);
+        urls(body, &system.own, &mut ids);
         let mut seen = Vec::new();
-        for id in ids.into_iter().filter(|id| crate::fhir::reference::is_id(id)).take(20) {
+        for id in ids.iter().take(20) {
             seen.extend(system.ask(&self.translator.clock, system.client.read("Binary", id)).await.ok());
         }
         seen

@@ -72,7 +72,7 @@ impl Translator {
 
     /// A resource of a system with logical references.
     pub fn logical(&self, resource: &Value, system: &System) -> Value {
-        identity::logical(resource, &self.instance, &|reference| self.known_as(reference, system))
+        identity::logical(resource, &self.instance, &system.own, &|reference| self.known_as(reference, system))
     }
 
     /// Whom a reference of a system means.
@@ -112,7 +112,7 @@ impl Translator {
             let mut resource = part.resource.clone();
             let before = at.as_ref().and_then(|held| held.body.as_ref());
             let places = At { inner: self, system, asking: row };
-            let coming = identity::literal(&mut resource, before, &self.instance, &places)?;
+            let coming = identity::literal(&mut resource, before, &self.instance, &system.own, &places)?;
             waiting.extend(coming.iter().map(|(object, id)| SyncId::of(object, id, system.name())));
             let carries = part.attachment();
             if let (Some(attachment), None, Some(members)) = (&carries, &at, resource.as_object_mut()) {

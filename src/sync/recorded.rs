@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
+    fhir::OwnBase,
     ledger::{Audit, Entry, Fact, Hash, LedgerError, Remote, SyncId},
     mapping::{MAIN, Recorded, What},
 };
@@ -83,7 +84,8 @@ impl History {
             }
             held.sort_by_key(|held| held.part != MAIN);
             let known = |reference: &str| self.links.get(&(trace.system.clone(), reference.to_owned())).cloned();
-            let parts = as_made(&held, &|resource| identity::logical(resource, &self.instance, &known));
+            let parts =
+                as_made(&held, &|resource| identity::logical(resource, &self.instance, &OwnBase::unknown(), &known));
             let what = match trace.sent {
                 Some(hash) => self.json(&hash)?.map(|internal| What::Sent(internal, parts)),
                 None => Some(parts.into_iter().map(|part| part.resource).collect::<Vec<_>>())

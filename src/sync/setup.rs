@@ -27,6 +27,7 @@ use crate::{
     domain::{ObjectName, SystemName},
     ehr::{Capability, Client, Failure, Http, Keep, Kind, SystemConfig, Transport},
     error::Explained as _,
+    fhir::OwnBase,
     ledger::Ledger,
     mapping::{Context, Live, Mappings},
     profile::Validator,
@@ -56,6 +57,8 @@ pub(super) struct System {
     pub config: SystemConfig,
     pub client: Client,
     pub context: Context,
+    /// Under what its own references stand.
+    pub own: OwnBase,
     /// One permit a request under way.
     pub network: tokio::sync::Semaphore,
     /// Rung when the ledger moved or its health changed.
@@ -212,6 +215,7 @@ fn system(
         Client::new(&config, transport, Arc::clone(clock)).map_err(|failure| wrong(&name, &failure.message))?;
     let client = client.with_answers(mappings.answers(&config.dialect));
     Ok(System {
+        own: OwnBase::new(&config.base_url),
         context: Context::new(instance).in_zone(&config.zone),
         network: tokio::sync::Semaphore::new(config.max_concurrency),
         bell: tokio::sync::Notify::new(),
