@@ -31,7 +31,7 @@ impl Translator {
         hash.map(|hash| self.read_body(&hash)).transpose()
     }
 
-    /// The resource that an attempt to make a part sent; nothing where that cannot be made any more.
+    /// The resource that an attempt sent; nothing where that cannot be made any more.
     pub fn resource_sent(
         &self,
         system: &System,
@@ -41,8 +41,10 @@ impl Translator {
         flight: &InFlight,
     ) -> Result<Option<Value>, Error> {
         let Some(ours) = self.version_sent(row, flight.version)? else { return Ok(None) };
-        let others: Vec<Held> = held.iter().filter(|held| held.part != flight.part).cloned().collect();
-        let parts = match self.prepare(system, row, &subject.plan, &ours, &others) {
+        // A change was written into what was held; what was made was written into nothing.
+        let into = |held: &&Held| held.part != flight.part || flight.interaction == "update";
+        let held: Vec<Held> = held.iter().filter(into).cloned().collect();
+        let parts = match self.prepare(system, row, &subject.plan, &ours, &held) {
             Ok(Prepared::Ready(parts)) => parts,
             Ok(Prepared::Waiting(_)) | Err(Error::Invalid(_)) => return Ok(None),
             Err(error) => return Err(error),
@@ -50,7 +52,7 @@ impl Translator {
         let part = parts.into_iter().find(|part| part.part == flight.part && !part.carries);
         Ok(part.map(|part| {
             let mut resource = part.resource;
-            if let Some(members) = resource.as_object_mut() {
+            if let Some(members) = resource.as_object_mut().filter(|_| flight.interaction != "update") {
                 members.shift_remove("id");
             }
             resource
@@ -94,6 +96,17 @@ impl Translator {
         crate::fhir::canonically_equal(&read(one), &read(other))
     }
 
+    /// Whether a change that the EHR does not show as it was sent arrived all the same, and somebody changed something since:
+    /// what it changed is there in part.
+    pub fn landed(&self, system: &System, scene: &Scene, seen: &Seen) -> bool {
+        let (Some(flight), Some(sent), Some(body)) = (scene.row.in_flight(), &scene.sent_then, &seen.body) else {
+            return false;
+        };
+        let read = |body: &Value| self.read_back(&scene.subject.plan, &in_place_of(scene, &flight.part, body), system);
+        let before = self.read_back(&scene.subject.plan, &scene.held, system);
+        arrived_in_part(Some(&before), Some(&read(sent)), Some(&read(body)))
+    }
+
     /// Whether what the EHR holds is what the open attempt sent.
     pub fn shows(&self, system: &System, scene: &Scene, seen: &Seen) -> Result<bool, Error> {
         let (Some(flight), Some(body)) = (scene.row.in_flight(), &seen.body) else { return Ok(false) };
@@ -113,6 +126,22 @@ impl Translator {
     }
 }
 
+/// Whether there is a field that `sent` changed and that `theirs` has as it was sent.
+fn arrived_in_part(before: Option<&Value>, sent: Option<&Value>, theirs: Option<&Value>) -> bool {
+    if let (Some(Value::Object(sent)), Some(Value::Object(theirs))) = (sent, theirs) {
+        let before = before.and_then(Value::as_object);
+        let keys = before.into_iter().flat_map(|before| before.keys()).chain(sent.keys());
+        return keys
+            .into_iter()
+            .any(|key| arrived_in_part(before.and_then(|b| b.get(key)), sent.get(key), theirs.get(key)));
+    }
+    let same = |a: Option<&Value>, b: Option<&Value>| match (a, b) {
+        (Some(a), Some(b)) => crate::fhir::canonically_equal(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    !same(before, sent) && same(sent, theirs)
+}
+
 /// What is held, with a part as it was found.
 fn in_place_of(scene: &Scene, part: &str, body: &Value) -> Vec<Held> {
     let mut held = scene.held.clone();
@@ -123,4 +152,34 @@ fn in_place_of(scene: &Scene, part: &str, body: &Value) -> Vec<Held> {
         }
     }
     held
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_arrived_where_anything_that_it_changed_is_there_as_sent() {
+        let before = json!({"family": "A", "born": "1980", "phones": ["1"], "place": {"city": "X"}});
+        let sent = json!({"family": "B", "born": "1980", "phones": ["1"], "place": {"city": "Y"}});
+        let arrived = |theirs: &Value| arrived_in_part(Some(&before), Some(&sent), Some(theirs));
+        assert!(
+            arrived(&json!({"family": "B", "born": "1981", "phones": ["1"], "place": {"city": "Y"}})),
+            "and edited since"
+        );
+        assert!(
+            arrived(&json!({"family": "C", "born": "1980", "phones": ["1"], "place": {"city": "Y"}})),
+            "in a field of ours"
+        );
+        assert!(!arrived(&before), "nothing of it");
+        assert!(
+            !arrived(&json!({"family": "A", "born": "1981", "phones": ["1", "2"], "place": {"city": "X"}})),
+            "edited only"
+        );
+        assert!(!arrived(&json!({"family": "C", "born": "1980", "phones": ["1"], "place": {"city": "Z"}})));
+        let removed = json!({"family": "A", "born": "1980", "place": {"city": "X"}});
+        assert!(arrived_in_part(Some(&before), Some(&removed), Some(&removed)), "what was removed is gone");
+    }
 }

@@ -109,6 +109,7 @@ fn scene() -> Scene {
         sent: None,
         answered: None,
         shown: false,
+        landed: false,
         sent_then: None,
         newer: None,
     }
@@ -466,6 +467,12 @@ fn what_reading_back_came_to() {
             Heard::Looked(Ok(Sight::Found(Box::new(seen("4", false))))),
             "at once again",
             "the change is not shown: read, merged, sent",
+        ),
+        (
+            with(unknown("update"), |s| s.landed = true),
+            Heard::Looked(Ok(Sight::Found(Box::new(seen("4", false))))),
+            "has a part",
+            "it arrived and was edited since: merged against what was sent",
         ),
         (
             with(unknown("update"), |s| s.shown = true),

@@ -87,6 +87,11 @@ impl Health {
         })
     }
 
+    /// Whether an exchange showed it to be well after this moment of the steady clock.
+    pub fn was_well_since(&self, moment: Duration) -> bool {
+        self.state(|state| state.trouble.as_ref().is_none_or(|trouble| trouble.from > moment))
+    }
+
     /// Since when the EHR is in trouble, and why.
     pub fn trouble(&self) -> Option<(Timestamp, Failure)> {
         self.state(|state| state.trouble.as_ref().map(|trouble| (trouble.since, trouble.failure.clone())))

@@ -51,6 +51,8 @@ pub(super) struct Puller {
 #[derive(Debug, Default)]
 struct Course {
     failed: u32,
+    /// When the first of these rounds failed.
+    failing_from: Option<Duration>,
     rests_until: Option<Duration>,
 }
 
@@ -160,10 +162,14 @@ impl Puller {
                 let doubled = pull.every.get().saturating_mul(1 << (course.failed - 1).min(10)).min(LONGEST_REST);
                 let asked = failure.as_ref().and_then(|failure| failure.retry_after).unwrap_or_default();
                 course.rests_until = Some(self.translator.clock.steady().saturating_add(doubled.max(asked)));
-                // What ails the whole system is the system's question.
-                let own = failure.as_ref().filter(|failure| !failure.concerns_all());
+                // What ails the whole system is the system's question; where that is well otherwise, it is this type's.
+                let steady = self.translator.clock.steady();
+                let from = *course.failing_from.get_or_insert(steady);
+                let well =
+                    steady.saturating_sub(from) >= system.config.tell_after.get() && system.health.was_well_since(from);
+                let own = failure.as_ref().filter(|failure| well || !failure.concerns_all());
                 match own {
-                    Some(failure) if course.failed >= FAILING || failure.needs_person() => {
+                    Some(failure) if course.failed >= FAILING || failure.needs_person() && !failure.concerns_all() => {
                         let sentence = format!("{kind} cannot be fetched from {}: {}", system.name(), failure.message);
                         let trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
                             .cause(&[system.name().as_str(), kind, "fetch"])

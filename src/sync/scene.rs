@@ -93,6 +93,8 @@ pub(super) struct Scene {
     pub answered: Option<Seen>,
     /// Whether what was read back is what the open attempt sent.
     pub shown: bool,
+    /// It is not, but it arrived: somebody changed it since.
+    pub landed: bool,
     /// What made the resource that was found there: the base of the next merge. Unknown where it cannot be made anew.
     pub sent_then: Option<Value>,
     /// What was found before a create, merged as newer than ours.

@@ -128,6 +128,7 @@ impl Sender {
             sent: None,
             answered: None,
             shown: false,
+            landed: false,
             sent_then: None,
             newer: None,
             subject,
@@ -212,6 +213,7 @@ impl Sender {
                     scene.shown = self.translator.shows(system, scene, seen)?;
                     scene.sent_then =
                         self.translator.resource_sent(system, &scene.row, &scene.subject, &scene.held, flight)?;
+                    scene.landed = flight.interaction != "update" || self.translator.landed(system, scene, seen);
                 }
                 Heard::Looked(looked)
             }

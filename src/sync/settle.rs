@@ -39,7 +39,7 @@ pub(super) fn looked_back(scene: &Scene, looked: Result<Sight, Failure>) -> Note
 /// It is there: the link is recorded, and the next turn compares and updates where needed.
 fn found(scene: &Scene, seen: Seen) -> Note {
     let Some(flight) = scene.row.in_flight() else { return sent_again("Nothing was under way.", scene) };
-    if flight.interaction == "update" && !scene.shown {
+    if flight.interaction == "update" && !scene.shown && !scene.landed {
         // Untouched, or somebody else's: the next turn reads again and merges against what both started from.
         return sent_again("The EHR does not show the change; it is compared and sent again.", scene);
     }
