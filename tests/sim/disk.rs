@@ -1,6 +1,7 @@
 //! The gateway's disk: files in memory that remember what was synced. A power cut keeps of everything else what an unsynced disk may
 //! keep: any sectors of any write, any length that a file had since, any of the names that were not synced. A killed process
-//! loses nothing that it had written, and can die at any write.
+//! loses nothing that it had written, and can die at any write. The disk can be full for a while (and say so, or not), fail to
+//! sync, and be put back to a backup.
 
 use std::{
     collections::BTreeMap,
@@ -10,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use liaison::{
@@ -17,7 +19,10 @@ use liaison::{
     ledger::{self, Folds, Ledger, Media, MediaFile, MemoryFolds, Open, Writing},
 };
 
-use super::time::Life;
+use super::{
+    coverage,
+    time::{Life, Time},
+};
 
 const SECTOR: usize = 512;
 
@@ -119,8 +124,27 @@ struct Names {
     synced: BTreeMap<PathBuf, Node>,
 }
 
+/// What ails the disk.
+#[derive(Default)]
+struct Trouble {
+    /// There is little room until then.
+    full_until: Duration,
+    /// So many bytes more.
+    room: u64,
+    /// What it says to be free is true; else only a write finds out.
+    says_so: bool,
+    /// The next sync fails.
+    sync_fails: bool,
+    /// A sync failed in this life: what the disk holds is not known.
+    sync_failed: bool,
+}
+
 /// The disk; outlives the gateway's lives.
 pub struct SimDisk {
+    time: Arc<Time>,
+    trouble: Mutex<Trouble>,
+    /// What `liaison backup` took.
+    backup: Mutex<Option<BTreeMap<PathBuf, Node>>>,
     names: Mutex<Names>,
     chance: Mutex<fastrand::Rng>,
     folds: Mutex<(MemoryFolds, Option<MemoryFolds>)>,
@@ -132,8 +156,11 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl SimDisk {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, time: Arc<Time>) -> Self {
         Self {
+            time,
+            trouble: Mutex::default(),
+            backup: Mutex::default(),
             names: Mutex::default(),
             chance: Mutex::new(fastrand::Rng::with_seed(seed ^ 0xD15C)),
             folds: Mutex::default(),
@@ -153,9 +180,69 @@ impl SimDisk {
         Ledger::open(Path::new("/ledger"), options).map_err(|error| error.to_string())
     }
 
+    /// From now on there is only so much room, for so long.
+    pub fn fill(&self, room: u64, says_so: bool, seconds: u64) {
+        let mut trouble = held(&self.trouble);
+        trouble.full_until = self.time.elapsed() + Duration::from_secs(seconds);
+        (trouble.room, trouble.says_so) = (room, says_so);
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.time.elapsed() < held(&self.trouble).full_until
+    }
+
+    /// The next sync fails.
+    pub fn fail_sync(&self) {
+        held(&self.trouble).sync_fails = true;
+    }
+
+    /// A sync failed in this life.
+    pub fn has_failed(&self) -> bool {
+        held(&self.trouble).sync_failed
+    }
+
+    /// Copies what `liaison backup` copies: log and bodies; folds and index are made anew.
+    pub fn keep(&self) {
+        let names = held(&self.names);
+        let mut copy = BTreeMap::new();
+        for (path, node) in &names.now {
+            let is_truth = ["log", "bodies"].iter().any(|part| path.starts_with(Path::new("/ledger").join(part)));
+            let above = Path::new("/ledger").starts_with(path);
+            match node {
+                Node::Folder if is_truth || above => _ = copy.insert(path.clone(), Node::Folder),
+                Node::File(file) if is_truth => _ = copy.insert(path.clone(), copied(file)),
+                _ => {}
+            }
+        }
+        *held(&self.backup) = Some(copy);
+    }
+
+    /// The backup takes the ledger's place. Whether there is one.
+    pub fn restore(&self) -> bool {
+        let Some(copy) = held(&self.backup).clone() else { return false };
+        let fresh: BTreeMap<PathBuf, Node> = copy
+            .iter()
+            .map(|(path, node)| {
+                let node = if let Node::File(file) = node { copied(file) } else { Node::Folder };
+                (path.clone(), node)
+            })
+            .collect();
+        let mut names = held(&self.names);
+        names.now.clone_from(&fresh);
+        names.synced = fresh;
+        *held(&self.folds) = (MemoryFolds::default(), None);
+        self.locked.store(false, Ordering::Relaxed);
+        held(&self.trouble).sync_failed = false;
+        true
+    }
+
     /// A life ended: what the next one finds.
     pub fn crash(&self, power: bool) {
         self.locked.store(false, Ordering::Relaxed);
+        {
+            let mut trouble = held(&self.trouble);
+            (trouble.sync_fails, trouble.sync_failed) = (false, false);
+        }
         let mut chance = held(&self.chance);
         let mut folds = held(&self.folds);
         match chance.u8(0..4) {
@@ -191,6 +278,12 @@ impl SimDisk {
         names.synced.clone_from(&left);
         names.now = left;
     }
+}
+
+/// The same content in a file of its own, all of it synced.
+fn copied(file: &File) -> Node {
+    let now = held(file).now.clone();
+    Node::File(Arc::new(Mutex::new(Content { synced: now.clone(), now, since: Vec::new() })))
 }
 
 /// The disk as one life sees it: when that is over, nothing has an effect any more.
@@ -243,7 +336,7 @@ impl Media for Mounted {
                 }
             }
         };
-        Ok(Arc::new(OpenFile { file, life: self.life.clone() }))
+        Ok(Arc::new(OpenFile { file, disk: self.disk.clone(), life: self.life.clone() }))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -297,7 +390,9 @@ impl Media for Mounted {
     }
 
     fn free(&self, _folder: &Path) -> io::Result<u64> {
-        Ok(1 << 40)
+        let trouble = held(&self.disk.trouble);
+        let is_small = trouble.says_so && self.disk.time.elapsed() < trouble.full_until;
+        Ok(if is_small { trouble.room } else { 1 << 40 })
     }
 
     fn lock(&self, _path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
@@ -318,6 +413,7 @@ impl Drop for Unlock {
 
 struct OpenFile {
     file: File,
+    disk: Arc<SimDisk>,
     life: Arc<Life>,
 }
 
@@ -337,7 +433,21 @@ impl MediaFile for OpenFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.effect()?.write(bytes, usize::try_from(offset).map_err(|_| missing())?);
+        let at = usize::try_from(offset).map_err(|_| missing())?;
+        let mut content = self.effect()?;
+        let grows = (at + bytes.len()).saturating_sub(content.now.len());
+        let mut trouble = held(&self.disk.trouble);
+        if self.disk.time.elapsed() < trouble.full_until {
+            let room = usize::try_from(trouble.room).unwrap_or(usize::MAX);
+            trouble.room -= room.min(grows) as u64;
+            if grows > room {
+                // As much as there is room for.
+                content.write(&bytes[..bytes.len() - (grows - room)], at);
+                coverage::count("a write finds the disk full");
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        content.write(bytes, at);
         Ok(())
     }
 
@@ -351,7 +461,14 @@ impl MediaFile for OpenFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.effect()?.sync();
+        let mut content = self.effect()?;
+        let mut trouble = held(&self.disk.trouble);
+        if std::mem::take(&mut trouble.sync_fails) {
+            trouble.sync_failed = true;
+            coverage::count("a sync fails");
+            return Err(io::Error::other("the medium did not confirm"));
+        }
+        content.sync();
         Ok(())
     }
 }

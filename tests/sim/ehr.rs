@@ -44,7 +44,12 @@ struct Inner {
     changes: u64,
     /// When a locked record was first asked for.
     locked: Option<Duration>,
+    /// Tokens that were given out, and when each dies.
+    tokens: BTreeMap<String, Duration>,
 }
+
+/// Where tokens are given out, below the base.
+pub const TOKENS: &str = "oauth/token";
 
 pub struct SimEhr {
     pub name: String,
@@ -76,6 +81,7 @@ impl SimEhr {
             requests: 0,
             changes: 0,
             locked: None,
+            tokens: BTreeMap::new(),
         };
         Self { name, base, books, time, server, quirks, inner: Mutex::new(inner), trace }
     }
@@ -191,6 +197,17 @@ impl SimEhr {
     fn serve(&self, mut request: rest::Request) -> Outcome {
         if let Some(answer) = self.refused(&request) {
             return Ok(answer);
+        }
+        if let Some(quirk) = self.active(Kind::ShortTokens) {
+            if request.path == TOKENS {
+                return Ok(self.token(quirk.vary));
+            }
+            let now = self.time.elapsed();
+            let token = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+            if !token.is_some_and(|token| self.inner().tokens.get(token).is_some_and(|dies| now < *dies)) {
+                quirk::count(Kind::ShortTokens);
+                return Ok(self.status(401, None));
+            }
         }
         let writes = request.method.writes();
         for (kind, header) in [(Kind::IgnoresIfNoneExist, "if-none-exist"), (Kind::IgnoresIfMatch, "if-match")] {
@@ -323,6 +340,20 @@ impl SimEhr {
             }
         }
         None
+    }
+
+    /// A token that lives for some seconds, or less.
+    fn token(&self, vary: u64) -> Response {
+        let lifetime = 4 + vary % 40;
+        let mut inner = self.inner();
+        let dies_early = inner.chance.u8(0..3) == 0;
+        let lives = if dies_early { inner.chance.u64(0..lifetime * 1000) } else { lifetime * 1000 };
+        let token = format!("token-{}", inner.tokens.len());
+        let dies = self.time.elapsed() + Duration::from_millis(lives);
+        inner.tokens.insert(token.clone(), dies);
+        let body = json!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime});
+        let headers = vec![("content-type", "application/json".to_owned())];
+        as_response(rest::Response { status: 200, headers, body: body.to_string().into_bytes() })
     }
 
     fn status(&self, status: u16, retry_after: Option<u64>) -> Response {
@@ -487,18 +518,28 @@ impl SimEhr {
         if plain {
             quirk::count(Kind::EmptyStatement);
         }
+        // Some say what they cannot do; some claim what they then refuse.
+        for kind in [Kind::NoHistory, Kind::NoLastUpdated] {
+            if self.has(kind) && !self.claims(kind) {
+                quirk::count(kind);
+            }
+        }
+        let has_history = !self.has(Kind::NoHistory) || self.claims(Kind::NoHistory);
+        let by_time = (!self.has(Kind::NoLastUpdated) || self.claims(Kind::NoLastUpdated))
+            // So that the history is asked for.
+            && !self.claims(Kind::NoHistory);
         let codes = |list: &[&str]| list.iter().map(|code| json!({"code": code})).collect::<Value>();
         let types: Vec<Value> = ["Patient", "Appointment", "Binary", "Slot"]
             .into_iter()
             .filter(|_| !plain)
             .map(|kind| {
                 let mut interactions = vec!["read", "vread", "create", "update", "search-type", "history-instance"];
-                if !self.has(Kind::NoHistory) {
+                if has_history {
                     interactions.push("history-type");
                 }
                 let mut search =
                     vec![json!({"name": "identifier", "type": "token"}), json!({"name": "_id", "type": "token"})];
-                if !self.has(Kind::NoLastUpdated) {
+                if by_time {
                     search.push(json!({"name": "_lastUpdated", "type": "date"}));
                 }
                 json!({"type": kind, "interaction": codes(&interactions), "versioning": "versioned-update",
@@ -511,6 +552,11 @@ impl SimEhr {
             statement["rest"][0]["resource"] = json!(types);
         }
         statement
+    }
+
+    /// It has this quirk, and its statement says otherwise.
+    fn claims(&self, kind: Kind) -> bool {
+        self.quirks.iter().any(|quirk| quirk.kind == kind && quirk.vary % 2 == 0)
     }
 
     /// Some that ignore the condition say that they honour it.

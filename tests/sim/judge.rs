@@ -1,7 +1,10 @@
 //! The judge: by the EHRs' true history, by what was answered 202, and by what people were shown. It never asks the gateway's
 //! folds what they think.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use liaison::ledger::Ledger;
@@ -171,7 +174,7 @@ fn regressed(world: &mut World, ehr: usize, log: &[Commit]) {
     for thing in 0..world.plan.things.len() {
         for field in Field::of(&world.plan.things[thing]).iter().filter(|field| **field != Field::Status) {
             let order: Vec<String> =
-                world.known[thing].acked.iter().filter(|a| a.field == Some(*field)).map(|a| a.value.clone()).collect();
+                world.known[thing].ever.iter().filter(|a| a.field == Some(*field)).map(|a| a.value.clone()).collect();
             let mut newest = 0;
             for commit in log.iter().filter(|commit| commit.who == Who::Gateway) {
                 let Some(body) = &commit.version.resource else { continue };
@@ -181,7 +184,7 @@ fn regressed(world: &mut World, ehr: usize, log: &[Commit]) {
                 let value = text(body, field.fhir());
                 let before = commit.before.as_ref().map(|before| text(before, field.fhir())).unwrap_or_default();
                 let Some(at) = order.iter().position(|one| *one == value) else { continue };
-                if at < newest && before != value {
+                if at < newest && before != value && !is_chosen(world, thing, &world.system(ehr)) {
                     let about = format!("{} {field:?} at {} went back to {value}", marker(thing), world.system(ehr));
                     world.wrong("regressed", about);
                 }
@@ -189,6 +192,19 @@ fn regressed(world: &mut World, ehr: usize, log: &[Commit]) {
             }
         }
     }
+}
+
+/// After a backup was restored, a person chose between what the ledger then wanted and what was there.
+fn is_chosen(world: &World, thing: usize, system: &str) -> bool {
+    let key = (
+        world.plan.things[thing].object().to_owned(),
+        world.known[thing].id.clone().unwrap_or_default(),
+        system.to_owned(),
+    );
+    world.restored
+        && world.presses.iter().any(|press| {
+            press.taken && press.button == Button::Resolve && press.item["kind"] == "conflict" && about(&press.item, &key)
+        })
 }
 
 /// What staff wrote is overwritten only where somebody, or the gateway's own object, had it before.
@@ -220,13 +236,12 @@ fn is_excused(world: &World, edit: &Edit, system: &str, at: Timestamp) -> bool {
         edit.field.is_ours() && world.known[edit.thing].acked.iter().any(|acked| acked.field == Some(edit.field));
     // An EHR that ignores If-Match: noticed and told, the matter of a later issue (P2e).
     let unprotected = world.ehrs[edit.ehr].has(Kind::IgnoresIfMatch);
-    let seen = world
-        .shown
-        .values
-        .get(&(edit.thing, edit.field, edit.value.clone()))
-        .is_some_and(|since| at_second(world, *since) <= at);
+    let shown = world.shown.values.get(&(edit.thing, edit.field, edit.value.clone()));
+    let seen = shown.into_iter().flatten().any(|(since, until)| {
+        at_second(world, *since) <= at && (*until == Duration::MAX || at <= at_second(world, *until))
+    });
     let id = world.known[edit.thing].id.clone().unwrap_or_default();
-    let told = world.shown.items.values().any(|(_, item)| {
+    let told = world.shown.ever().any(|item| {
         item["object_id"] == *id
             && item["system"] == *system
             && item["kind"] == "conflict"
@@ -235,7 +250,7 @@ fn is_excused(world: &World, edit: &Edit, system: &str, at: Timestamp) -> bool {
     ours || unprotected || seen || told
 }
 
-fn at_second(world: &World, elapsed: std::time::Duration) -> Timestamp {
+fn at_second(world: &World, elapsed: Duration) -> Timestamp {
     let begin = world
         .time
         .now()
@@ -292,9 +307,11 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
             let there = states.last().map(|body| text(body, field.fhir())).unwrap_or_default();
             if let Some(last) = last {
                 let arrived = states.iter().any(|body| text(body, field.fhir()) == last.value);
+                // By staff, or by what was accepted and sent after the backup that the ledger was put back to.
                 let superseded = there == here
                     && there != last.value
-                    && world.edits.iter().any(|edit| edit.thing == thing && edit.value == there);
+                    && (world.edits.iter().any(|edit| edit.thing == thing && edit.value == there)
+                        || world.known[thing].ever.iter().any(|acked| acked.at > last.at && acked.value == there));
                 if !arrived && !superseded && !is_decided(world, thing, &key, last.version) {
                     world.wrong(
                         "lost",
@@ -308,7 +325,7 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
                     continue;
                 }
             }
-            let told = world.shown.items.values().any(|(_, item)| about(item, &key) || is_general(item, &system));
+            let told = world.shown.ever().any(|item| about(item, &key) || is_general(item, &system));
             // By field: how FHIR and we say a status differs.
             if *field != Field::Status && here != there && !told && !is_decided(world, thing, &key, 0) {
                 let about = format!(
@@ -346,7 +363,7 @@ fn is_decided(world: &World, thing: usize, key: &(String, String, String), versi
 fn own_records(world: &mut World) {
     for (ehr, mark, id) in world.own.clone() {
         let system = world.system(ehr);
-        let told = world.shown.items.values().any(|(_, item)| {
+        let told = world.shown.ever().any(|item| {
             item["system"] == *system && (item.to_string().contains(&id) || is_general(item, &system))
         });
         if !world.shown.own.contains(&mark) && !told {

@@ -4,6 +4,7 @@
 //! Missing so far: the default draws no quirks, only kills at any effect; what fails beyond stands in the branch's report.
 
 mod books;
+mod coverage;
 mod disk;
 mod ehr;
 mod judge;
@@ -85,6 +86,8 @@ fn scope() -> Scope {
         edits: has("edits"),
         presses: has("presses"),
         two_ehrs: has("two"),
+        disk: has("disk"),
+        restores: has("restores"),
     }
 }
 
@@ -134,6 +137,11 @@ fn seeds() {
     for (kind, struck) in quirk::counts().into_iter().filter(|(kind, _)| scope.quirks.contains(kind)) {
         println!("  {struck:>8} {kind:?}");
     }
+    for (event, times) in coverage::events() {
+        println!("  {times:>8} {event}");
+    }
+    let (struck, never): (Vec<_>, Vec<_>) = coverage::cells().into_iter().partition(|(_, times)| *times > 0);
+    println!("  {} of {} cells of the state machine; never: {:?}", struck.len(), struck.len() + never.len(), never.iter().map(|(cell, _)| cell).collect::<Vec<_>>());
     let mut failures = failures.into_inner().expect("a lock");
     if failures.is_empty() {
         if count >= 500 {

@@ -142,6 +142,14 @@ pub enum Step {
     Kill { effects: i64, power: bool },
     /// Its clock jumps.
     Jump { by_s: i64 },
+    /// Its disk has only so much room for a while, and says so or not.
+    Full { room: u64, says_so: bool, for_s: u64 },
+    /// Its disk does not confirm the next sync.
+    SyncFails,
+    /// Somebody makes a backup of the ledger.
+    Backup,
+    /// The machine is lost; it starts again from the backup.
+    Restore,
 }
 
 /// A world.
@@ -165,6 +173,8 @@ pub struct Scope {
     pub edits: bool,
     pub presses: bool,
     pub two_ehrs: bool,
+    pub disk: bool,
+    pub restores: bool,
 }
 
 impl Plan {
@@ -239,9 +249,27 @@ impl Plan {
             };
             self.steps.push((at, step));
         }
+        self.draw_disk(chance, scope);
         if scope.jumps && chance.u8(0..4) == 0 {
             let by_s = [-3600, 3600, 7200][chance.usize(0..3)];
             self.steps.push((chance.u64(10_000..500_000), Step::Jump { by_s }));
+        }
+    }
+
+    /// What becomes of the disk, and of the machine.
+    fn draw_disk(&mut self, chance: &mut fastrand::Rng, scope: &Scope) {
+        if scope.disk && chance.u8(0..6) == 0 {
+            let room = [0, chance.u64(0..6000), 4 << 20, 12 << 20][chance.usize(0..4)];
+            let step = Step::Full { room, says_so: chance.u8(0..3) > 0, for_s: chance.u64(5..150) };
+            self.steps.push((chance.u64(1_000..430_000), step));
+        }
+        if scope.disk && chance.u8(0..8) == 0 {
+            self.steps.push((chance.u64(1_000..550_000), Step::SyncFails));
+        }
+        if scope.restores && chance.u8(0..8) == 0 {
+            let at = chance.u64(1_000..400_000);
+            self.steps.push((at, Step::Backup));
+            self.steps.push((chance.u64(at + 1_000..560_000), Step::Restore));
         }
     }
 

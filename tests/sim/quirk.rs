@@ -55,7 +55,7 @@ quirks! {
     NoMetadata Fault 100 "404 on /metadata for a while";
     PageFails Fault 100 "a further page of a list fails";
     OutcomeInList Fault 60 "a list holds an outcome with an error";
-    Locked Fault 100 "423 with Retry-After on one record";
+    Locked Fault 100 "423 on one record, with or without Retry-After";
     Down Fault 100 "out of reach for a while";
     Doubles Fault 10 "makes a second record by itself";
     IgnoresIfNoneExist Way 100 "ignores If-None-Exist";
@@ -71,6 +71,7 @@ quirks! {
     BareEtag Way 100 "ETags without quotes, compared as text";
     OpaqueEtag Way 100 "ETags that are no version id";
     ForeignNext Way 100 "next links name another host";
+    ShortTokens Way 100 "tokens live for seconds, and some die before their time";
     SmallPages Way 100 "two entries a page, whatever is asked for";
     EmptyStatement Way 100 "a statement without resources";
     UnreadableForEver Trouble 100 "reading one record is refused for ever";

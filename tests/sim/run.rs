@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use super::{
-    judge,
-    plan::{Button, Field, HEAL_S, Plan, Step},
+    coverage, judge,
+    plan::{Button, Field, HEAL_S, Plan, Step, marker},
     time::Life,
     world::{Acked, GIVE_UP_S, Press, Verdict, World, is_open, name, object},
 };
@@ -26,8 +26,8 @@ const CALM_S: u64 = 900;
 /// People answer so often, and wait so long at most in between.
 const ROUNDS: u32 = 10;
 const ROUND_S: u64 = 420;
-/// At the end nothing happens for so long.
-const QUIET_S: u64 = 1500;
+/// At the end nothing happens for twenty rounds, then the gateway is stopped and started, and nothing happens for twenty more (R22).
+const QUIET_S: u64 = 1230;
 /// What was done last is fetched back within so long.
 const SETTLE_S: u64 = 200;
 /// From acceptance, or from the last button, to the EHR or a person.
@@ -64,6 +64,11 @@ pub fn run(plan: &Plan, traced: bool) -> Ran {
         match ended {
             Ended::Killed { power } => world.disk.crash(power),
             Ended::Stopped => world.disk.crash(false),
+            Ended::Restored => {
+                coverage::count("a backup is restored");
+                world.disk.restore();
+                world.restored();
+            }
             Ended::Over => phase = Phase::Over,
             Ended::Broken(why) => world.wrong("broken", why),
         }
@@ -95,8 +100,10 @@ enum Phase {
     },
     /// Nothing is left to do.
     Quiet {
-        until_s: u64,
+        since_s: u64,
         entries: u64,
+        /// It was stopped and started in between.
+        again: bool,
     },
     Over,
 }
@@ -104,8 +111,18 @@ enum Phase {
 enum Ended {
     Killed { power: bool },
     Stopped,
+    /// The machine is lost.
+    Restored,
     Over,
     Broken(String),
+}
+
+/// What the phase asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Goes,
+    Restarts,
+    Ends,
 }
 
 /// What clients and people get back.
@@ -137,6 +154,14 @@ async fn live(world: &mut World, life: &Arc<Life>, phase: &mut Phase) -> Ended {
     let (ledger, engine) = match world.open(life) {
         Ok(opened) => opened,
         Err(_) if life.is_dead() => return Ended::Killed { power: false },
+        Err(_) if world.disk.has_failed() => return Ended::Killed { power: true },
+        Err(why) if world.disk.is_full() => {
+            // Started again and again until there is room.
+            coverage::count("a start finds the disk full");
+            world.trace.say(|| format!("it cannot start: {why}"));
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            return Ended::Killed { power: false };
+        }
         Err(why) => {
             world.wrong("no-start", why.clone());
             return Ended::Broken(why);
@@ -179,10 +204,20 @@ impl Living<'_> {
                 return Ended::Broken(why);
             }
             if let Some(why) = self.ledger.stopped() {
+                if self.world.disk.has_failed() {
+                    // The process ends by itself; what the disk holds is not known.
+                    coverage::count("a failed sync ends the process");
+                    return Ended::Killed { power: true };
+                }
                 return if self.life.is_dead() { Ended::Killed { power: self.power } } else { Ended::Broken(why) };
             }
-            if self.step_phase(phase) {
-                return self.finish().await;
+            match self.step_phase(phase) {
+                Next::Goes => {}
+                Next::Ends => return self.finish().await,
+                Next::Restarts => {
+                    self.stop().await;
+                    return Ended::Stopped;
+                }
             }
             let now = self.world.now_ms();
             let next = self.world.agenda.keys().next().map_or(u64::MAX, |(at, _)| *at);
@@ -235,9 +270,10 @@ impl Living<'_> {
         Ok(())
     }
 
-    /// Moves on to the next phase where it is time; whether all is over.
-    fn step_phase(&mut self, phase: &mut Phase) -> bool {
+    /// Moves on to the next phase where it is time.
+    fn step_phase(&mut self, phase: &mut Phase) -> Next {
         let now = self.world.time.elapsed().as_secs();
+        let quiet = Phase::Quiet { since_s: now + SETTLE_S, entries: self.ledger.head(), again: false };
         match *phase {
             Phase::Script if self.world.is_over() && self.clients.is_empty() => {
                 self.world.trace.say(|| "all heals".to_owned());
@@ -246,7 +282,7 @@ impl Living<'_> {
             }
             Phase::Calm { until_s } if now >= until_s || self.is_settled(now, until_s - CALM_S) => {
                 if self.is_answered() && !self.is_pending() {
-                    *phase = Phase::Quiet { until_s: now + QUIET_S + SETTLE_S, entries: self.ledger.head() };
+                    *phase = quiet;
                 } else {
                     self.answer_all(0);
                     *phase = Phase::Answered { round: 1, until_s: now + ROUND_S };
@@ -254,41 +290,46 @@ impl Living<'_> {
             }
             Phase::Answered { round, until_s } if self.clients.is_empty() => {
                 if now + ROUND_S > until_s + 90 && self.is_answered() && !self.is_pending() {
-                    *phase = Phase::Quiet { until_s: now + QUIET_S + SETTLE_S, entries: self.ledger.head() };
+                    *phase = quiet;
                 } else if now >= until_s {
                     if round >= ROUNDS {
                         judge::unended(self.world);
-                        return true;
+                        return Next::Ends;
                     }
                     self.answer_all(round);
                     *phase = Phase::Answered { round: round + 1, until_s: now + ROUND_S };
                 }
             }
             // What was done last may still be fetched back: the quiet begins after that.
-            Phase::Quiet { until_s, ref mut entries } if now + QUIET_S < until_s => *entries = self.ledger.head(),
-            Phase::Quiet { until_s, entries } if now >= until_s => {
-                if self.is_answered() && !self.is_pending() {
-                    let added = self.ledger.head() - entries;
-                    if added > 0 {
-                        self.noise(entries, added);
-                    }
-                    return true;
+            Phase::Quiet { since_s, ref mut entries, again: false } if now < since_s => *entries = self.ledger.head(),
+            Phase::Quiet { since_s, entries, again } if now >= since_s + QUIET_S => {
+                let added = self.ledger.head() - entries;
+                if added > 0 {
+                    self.noise(entries, added, again);
                 }
-                // Something new turned up.
-                self.answer_all(ROUNDS - 1);
-                *phase = Phase::Answered { round: ROUNDS, until_s: now + ROUND_S };
+                if !self.is_answered() || self.is_pending() {
+                    // Something new turned up.
+                    self.answer_all(ROUNDS - 1);
+                    *phase = Phase::Answered { round: ROUNDS, until_s: now + ROUND_S };
+                } else if again {
+                    return Next::Ends;
+                } else {
+                    *phase = Phase::Quiet { since_s: now, entries: self.ledger.head(), again: true };
+                    return Next::Restarts;
+                }
             }
             _ => {}
         }
-        false
+        Next::Goes
     }
 
-    fn noise(&mut self, from: u64, added: u64) {
+    fn noise(&mut self, from: u64, added: u64, again: bool) {
         let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
         for entry in self.ledger.entries(from + 1, 10_000).unwrap_or_default() {
             *kinds.entry(entry.draft.fact.kind().to_owned()).or_default() += 1;
         }
-        self.world.wrong("noisy", format!("{added} entries in a quiet time of {QUIET_S} s: {kinds:?}"));
+        let after = if again { ", after a restart" } else { "" };
+        self.world.wrong("noisy", format!("{added} entries in a quiet time of {QUIET_S} s{after}: {kinds:?}"));
     }
 
     fn is_pending(&self) -> bool {
@@ -314,6 +355,7 @@ impl Living<'_> {
             return Ended::Broken(why);
         }
         self.world.entries = self.ledger.head();
+        coverage::Cells::of(&self.ledger.entries(1, 1_000_000).unwrap_or_default());
         self.world.head = match self.ledger.entry(self.ledger.head()) {
             Ok(Some(entry)) => entry.hash.to_string(),
             other => return Ended::Broken(format!("the last entry cannot be read: {other:?}")),
@@ -323,22 +365,42 @@ impl Living<'_> {
         Ended::Over
     }
 
+    /// Stops in good order: what is under way ends, requests are answered, within ten seconds (R14).
     async fn stop(&mut self) {
         drop(self.stop.take());
-        tokio::select! {
-            biased;
-            () = self.life.died() => {}
-            ended = tokio::time::timeout(Duration::from_secs(10), &mut self.workers) => {
-                if ended.is_err() {
+        if !self.clients.is_empty() {
+            coverage::count("a stop with requests under way");
+        }
+        if self.is_sending() {
+            coverage::count("a stop while something is sent");
+        }
+        let until = tokio::time::Instant::now() + Duration::from_secs(10);
+        let mut works = true;
+        while works || !self.clients.is_empty() {
+            tokio::select! {
+                biased;
+                () = self.life.died() => return,
+                _ = &mut self.workers, if works => works = false,
+                Some(done) = self.clients.join_next() => {
+                    if let Ok(done) = done {
+                        self.answered(done);
+                    }
+                }
+                () = tokio::time::sleep_until(until) => {
                     self.world.wrong("stuck", "a stop in good order took more than 10 s");
+                    return;
                 }
             }
         }
     }
 
+    fn is_sending(&self) -> bool {
+        self.world.shown.syncs.values().any(|sync| sync["state"] == "sending")
+    }
+
     /// Does what the agenda says for now.
     async fn due(&mut self) -> Option<Ended> {
-        let ((at, _), (step, tries)) = self.world.agenda.pop_first()?;
+        let (_, (step, tries)) = self.world.agenda.pop_first()?;
         self.world
             .trace
             .say(|| format!("{step:?}{}", if tries > 0 { format!(" (try {tries})") } else { String::new() }));
@@ -352,15 +414,26 @@ impl Living<'_> {
                 if self.life.is_dead() {
                     return Some(Ended::Killed { power: self.power });
                 }
+                coverage::count("a stop in good order");
                 return Some(Ended::Stopped);
             }
             Step::Kill { effects, power } => {
                 self.power |= power;
                 self.life.light(effects);
             }
-            Step::Jump { by_s } => self.world.clock.jump(by_s * 1000),
+            Step::Jump { by_s } => {
+                coverage::count(if by_s < 0 { "the clock is set back" } else { "the clock is set forward" });
+                self.world.clock.jump(by_s * 1000);
+            }
+            Step::Full { room, says_so, for_s } => self.world.disk.fill(room, says_so, for_s),
+            Step::SyncFails => self.world.disk.fail_sync(),
+            Step::Backup => {
+                self.world.disk.keep();
+                self.world.backed_up = Some(self.world.time.elapsed());
+            }
+            Step::Restore if self.world.backed_up.is_some() => return Some(Ended::Restored),
+            Step::Restore => {}
         }
-        let _ = at;
         None
     }
 
@@ -457,13 +530,19 @@ impl Living<'_> {
                         if first {
                             let fields: &[Field] =
                                 if patient { &[Field::Family, Field::Birth] } else { &[Field::Comment] };
-                            known.acked.extend(fields.iter().map(|field| Acked {
+                            let acked = fields.iter().map(|field| Acked {
                                 version: answer.version,
                                 at,
                                 field: Some(*field),
                                 value: field.value(thing as u64),
-                            }));
+                            });
+                            known.acked.extend(acked);
+                            known.ever.extend(known.acked.clone());
                         }
+                    }
+                    // The EHR had it, and it was fetched from there after a backup was restored.
+                    Err(Error::Ledger(LedgerError::Exists)) if self.world.restored => {
+                        self.world.known[thing].id = Some(marker(thing));
                     }
                     Err(error) => self.refused(step, tries, &error),
                 }
@@ -475,6 +554,7 @@ impl Living<'_> {
                         self.world.trace.say(|| format!("  202: {thing} changed, v{}", answer.version));
                         let acked =
                             Acked { version: answer.version, at, field: Some(field), value: field.value(number) };
+                        self.world.known[thing].ever.push(acked.clone());
                         self.world.known[thing].acked.push(acked);
                     }
                     Err(error) => self.refused(step, tries, &error),
@@ -491,6 +571,8 @@ impl Living<'_> {
                     Err(Error::Ledger(
                         LedgerError::Stale { .. } | LedgerError::SyncMoved | LedgerError::ItemClosed,
                     )) => {}
+                    Err(error) if error.is_disk() && self.world.disk.is_full() => {}
+                    Err(Error::Ledger(LedgerError::Stopped(_))) if self.world.disk.has_failed() => {}
                     Err(error) => {
                         self.world.wrong("refused", format!("a button is answered {}: {error}", error.code()))
                     }
@@ -505,8 +587,14 @@ impl Living<'_> {
         self.world.trace.say(|| format!("  refused {step:?}: {} {error}", error.code()));
         match error {
             // It reads again, and asks again.
-            Error::Ledger(LedgerError::Stale { .. } | LedgerError::DiskFull { .. }) if tries < 20 => {
+            Error::Ledger(LedgerError::Stale { .. }) if tries < 20 => {
                 let at = self.world.now_ms() + 700;
+                self.world.later(at, step, tries + 1);
+            }
+            // 507, and 503 of a process that ends: repeated.
+            _ if error.is_disk() && self.world.disk.is_full() || self.world.disk.has_failed() => {
+                coverage::count("a request is refused for want of room");
+                let at = self.world.now_ms() + 5000;
                 self.world.later(at, step, tries + 1);
             }
             // A visit that was called off meanwhile.

@@ -11,7 +11,7 @@ use liaison::{
     clock::SharedClock,
     definitions::Definitions,
     domain::{ObjectId, ObjectName, SystemName},
-    ehr::Transport,
+    ehr::{AuthConfig, Transport},
     ledger::{Ledger, SyncFilter, WorkFilter},
     mapping::Mappings,
     profile::Validator,
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::{
     books::Who,
     disk::SimDisk,
-    ehr::{Link, SimEhr},
+    ehr::{Link, SimEhr, TOKENS},
     plan::{Button, Field, HEAL_S, Plan, Step, marker, own_marker},
     time::{Life, SimClock, Time},
     trace::Trace,
@@ -57,6 +57,8 @@ pub struct Known {
     /// All ids that were ever told for it.
     pub ids: Vec<String>,
     pub acked: Vec<Acked>,
+    /// Those too that a restored backup does not know.
+    pub ever: Vec<Acked>,
 }
 
 /// A change by the EHR's staff.
@@ -94,8 +96,10 @@ pub struct Shown {
     pub syncs: BTreeMap<(String, String, String), Value>,
     /// All items there ever were, as last shown, and when they were first.
     pub items: BTreeMap<String, (Duration, Value)>,
-    /// When a value of a thing's field was first shown.
-    pub values: BTreeMap<(usize, Field, String), Duration>,
+    /// Items as they were shown before a backup was restored: their ids are given again.
+    pub past: Vec<Value>,
+    /// When a value of a thing's field was first shown, and until when it was known that it had been.
+    pub values: BTreeMap<(usize, Field, String), Vec<(Duration, Duration)>>,
     /// Values now.
     pub now: BTreeMap<(usize, Field), String>,
     /// Markers of staff's own records among the patients here.
@@ -105,6 +109,11 @@ pub struct Shown {
 impl Shown {
     pub fn open(&self) -> Vec<&Value> {
         self.items.values().map(|(_, item)| item).filter(|item| is_open(item)).collect()
+    }
+
+    /// All that people were ever shown.
+    pub fn ever(&self) -> impl Iterator<Item = &Value> {
+        self.items.values().map(|(_, item)| item).chain(&self.past)
     }
 }
 
@@ -128,6 +137,10 @@ pub struct World {
     pub own: Vec<(usize, String, String)>,
     pub deleted: Vec<(usize, usize)>,
     pub presses: Vec<Press>,
+    /// When the backup was made.
+    pub backed_up: Option<Duration>,
+    /// A backup was restored.
+    pub restored: bool,
     pub shown: Shown,
     pub verdicts: Vec<Verdict>,
     pub entries: u64,
@@ -147,7 +160,7 @@ impl World {
         let mut world = Self {
             clock: Arc::new(SimClock::new(time.clone(), seed ^ 0xC10C)),
             ehrs,
-            disk: Arc::new(SimDisk::new(seed)),
+            disk: Arc::new(SimDisk::new(seed, time.clone())),
             chance: fastrand::Rng::with_seed(seed ^ 0x9E0),
             agenda: BTreeMap::new(),
             planned: 0,
@@ -156,6 +169,8 @@ impl World {
             own: Vec::new(),
             deleted: Vec::new(),
             presses: Vec::new(),
+            backed_up: None,
+            restored: false,
             shown: Shown::default(),
             verdicts: Vec::new(),
             entries: 0,
@@ -200,6 +215,16 @@ impl World {
         config.give_up_after = period(&format!("{GIVE_UP_S}s"));
         config.max_concurrency = 1 + (self.plan.seed as usize >> ehr) % 4;
         let text = "every = \"60s\"\ntypes = [\"Patient\", \"Appointment\"]";
+        if there.has(super::quirk::Kind::ShortTokens) {
+            // Any variable that is there will do for the secret.
+            config.auth = AuthConfig::ClientCredentials {
+                client_id: "liaison".to_owned(),
+                secret_file: None,
+                secret_env: Some("PATH".to_owned()),
+                token_url: Some(format!("{}/{TOKENS}", there.base)),
+                scope: "system/*.*".to_owned(),
+            };
+        }
         config.pull = Some(toml::from_str::<PullConfig>(text).expect("a pull section"));
         config
     }
@@ -367,7 +392,10 @@ impl World {
             for field in Field::of(&self.plan.things[thing]) {
                 let Some(value) = body.pointer(field.internal()).and_then(Value::as_str) else { continue };
                 self.shown.now.insert((thing, *field), value.to_owned());
-                self.shown.values.entry((thing, *field, value.to_owned())).or_insert(now);
+                let known = self.shown.values.entry((thing, *field, value.to_owned())).or_default();
+                if known.last().is_none_or(|(_, until)| *until < Duration::MAX) {
+                    known.push((now, Duration::MAX));
+                }
             }
         }
         Ok(())
@@ -386,6 +414,35 @@ impl World {
         }
         self.shown.own = own;
         Ok(())
+    }
+
+    /// The backup took the ledger's place: what was answered and shown since it was made is not known any more.
+    pub fn restored(&mut self) {
+        let (backed_up, now) = (self.backed_up.unwrap_or_default(), self.time.elapsed());
+        self.restored = true;
+        for thing in 0..self.known.len() {
+            let known = &mut self.known[thing];
+            known.acked.retain(|acked| acked.at <= backed_up);
+            if !known.acked.is_empty() {
+                continue;
+            }
+            let was_sent = known.id.take().is_some();
+            known.ids.clear();
+            if was_sent && self.plan.things[thing].named {
+                // Its sender sends it again; without an id of its own that would be another object.
+                let at = self.now_ms() + 1000 + thing as u64 * 7919;
+                self.later(at, Step::Push { thing, twice: false }, 0);
+            }
+        }
+        let Shown { items, mut past, mut values, .. } = std::mem::take(&mut self.shown);
+        past.extend(items.into_values().map(|(_, item)| item));
+        // What was shown before the backup was made is known still.
+        for (since, until) in values.values_mut().flatten() {
+            if *until == Duration::MAX && *since > backed_up {
+                *until = now;
+            }
+        }
+        self.shown = Shown { past, values, ..Shown::default() };
     }
 
     /// The script is over and the faults have ended.
