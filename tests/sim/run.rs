@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     coverage, judge,
     plan::{Button, Field, HEAL_S, Plan, Step, marker},
+    quirk::Kind,
     time::Life,
     world::{Acked, GIVE_UP_S, Press, Verdict, World, is_open, name, object},
 };
@@ -28,8 +29,9 @@ const ROUNDS: u32 = 10;
 const ROUND_S: u64 = 420;
 /// At the end nothing happens for twenty rounds, then the gateway is stopped and started, and nothing happens for twenty more (R22).
 const QUIET_S: u64 = 1230;
-/// What was done last is fetched back within so long.
+/// What was done last is fetched back within so long; where only a sweep shows it, in each tenth round, counted from a start.
 const SETTLE_S: u64 = 200;
+const SETTLE_SWEEP_S: u64 = 800;
 /// From acceptance, or from the last button, to the EHR or a person.
 pub const BOUND_S: u64 = GIVE_UP_S + 600;
 /// Surfaces are looked at so often.
@@ -273,7 +275,9 @@ impl Living<'_> {
     /// Moves on to the next phase where it is time.
     fn step_phase(&mut self, phase: &mut Phase) -> Next {
         let now = self.world.time.elapsed().as_secs();
-        let quiet = Phase::Quiet { since_s: now + SETTLE_S, entries: self.ledger.head(), again: false };
+        let swept = self.world.ehrs.iter().any(|ehr| ehr.has(Kind::StaleUpdated) || ehr.has(Kind::Year2099));
+        let settle = if swept { SETTLE_SWEEP_S } else { SETTLE_S };
+        let quiet = Phase::Quiet { since_s: now + settle, entries: self.ledger.head(), again: false };
         match *phase {
             Phase::Script if self.world.is_over() && self.clients.is_empty() => {
                 self.world.trace.say(|| "all heals".to_owned());
