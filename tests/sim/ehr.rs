@@ -165,10 +165,12 @@ impl SimEhr {
         if let Some(quirk) = self.active(Kind::DownForEver).or_else(|| self.active(Kind::Down)) {
             quirk::count(quirk.kind);
             self.trace.say(|| format!("    {} is out of reach: {} {}", self.name, request.method.name(), request.path));
-            return match quirk.vary % 3 {
-                0 => Err(TransportError::Lost),
-                _ => Err(TransportError::NotSent),
+            let is_lost = match quirk.vary % 3 {
+                0 => true,
+                1 => self.inner().chance.bool(),
+                _ => false,
             };
+            return Err(if is_lost { TransportError::Lost } else { TransportError::NotSent });
         }
         if self.strikes(Kind::NoConnection).is_some() {
             return Err(TransportError::NotSent);
@@ -631,8 +633,8 @@ fn bytes_of(body: &liaison::ehr::Body) -> Vec<u8> {
             self.0.unpark();
         }
     }
-    if body.length() == 0 {
-        return Vec::new();
+    if let Some(bytes) = body.in_memory() {
+        return bytes.to_vec();
     }
     let waker = Arc::new(Unpark(std::thread::current())).into();
     let mut context = std::task::Context::from_waker(&waker);
