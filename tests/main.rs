@@ -1,4 +1,5 @@
-//! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once.
+//! Black-box tests of Liaison: one binary, one module a file, so that the library is linked once. (The simulation, `tests/sim`, is a
+//! binary of its own: it wants both cores for itself, and is built by itself where only it is run.)
 
 mod api;
 mod authored;
@@ -33,7 +34,6 @@ mod sandbox;
 mod sandbox_faults;
 mod sandbox_practice;
 mod shadow;
-mod sim;
 mod slots;
 mod support;
 mod terminology_server;

@@ -305,6 +305,14 @@ impl SimEhr {
                 return Some(self.status(423, (vary % 2 == 0).then_some(left)));
             }
         }
+        if reads
+            && !request.query.contains("identifier=")
+            && let Some(quirk) = self.active(Kind::ListForbidden)
+            && request.path == ["Patient", "Appointment"][quirk.vary as usize % 2]
+            && self.strikes(Kind::ListForbidden).is_some()
+        {
+            return Some(self.status([400, 403, 500][quirk.vary as usize / 2 % 3], None));
+        }
         if reads && request.query.contains("identifier=") && !request.path.contains('/') {
             if let Some(vary) = self.strikes(Kind::SearchForbidden) {
                 return Some(self.status([400, 403, 500][vary as usize % 3], None));

@@ -75,6 +75,7 @@ quirks! {
     SmallPages Way 100 "two entries a page, whatever is asked for";
     EmptyStatement Way 100 "a statement without resources";
     UnreadableForEver Trouble 100 "reading one record is refused for ever";
+    ListForbidden Trouble 100 "listing one type of resource is refused for ever";
     SearchForbidden Trouble 100 "searching by identifier is refused for ever";
     Unauthorised Trouble 100 "401 for ever";
     ForbiddenRecord Trouble 100 "403 on one record, whatever is asked";
