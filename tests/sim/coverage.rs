@@ -76,6 +76,25 @@ pub fn cells() -> BTreeMap<Cell, u64> {
     cells
 }
 
+/// Why the engine never comes to a cell, though the rules allow it (a fold must know what to do with whatever a log holds).
+pub fn never(state: &str, fact: &str) -> Option<&'static str> {
+    Some(match (state, fact) {
+        (state, "woken") if state != "waiting" => "only what waits is woken",
+        (_, "old item decided") => "a sync has one open item at a time",
+        (state, "parked as unknown") if state != "unknown" => "only what was read back in vain is unknown",
+        ("synced" | "conflict" | "parked" | "parked, outcome open" | "resolved", "parked") => "it has no turn",
+        ("sending" | "unknown", "conflicted") => "a fetch leaves it alone until it is settled",
+        ("synced", "conflicted") => "where nothing of ours is to be sent, theirs is taken in",
+        ("synced", "retried") | ("synced" | "resolved", "decided to send") => "its item is closed",
+        ("parked" | "parked, outcome open", "decided to send") => "only a conflict is decided so",
+        ("waiting", "conflicted" | "v2 applied") => "no visit here changes its patient: what waits is not there yet",
+        ("ready, delayed", "waited") => "no visit here changes its patient",
+        ("waiting" | "ready, delayed", "spared") => "what calls it off makes it ready",
+        ("unknown", "acknowledged") => "what was read back is compared before it counts as done",
+        _ => return None,
+    })
+}
+
 fn is_possible(state: &str, fact: &str) -> bool {
     let at = Timestamp::UNIX_EPOCH;
     let delay = Delay { from: at, ms: 1 };

@@ -142,6 +142,8 @@ struct Trouble {
 /// The disk; outlives the gateway's lives.
 pub struct SimDisk {
     time: Arc<Time>,
+    /// The folds may be found as they were at an earlier end, which a disk that heeds a flush does not do.
+    sets_back: bool,
     trouble: Mutex<Trouble>,
     /// What `liaison backup` took.
     backup: Mutex<Option<BTreeMap<PathBuf, Node>>>,
@@ -156,9 +158,10 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl SimDisk {
-    pub fn new(seed: u64, time: Arc<Time>) -> Self {
+    pub fn new(seed: u64, time: Arc<Time>, sets_back: bool) -> Self {
         Self {
             time,
+            sets_back,
             trouble: Mutex::default(),
             backup: Mutex::default(),
             names: Mutex::default(),
@@ -189,6 +192,18 @@ impl SimDisk {
 
     pub fn is_full(&self) -> bool {
         self.time.elapsed() < held(&self.trouble).full_until
+    }
+
+    /// Writes what is on the disk into a folder, for looking at it.
+    pub fn dump(&self, to: &Path) -> io::Result<()> {
+        for (path, node) in &held(&self.names).now {
+            let there = to.join(path.strip_prefix("/").unwrap_or(path));
+            match node {
+                Node::Folder => std::fs::create_dir_all(&there)?,
+                Node::File(file) => std::fs::write(&there, &held(file).now)?,
+            }
+        }
+        Ok(())
     }
 
     /// The next sync fails.
@@ -247,8 +262,8 @@ impl SimDisk {
         let mut folds = held(&self.folds);
         match chance.u8(0..4) {
             // Kept; set back to a state that they had at an earlier end; gone.
-            0 => folds.0 = folds.1.as_ref().map_or_else(MemoryFolds::default, MemoryFolds::copy),
-            1 => folds.0 = MemoryFolds::default(),
+            0 if self.sets_back => folds.0 = folds.1.as_ref().map_or_else(MemoryFolds::default, MemoryFolds::copy),
+            0 | 1 => folds.0 = MemoryFolds::default(),
             _ => folds.0 = folds.0.copy(),
         }
         if folds.1.is_none() || chance.bool() {

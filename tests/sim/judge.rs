@@ -57,7 +57,7 @@ pub fn at_every_step(world: &mut World) {
             let pressed = pressed.map(|press| press.at.as_secs());
             let since = known.acked.iter().map(|acked| acked.at.as_secs()).chain(pressed).max().unwrap_or(0);
             let edited = world.edits.iter().filter(|edit| edit.thing == thing).map(|edit| edit.at.as_secs()).max();
-            if now > since.max(edited.unwrap_or(0)) + BOUND_S {
+            if now > since.max(edited.unwrap_or(0)) + BOUND_S + world.late_by() {
                 wrong.push((
                     "stuck",
                     format!("{kind} {} at {} is {state} {} since {BOUND_S} s", marker(thing), key.2, sync["code"]),
@@ -184,7 +184,7 @@ fn regressed(world: &mut World, ehr: usize, log: &[Commit]) {
                 let value = text(body, field.fhir());
                 let before = commit.before.as_ref().map(|before| text(before, field.fhir())).unwrap_or_default();
                 let Some(at) = order.iter().position(|one| *one == value) else { continue };
-                if at < newest && before != value && !is_chosen(world, thing, &world.system(ehr)) {
+                if at < newest && before != value && !is_chosen(world, thing) {
                     let about = format!("{} {field:?} at {} went back to {value}", marker(thing), world.system(ehr));
                     world.wrong("regressed", about);
                 }
@@ -194,17 +194,15 @@ fn regressed(world: &mut World, ehr: usize, log: &[Commit]) {
     }
 }
 
-/// After a backup was restored, a person chose between what the ledger then wanted and what was there.
-fn is_chosen(world: &World, thing: usize, system: &str) -> bool {
-    let key = (
-        world.plan.things[thing].object().to_owned(),
-        world.known[thing].id.clone().unwrap_or_default(),
-        system.to_owned(),
-    );
-    world.restored
-        && world.presses.iter().any(|press| {
-            press.taken && press.button == Button::Resolve && press.item["kind"] == "conflict" && about(&press.item, &key)
-        })
+/// A person chose between what stood here and what stood at an EHR.
+fn is_chosen(world: &World, thing: usize) -> bool {
+    let id = world.known[thing].any_id().unwrap_or_default();
+    world.presses.iter().any(|press| {
+        press.taken
+            && press.button == Button::Resolve
+            && press.item["kind"] == "conflict"
+            && press.item["object_id"] == *id
+    })
 }
 
 /// What staff wrote is overwritten only where somebody, or the gateway's own object, had it before.
@@ -240,7 +238,7 @@ fn is_excused(world: &World, edit: &Edit, system: &str, at: Timestamp) -> bool {
     let seen = shown.into_iter().flatten().any(|(since, until)| {
         at_second(world, *since) <= at && (*until == Duration::MAX || at <= at_second(world, *until))
     });
-    let id = world.known[edit.thing].id.clone().unwrap_or_default();
+    let id = world.known[edit.thing].any_id().unwrap_or_default();
     let told = world.shown.ever().any(|item| {
         item["object_id"] == *id
             && item["system"] == *system

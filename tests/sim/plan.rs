@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::{ToSpan as _, civil::date};
 use serde_json::{Value, json};
 
-use super::quirk::{Kind, Quirk};
+use super::quirk::{Class, Kind, Quirk};
 
 /// The script ends by then, and all faults that heal.
 pub const HEAL_S: u64 = 600;
@@ -159,6 +159,8 @@ pub struct Plan {
     pub ehrs: usize,
     pub things: Vec<Thing>,
     pub quirks: Vec<Quirk>,
+    /// Folds may go back to an earlier end.
+    pub sets_back: bool,
     /// By time, in milliseconds.
     pub steps: Vec<(u64, Step)>,
 }
@@ -175,6 +177,8 @@ pub struct Scope {
     pub two_ehrs: bool,
     pub disk: bool,
     pub restores: bool,
+    pub sets_back: bool,
+    pub fetches: bool,
 }
 
 impl Plan {
@@ -186,7 +190,7 @@ impl Plan {
         let visits = chance.usize(0..=6);
         let mut things: Vec<Thing> = (0..patients).map(|_| Thing { of: None, named: chance.u8(0..3) > 0 }).collect();
         things.extend((0..visits).map(|_| Thing { of: Some(chance.usize(0..patients)), named: chance.bool() }));
-        let mut plan = Self { seed, ehrs, things, quirks: Vec::new(), steps: Vec::new() };
+        let mut plan = Self { seed, ehrs, things, quirks: Vec::new(), sets_back: scope.sets_back, steps: Vec::new() };
         plan.draw_quirks(&mut chance, scope);
         plan.draw_steps(&mut chance, scope);
         plan.steps.sort_by_key(|(at, _)| *at);
@@ -206,7 +210,11 @@ impl Plan {
                 let from_s = if chance.bool() { 0 } else { chance.u64(0..300) };
                 let until_s = (from_s + chance.u64(30..500)).min(HEAL_S);
                 let percent = if kind.weight() == 100 { 100 } else { chance.u32(1..=kind.weight() * 2).min(90) };
-                self.quirks.push(Quirk { kind, ehr, percent, from_s, until_s, vary: chance.u64(0..1000) });
+                let mut vary = chance.u64(0..1000);
+                if kind == Kind::ListForbidden && !scope.fetches && vary / 2 % 3 == 2 {
+                    vary -= 2;
+                }
+                self.quirks.push(Quirk { kind, ehr, percent, from_s, until_s, vary });
             }
         }
     }
@@ -233,14 +241,26 @@ impl Plan {
         }
         self.draw_data(chance);
         if scope.presses {
-            for _ in 0..chance.usize(0..=6) {
+            // Where something stays wrong there are items, and people who press now this, now that.
+            let stays = self.quirks.iter().any(|quirk| quirk.kind.class() == Class::Trouble);
+            for _ in 0..chance.usize(0..=if stays { 14 } else { 6 }) {
                 let button = Button::ALL[chance.usize(0..Button::ALL.len())];
-                let step = Step::Press { choice: chance.u64(..), button, twice: chance.bool() };
-                self.steps.push((chance.u64(20_000..590_000), step));
+                let (choice, at) = (chance.u64(..), chance.u64(20_000..590_000));
+                self.steps.push((at, Step::Press { choice, button, twice: chance.bool() }));
+                if chance.bool() {
+                    // And at once another one at the same item.
+                    let button = Button::ALL[chance.usize(0..Button::ALL.len())];
+                    let at = at + chance.u64(0..4000);
+                    self.steps.push((at, Step::Press { choice, button, twice: false }));
+                }
             }
         }
         for _ in 0..chance.usize(0..=3) {
-            let at = chance.u64(1_000..550_000);
+            // At any time, or just after something was done.
+            let at = match chance.bool() {
+                true => chance.u64(1_000..550_000),
+                false => self.steps[chance.usize(0..self.steps.len())].0 + chance.u64(0..200),
+            };
             let step = match chance.u8(0..4) {
                 0 => Step::Restart,
                 _ if !scope.kills => Step::Restart,

@@ -154,6 +154,7 @@ struct Living<'w> {
 
 async fn live(world: &mut World, life: &Arc<Life>, phase: &mut Phase) -> Ended {
     world.trace.say(|| "the gateway starts".to_owned());
+    world.started = world.time.elapsed();
     let (ledger, engine) = match world.open(life) {
         Ok(opened) => opened,
         Err(_) if life.is_dead() => return Ended::Killed { power: false },
@@ -167,6 +168,9 @@ async fn live(world: &mut World, life: &Arc<Life>, phase: &mut Phase) -> Ended {
         }
         Err(why) => {
             world.wrong("no-start", why.clone());
+            if let Ok(folder) = std::env::var("SIM_DUMP") {
+                let _ = world.disk.dump(std::path::Path::new(&folder));
+            }
             return Ended::Broken(why);
         }
     };
@@ -433,6 +437,9 @@ impl Living<'_> {
             }
             Step::Jump { by_s } => {
                 coverage::count(if by_s < 0 { "the clock is set back" } else { "the clock is set forward" });
+                if by_s < 0 && self.world.set_back.is_none() {
+                    self.world.set_back = Some(self.world.time.elapsed());
+                }
                 self.world.clock.jump(by_s * 1000);
             }
             Step::Full { room, says_so, for_s } => self.world.disk.fill(room, says_so, for_s),

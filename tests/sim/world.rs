@@ -57,8 +57,17 @@ pub struct Known {
     /// All ids that were ever told for it.
     pub ids: Vec<String>,
     pub acked: Vec<Acked>,
+    /// Its id before a restored backup forgot it.
+    pub was: Option<String>,
     /// Those too that a restored backup does not know.
     pub ever: Vec<Acked>,
+}
+
+impl Known {
+    /// Its id, also where a restored backup does not know it.
+    pub fn any_id(&self) -> Option<String> {
+        self.id.clone().or_else(|| self.was.clone())
+    }
 }
 
 /// A change by the EHR's staff.
@@ -139,6 +148,9 @@ pub struct World {
     pub presses: Vec<Press>,
     /// When the backup was made.
     pub backed_up: Option<Duration>,
+    /// When the clock was set back first, and when the present life began.
+    pub set_back: Option<Duration>,
+    pub started: Duration,
     /// A backup was restored.
     pub restored: bool,
     pub shown: Shown,
@@ -160,7 +172,7 @@ impl World {
         let mut world = Self {
             clock: Arc::new(SimClock::new(time.clone(), seed ^ 0xC10C)),
             ehrs,
-            disk: Arc::new(SimDisk::new(seed, time.clone())),
+            disk: Arc::new(SimDisk::new(seed, time.clone(), plan.sets_back)),
             chance: fastrand::Rng::with_seed(seed ^ 0x9E0),
             agenda: BTreeMap::new(),
             planned: 0,
@@ -171,6 +183,8 @@ impl World {
             presses: Vec::new(),
             backed_up: None,
             restored: false,
+            set_back: None,
+            started: Duration::ZERO,
             shown: Shown::default(),
             verdicts: Vec::new(),
             entries: 0,
@@ -200,6 +214,11 @@ impl World {
             self.trace.say(|| format!("!!! {}: {}", verdict.kind, verdict.about));
             self.verdicts.push(verdict);
         }
+    }
+
+    /// Where the clock was set back before the present start, nobody can know how long something took before that.
+    pub fn late_by(&self) -> u64 {
+        if self.set_back.is_some_and(|at| at < self.started) { 3600 } else { 0 }
     }
 
     pub fn system(&self, ehr: usize) -> String {
@@ -387,7 +406,7 @@ impl World {
             self.shown.items.insert(row.id.clone(), (since, shown));
         }
         for thing in 0..self.plan.things.len() {
-            let Some(id) = self.known[thing].id.clone() else { continue };
+            let Some(id) = self.known[thing].any_id() else { continue };
             let Some(body) = object(ledger, self.plan.things[thing].object(), &id)? else { continue };
             for field in Field::of(&self.plan.things[thing]) {
                 let Some(value) = body.pointer(field.internal()).and_then(Value::as_str) else { continue };
@@ -426,7 +445,8 @@ impl World {
             if !known.acked.is_empty() {
                 continue;
             }
-            let was_sent = known.id.take().is_some();
+            known.was = known.id.take().or_else(|| known.was.take());
+            let was_sent = known.was.is_some();
             known.ids.clear();
             if was_sent && self.plan.things[thing].named {
                 // Its sender sends it again; without an id of its own that would be another object.
