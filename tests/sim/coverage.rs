@@ -259,15 +259,15 @@ impl Cells {
         let delay = |ms: u64| Delay { from: at, ms };
         let told = match fact {
             Fact::Attempted { attempt, part, interaction, .. } => {
-                let flight =
-                    InFlight { seq: entry.seq, version, part: part.clone(), interaction: interaction.clone() };
+                let flight = InFlight { seq: entry.seq, version, part: part.clone(), interaction: interaction.clone() };
                 Told::Attempted { attempt: *attempt, flight }
             }
             Fact::Acknowledged { done, .. } => Told::Acknowledged { version, done: *done },
             Fact::Deferred { delay_ms } => Told::Deferred { version, delay: delay(*delay_ms) },
             Fact::Unsettled { delay_ms } => Told::Unsettled { delay: delay(*delay_ms) },
             Fact::Waited { on, patience_ms } => {
-                let ended = |id: &SyncId| self.syncs.get(id).is_none_or(|(standing, _)| standing.state == State::Resolved);
+                let ended =
+                    |id: &SyncId| self.syncs.get(id).is_none_or(|(standing, _)| standing.state == State::Resolved);
                 let on: Vec<SyncId> =
                     on.iter().filter(|id| !self.arrived.contains(*id) && !ended(id)).cloned().collect();
                 if on.is_empty() {

@@ -361,9 +361,10 @@ fn is_decided(world: &World, thing: usize, key: &(String, String, String), versi
 fn own_records(world: &mut World) {
     for (ehr, mark, id) in world.own.clone() {
         let system = world.system(ehr);
-        let told = world.shown.ever().any(|item| {
-            item["system"] == *system && (item.to_string().contains(&id) || is_general(item, &system))
-        });
+        let told = world
+            .shown
+            .ever()
+            .any(|item| item["system"] == *system && (item.to_string().contains(&id) || is_general(item, &system)));
         if !world.shown.own.contains(&mark) && !told {
             world.wrong(
                 "silent",

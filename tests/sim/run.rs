@@ -112,7 +112,9 @@ enum Phase {
 }
 
 enum Ended {
-    Killed { power: bool },
+    Killed {
+        power: bool,
+    },
     Stopped,
     /// The machine is lost.
     Restored,
