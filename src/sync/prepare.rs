@@ -184,6 +184,24 @@ impl identity::Places for At<'_> {
         self.inner.place(whose, self.system, self.asking)
     }
 
+    fn elsewhere(&self, reference: &str) -> Result<Option<String>, LedgerError> {
+        for row in self.inner.ledger.syncs_of(&self.asking.object, &self.asking.object_id)? {
+            let Some(there) = self.inner.systems.get(&row.system).filter(|_| row.system != self.asking.system) else {
+                continue;
+            };
+            // What cannot be read any more tells nothing.
+            let held = self.inner.held(&row.id).unwrap_or_default();
+            if held
+                .iter()
+                .filter_map(|held| held.body.as_ref())
+                .any(|body| identity::names(body, &there.own, reference))
+            {
+                return Ok(Some(format!("{}/{reference}", there.config.base_url)));
+            }
+        }
+        Ok(None)
+    }
+
     fn named(&self, kind: &str, system: &str, value: &str) -> Result<Option<Whose>, LedgerError> {
         let (inner, key) = (self.inner, (system.to_owned(), value.to_owned()));
         let mut found = Vec::new();

@@ -91,6 +91,10 @@ impl SimEhr {
     }
 
     /// From now on there are no faults.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     pub fn heal(&self) {
         self.inner().healed = true;
     }

@@ -266,7 +266,15 @@ fn dangling(world: &mut World, ehr: usize, log: &[Commit]) {
         let Some(body) = commit.version.resource.as_ref().filter(|_| commit.who == Who::Gateway) else { continue };
         for participant in body["participant"].as_array().into_iter().flatten() {
             let actor = participant["actor"]["reference"].as_str().unwrap_or_default();
-            if !there.contains(actor) {
+            // Whom another EHR knows is named with that one's base.
+            let known_elsewhere = (0..world.ehrs.len()).filter(|other| *other != ehr).any(|other| {
+                let named = actor.strip_prefix(world.ehrs[other].base()).and_then(|rest| rest.strip_prefix('/'));
+                named.is_some_and(|named| {
+                    let log = world.ehrs[other].books.log();
+                    log.iter().any(|commit| named == format!("{}/{}", commit.version.kind, commit.version.id))
+                })
+            });
+            if !there.contains(actor) && !known_elsewhere {
                 wrong.push(format!(
                     "{} at {} names {actor:?}, which is not there",
                     body["description"],
