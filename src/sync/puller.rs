@@ -159,7 +159,9 @@ impl Puller {
                 if course.failed == 1 {
                     tracing::warn!(system = %system.name(), kind, code, "a fetch failed; it is repeated");
                 }
-                let doubled = pull.every.get().saturating_mul(1 << (course.failed - 1).min(10)).min(LONGEST_REST);
+                // Ever more rarely, but not so that a person would be asked much later than is promised.
+                let longest = LONGEST_REST.min(system.config.tell_after.get().max(pull.every.get()));
+                let doubled = pull.every.get().saturating_mul(1 << (course.failed - 1).min(10)).min(longest);
                 let asked = failure.as_ref().and_then(|failure| failure.retry_after).unwrap_or_default();
                 course.rests_until = Some(self.translator.clock.steady().saturating_add(doubled.max(asked)));
                 // What ails the whole system is the system's question; where that is well otherwise, it is this type's.

@@ -80,9 +80,9 @@ pub fn cells() -> BTreeMap<Cell, u64> {
 pub fn never(state: &str, fact: &str) -> Option<&'static str> {
     Some(match (state, fact) {
         (state, "woken") if state != "waiting" => "only what waits is woken",
-        (_, "old item decided") => "a sync has one open item at a time",
+        (state, "old item decided") if state != "parked" => "a sync has one open item at a time",
         (state, "parked as unknown") if state != "unknown" => "only what was read back in vain is unknown",
-        ("synced" | "conflict" | "parked" | "parked, outcome open" | "resolved", "parked") => "it has no turn",
+        ("synced" | "conflict" | "resolved", "parked") => "it has no turn",
         ("sending" | "unknown", "conflicted") => "a fetch leaves it alone until it is settled",
         ("synced", "conflicted") => "where nothing of ours is to be sent, theirs is taken in",
         ("synced", "retried") | ("synced" | "resolved", "decided to send") => "its item is closed",

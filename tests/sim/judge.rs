@@ -230,8 +230,13 @@ fn overwritten(world: &mut World, ehr: usize, log: &[Commit]) {
 
 fn is_excused(world: &World, edit: &Edit, system: &str, at: Timestamp) -> bool {
     // Ours wins by the mapping's rule: what becomes of the other value is the matter of a later issue (FAULTS P2c).
-    let ours =
-        edit.field.is_ours() && world.known[edit.thing].acked.iter().any(|acked| acked.field == Some(edit.field));
+    // Also where another EHR's staff were the ones who changed it here, and where a restore forgot that we did.
+    let changed_here = world.known[edit.thing].ever.iter().any(|acked| acked.field == Some(edit.field))
+        || world
+            .edits
+            .iter()
+            .any(|other| (other.thing, other.field) == (edit.thing, edit.field) && other.ehr != edit.ehr);
+    let ours = edit.field.is_ours() && changed_here;
     // An EHR that ignores If-Match: noticed and told, the matter of a later issue (P2e).
     let unprotected = world.ehrs[edit.ehr].has(Kind::IgnoresIfMatch);
     let shown = world.shown.values.get(&(edit.thing, edit.field, edit.value.clone()));

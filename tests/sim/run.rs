@@ -282,7 +282,9 @@ impl Living<'_> {
     /// Moves on to the next phase where it is time.
     fn step_phase(&mut self, phase: &mut Phase) -> Next {
         let now = self.world.time.elapsed().as_secs();
-        let swept = self.world.ehrs.iter().any(|ehr| ehr.has(Kind::StaleUpdated) || ehr.has(Kind::Year2099));
+        // What a sweep finds, and that a type cannot be fetched, is told some rounds after a start only.
+        let late = [Kind::StaleUpdated, Kind::Year2099, Kind::ListForbidden];
+        let swept = self.world.ehrs.iter().any(|ehr| late.iter().any(|kind| ehr.has(*kind)));
         let settle = if swept { SETTLE_SWEEP_S } else { SETTLE_S };
         let quiet = Phase::Quiet { since_s: now + settle, entries: self.ledger.head(), again: false };
         match *phase {
@@ -580,7 +582,8 @@ impl Living<'_> {
                 }
             }
             Done::Pressed { mut press, result } => {
-                press.taken = result.is_ok();
+                // A sync that failed may have been kept all the same: then the decision stands after the restart.
+                press.taken = matches!(&result, Ok(()) | Err(Error::Ledger(LedgerError::Stopped(_))));
                 self.world.trace.say(|| {
                     let came = result.as_ref().map_or_else(ToString::to_string, |()| "taken".to_owned());
                     format!("  {:?} on {}: {came}", press.button, press.item["id"])
