@@ -1,6 +1,7 @@
 //! FHIR as data: the one JSON reader, lossless resources over `serde_json::Value` (key order and number text
 //! kept), references, and `OperationOutcome`. Knows nothing of internal objects.
 
+pub mod counterpart;
 mod foreign;
 pub mod json;
 pub mod outcome;
@@ -8,6 +9,7 @@ pub mod reference;
 pub mod stored;
 pub mod xhtml;
 
+pub use counterpart::Counterparts;
 pub use foreign::{Foreign, foreign};
 pub use json::{JsonError, Limits, Positions, read, read_str};
 pub use reference::{OwnBase, Reference};

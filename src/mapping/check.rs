@@ -7,8 +7,30 @@ use super::load::yaml::nearest;
 use crate::{
     domain::{Time, TimeError},
     error::{Explained, Finding},
-    fhir::Value,
+    fhir::{Counterparts, Value},
 };
+
+/// A finding, and the fields of the object at its place that it speaks of; none: all of what stands there.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) finding: Finding,
+    pub(crate) about: Vec<String>,
+}
+
+/// The faults of `after` that `before` lacks: compared by code and place, items of lists told by what they are. Who edits
+/// what a fault speaks of is judged on it.
+pub(crate) fn new_faults(before: (&[Fault], &Value), after: (Vec<Fault>, &Value)) -> Vec<Finding> {
+    let mut places = Counterparts::new(before.1, after.1);
+    let mut is_old = |fault: &Fault| {
+        places.unchanged(&fault.finding.pointer, &fault.about).is_some_and(|was| {
+            let same = |known: &Fault| {
+                known.finding.pointer == was && known.finding.code == fault.finding.code && known.about == fault.about
+            };
+            before.0.iter().any(same)
+        })
+    };
+    after.0.into_iter().filter(|fault| !is_old(fault)).map(|fault| fault.finding).collect()
+}
 
 /// A compiled schema.
 #[derive(Debug)]
@@ -42,18 +64,36 @@ impl Schema {
     }
 
     /// Everything that is wrong, by place.
-    pub(crate) fn findings(&self, value: &Value) -> Vec<Finding> {
+    pub(crate) fn faults(&self, value: &Value) -> Vec<Fault> {
         if self.validator.is_valid(value) {
             return Vec::new();
         }
-        let mut findings: Vec<Finding> =
-            self.validator.iter_errors(value).flat_map(|error| self.tell(&error)).collect();
+        let mut faults: Vec<Fault> = Vec::new();
+        for error in self.validator.iter_errors(value) {
+            let about = self.about(&error);
+            faults.extend(self.tell(&error).into_iter().map(|finding| Fault { finding, about: about.clone() }));
+        }
         // One finding a place is enough; a time's own words say more than its pattern.
+        let is_timed = |fault: &Fault| fault.finding.code.starts_with("LIA-TIME");
         let timed: Vec<String> =
-            findings.iter().filter(|f| f.code.starts_with("LIA-TIME")).map(|f| f.pointer.clone()).collect();
-        findings.retain(|f| f.code.starts_with("LIA-TIME") || !timed.contains(&f.pointer));
-        findings.dedup_by(|a, b| a.pointer == b.pointer && a.code == b.code);
-        findings
+            faults.iter().filter(|fault| is_timed(fault)).map(|fault| fault.finding.pointer.clone()).collect();
+        faults.retain(|fault| is_timed(fault) || !timed.contains(&fault.finding.pointer));
+        faults.dedup_by(|a, b| a.finding.pointer == b.finding.pointer && a.finding.code == b.finding.code);
+        faults
+    }
+
+    /// The fields that an error is about, where it is about some of an object's fields and not about all of it.
+    fn about(&self, error: &ValidationError<'_>) -> Vec<String> {
+        match error.kind() {
+            Kind::Not { .. } | Kind::OneOfNotValid { .. } | Kind::AnyOf { .. } | Kind::OneOfMultipleValid { .. } => {
+                let mut names = Vec::new();
+                if let Some(schema) = self.json.pointer(error.schema_path().as_str()) {
+                    fields_named(schema, &mut names);
+                }
+                names
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn tell(&self, error: &ValidationError<'_>) -> Vec<Finding> {
@@ -174,6 +214,27 @@ impl Schema {
     }
 }
 
+/// The fields that forms and exclusions speak of.
+fn fields_named(schema: &Value, names: &mut Vec<String>) {
+    let mut add = |name: &str| {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    };
+    match schema {
+        Value::Array(forms) => forms.iter().for_each(|form| fields_named(form, names)),
+        Value::Object(keywords) => {
+            let required = keywords.get("required").and_then(Value::as_array).into_iter().flatten();
+            required.filter_map(Value::as_str).for_each(&mut add);
+            let properties = keywords.get("properties").and_then(Value::as_object).into_iter().flatten();
+            properties.for_each(|(name, _)| add(name));
+            let nested = ["oneOf", "anyOf", "allOf", "not"].iter().filter_map(|keyword| keywords.get(*keyword));
+            nested.for_each(|schema| fields_named(schema, names));
+        }
+        _ => {}
+    }
+}
+
 fn words_of_type(kind: &str) -> &str {
     match kind {
         "string" => "text in quotes",
@@ -204,5 +265,54 @@ fn format_error(format: &str, text: &str) -> Option<TimeError> {
         ("moment", Ok(time)) if time.is_date() => Some(TimeError::NotATime),
         ("partial-date", Ok(time)) if !time.is_date() => Some(TimeError::NotATime),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{fhir::Value, mapping::Mappings};
+
+    fn new(object: &str, before: &Value, after: &Value) -> Vec<String> {
+        let mappings = Mappings::embedded().unwrap();
+        let found = mappings.object(object).unwrap().new_faults(before, after);
+        found.into_iter().map(|finding| format!("{} {}", finding.code, finding.pointer)).collect()
+    }
+
+    #[test]
+    fn a_fault_that_was_there_locks_no_other_field() {
+        let before = json!({ "id": "a", "names": [{ "family": "Poe", "use": "stage" }], "dead": true, "died_on": "2026-01-02",
+            "addresses": [{ "city": "" }], "relatives": [{}], "links": [{ "record": { "object": "patient", "reference": "Patient/1" } }] });
+        let mut after = before.clone();
+        after["gender"] = "female".into();
+        after["names"].as_array_mut().unwrap().insert(0, json!({ "family": "Roe" }));
+        assert_eq!(new("patient", &before, &after), [""; 0]);
+
+        // Whoever touches what is wrong is told, at its place now.
+        after["names"][1]["use"] = "pen".into();
+        after["addresses"][0]["city"] = " ".into();
+        after["links"][0]["record"]["reference"] = "Patient/2".into();
+        after["died_on"] = "2026-01-03".into();
+        let told = new("patient", &before, &after);
+        for wanted in ["LIA-MAP-006 /names/1/use", "LIA-MAP-003 /addresses/0/city", "/links/0/record", "/died_on"] {
+            assert!(told.iter().any(|fault| fault.contains(wanted)), "{wanted} in {told:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_or_new_is_a_new_fault() {
+        let before = json!({ "status": "booked", "participants": [{ "who": { "display": "x" } }] });
+        let mut after = before.clone();
+        after["comment"] = "x".into();
+        assert_eq!(new("appointment", &before, &after), [""; 0], "the reply was missing before");
+        after["participants"].as_array_mut().unwrap().push(json!({ "who": { "display": "y" } }));
+        assert_eq!(new("appointment", &before, &after), ["LIA-MAP-005 /participants/1/reply"]);
+        after = before.clone();
+        after.as_object_mut().unwrap().remove("status");
+        after["colour"] = "red".into();
+        let mut told = new("appointment", &before, &after);
+        told.sort();
+        assert_eq!(told, ["LIA-MAP-004 /colour", "LIA-MAP-005 /status"]);
     }
 }

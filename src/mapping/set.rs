@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     MappingError,
-    check::Schema,
+    check::{self, Schema},
     engine::Plan,
     examples::{Example, Refusal},
     load::{self, Answers, Files},
@@ -286,7 +286,20 @@ impl ObjectType {
     /// Everything that is wrong with an internal object by its schema, in plain words; empty: it is good.
     #[must_use]
     pub fn validate(&self, internal: &Value) -> Vec<Finding> {
-        self.schema.findings(internal)
+        self.faults(internal).into_iter().map(|fault| fault.finding).collect()
+    }
+    /// Of what is wrong with `after` that which `before` (the version that it changes) did not have: who changes one field
+    /// is not judged on another that an EHR filled in badly; who edits the faulty one is.
+    #[must_use]
+    pub fn new_faults(&self, before: &Value, after: &Value) -> Vec<Finding> {
+        let faults = self.faults(after);
+        if faults.is_empty() {
+            return Vec::new();
+        }
+        check::new_faults((&self.faults(before), before), (faults, after))
+    }
+    fn faults(&self, internal: &Value) -> Vec<check::Fault> {
+        self.schema.faults(internal)
     }
     /// Whether [`Self::validate`] finds nothing.
     #[must_use]

@@ -71,6 +71,7 @@ impl<'a> Walk<'a> {
                 rule: anchor.rule.into(),
                 profile: None,
                 fix: None,
+                about: Vec::new(),
             });
         }
     }

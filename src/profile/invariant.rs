@@ -32,6 +32,8 @@ pub struct Invariant {
     pub constraint: Arc<Constraint>,
     /// How it is decided.
     pub test: Test,
+    /// Members of the focus that it looks at; none: all of it.
+    about: Vec<String>,
 }
 
 /// Invariants that the walk decides itself.
@@ -51,7 +53,8 @@ impl Invariant {
         let path = Expression::parse(expression)
             .map_err(|error| format!("the invariant {} cannot be evaluated: {error}", constraint.key))?;
         let test = Test { native: Native::of(expression, plain), path };
-        Ok(Some(Self { constraint: Arc::clone(constraint), test }))
+        let about = names(expression);
+        Ok(Some(Self { constraint: Arc::clone(constraint), test, about }))
     }
 
     /// Whether FHIR itself states it, so that its key means what we think.
@@ -163,7 +166,79 @@ impl<'a> Walk<'a> {
         self.raise(
             place,
             Some(structure),
-            Say { severity, code: "invariant", rule: constraint.key.clone().into(), text },
+            Say {
+                severity,
+                code: "invariant",
+                rule: constraint.key.clone().into(),
+                text,
+                about: invariant.about.clone(),
+            },
         );
+    }
+}
+
+/// Words of FHIRPath that are no elements.
+const WORDS: &[&str] =
+    &["and", "or", "xor", "implies", "in", "contains", "is", "as", "div", "mod", "true", "false", "day"];
+
+/// The members of the focus that an expression names, and those of `%resource`; none where it may look at anything. Names
+/// within `where(…)` and the like count too: rather one too many.
+fn names(expression: &str) -> Vec<String> {
+    if ["$this", "children(", "descendants("].iter().any(|all| expression.contains(all)) {
+        return Vec::new();
+    }
+    let mut found: Vec<String> = Vec::new();
+    let bytes = expression.as_bytes();
+    let letter = |at: usize| bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let mut at = 0;
+    while at < bytes.len() {
+        if matches!(bytes[at], b'\'' | b'"') {
+            let (quote, from) = (bytes[at], at);
+            at += 1;
+            while at < bytes.len() && bytes[at] != quote {
+                at += if bytes[at] == b'\\' { 2 } else { 1 };
+            }
+            debug_assert!(at > from);
+        } else if letter(at) {
+            let from = at;
+            while letter(at) {
+                at += 1;
+            }
+            let word = &expression[from..at];
+            let before = expression[..from].trim_end();
+            let below = before.ends_with('.') && !before.ends_with("%resource.") && !before.ends_with("%context.");
+            let call = expression[at..].trim_start().starts_with('(');
+            let number = word.starts_with(|first: char| first.is_ascii_digit());
+            let named = !below && !call && !number && !before.ends_with(['%', '$', '@']) && !WORDS.contains(&word);
+            if named && !found.iter().any(|known| known == word) {
+                found.push(word.to_owned());
+            }
+            continue;
+        }
+        at += 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn what_an_expression_looks_at() {
+        let cases: [(&str, &[&str]); 6] = [
+            (
+                "(start.exists() and end.exists()) or (status in ('proposed' | 'cancelled' | 'waitlist'))",
+                &["start", "end", "status"],
+            ),
+            ("contact.all(name.exists() or telecom.exists())", &["contact", "name", "telecom"]),
+            ("value.empty() or code = %resource.kind.coding and 'a\\'b.c'.length() > 3", &["value", "code", "kind"]),
+            ("hasValue() or (children().count() > id.count())", &[]),
+            ("start.hasValue().not() or end.hasValue().not() or (start <= end)", &["start", "end"]),
+            ("`x` is Quantity", &["x", "Quantity"]),
+        ];
+        for (expression, wanted) in cases {
+            assert_eq!(names(expression), wanted, "{expression}");
+        }
     }
 }

@@ -16,6 +16,7 @@ mod invariant;
 mod measure;
 mod measure_report;
 mod native;
+mod new_faults;
 mod options;
 mod overlay;
 mod particular;
@@ -33,6 +34,7 @@ mod temporal;
 mod types;
 mod walk;
 
+pub use new_faults::new_faults;
 pub use options::{BestPractice, ContainedPolicy, Options, ReferencePolicy};
 pub use primitive::Primitive;
 pub use report::{Issue, Report};

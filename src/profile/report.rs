@@ -29,6 +29,8 @@ pub struct Issue {
     pub profile: Option<String>,
     /// What to write instead, where that is certain.
     pub fix: Option<String>,
+    /// Members of the element that it speaks of (a missing one, those that a rule compares); empty: all of the element.
+    pub about: Vec<String>,
 }
 
 impl Issue {

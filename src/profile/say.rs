@@ -13,12 +13,18 @@ pub struct Say {
     pub rule: std::borrow::Cow<'static, str>,
     /// Sentence.
     pub text: String,
+    /// Members that it speaks of; none: all of the element.
+    pub about: Vec<String>,
 }
 
 impl Say {
     /// An error.
     pub fn error(code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, rule: rule.into(), text: text.into() }
+        Self { severity: Severity::Error, code, rule: rule.into(), text: text.into(), about: Vec::new() }
+    }
+    /// The same, about members of the element.
+    pub fn about<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        Self { about: names.into_iter().map(Into::into).collect(), ..self }
     }
     /// A warning.
     pub fn warning(code: &'static str, rule: &'static str, text: impl Into<String>) -> Self {
@@ -52,6 +58,7 @@ impl Walk<'_> {
             rule: say.rule,
             profile: profile.map(Structure::canonical),
             fix,
+            about: say.about,
         });
     }
 }

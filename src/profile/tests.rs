@@ -2,6 +2,7 @@
 
 mod bundles;
 mod elements;
+mod faults;
 mod measures;
 mod profiles;
 

@@ -188,7 +188,7 @@ impl<'a> Walk<'a> {
         let name = &element.name;
         let many = if element.min == 1 { "is".to_owned() } else { format!("({} of them) are", element.min) };
         let text = format!("'{name}' {many} required here and missing");
-        self.raise(place, Some(&plan.structure), Say::error("required", "cardinality", text));
+        self.raise(place, Some(&plan.structure), Say::error("required", "cardinality", text).about([&**name]));
     }
 
     /// A member of an object: the items of a list, or one value.

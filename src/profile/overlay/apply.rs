@@ -33,13 +33,17 @@ impl<'a> Walk<'a> {
             } else {
                 Say::warning("not-found", "profile", text)
             };
-            return self.raise(place, None, say);
+            return self.raise(place, None, say.about(["meta"]));
         };
         let own = self.types.name(focus.ty());
         let wanted = &plan.structure.type_name;
         if own != wanted && !self.types.is_a(focus.ty(), self.types.root(wanted)) {
             let text = format!("the profile {} is for {wanted}, not for {own}", plan.structure.canonical());
-            return self.raise(place, Some(&plan.structure), Say::error("structure", "profile-type", text));
+            return self.raise(
+                place,
+                Some(&plan.structure),
+                Say::error("structure", "profile-type", text).about(["meta"]),
+            );
         }
         self.plan(&plan, focus, place, scope);
     }
@@ -58,14 +62,18 @@ impl<'a> Walk<'a> {
         self.active.push(key);
         if plan.structure.is_partial {
             let text = format!("{} derives from a profile that is not at hand", plan.structure.canonical());
-            self.raise(place, Some(&plan.structure), Say::error("not-found", "profile-base", text));
+            self.raise(place, Some(&plan.structure), Say::error("not-found", "profile-base", text).about(["meta"]));
         }
         if let Some(circle) = &plan.circle {
             let text = format!(
                 "the profile {} cannot be used, for what it derives from leads back: {circle}",
                 plan.structure.canonical()
             );
-            self.raise(place, Some(&plan.structure), Say::error("business-rule", "profile-circle", text));
+            self.raise(
+                place,
+                Some(&plan.structure),
+                Say::error("business-rule", "profile-circle", text).about(["meta"]),
+            );
         }
         for problem in &plan.problems {
             let text = format!("not everything of {} can be checked: {problem}", plan.structure.canonical());
@@ -164,7 +172,7 @@ impl<'a> Walk<'a> {
         let count = items.len();
         if count < usize::try_from(demand.min).unwrap_or(0) {
             let text = format!("{} is required {} time(s) but found {count} time(s)", demand.id, demand.min);
-            self.raise(parent, Some(structure), Say::error("required", "cardinality", text));
+            self.raise(parent, Some(structure), Say::error("required", "cardinality", text).about([&*demand.name]));
         }
         if let Some(max) = demand.max.filter(|max| count > usize::try_from(*max).unwrap_or(usize::MAX)) {
             let text = match max {

@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
             // The list lacks it, if there is one; one of its items may be meant and be not quite right
             match first {
                 Some(item) => self.raise(&item.place(parent).whole(), Some(structure), say),
-                None => self.raise(parent, Some(structure), say),
+                None => self.raise(parent, Some(structure), say.about([&*demand.name])),
             }
         }
         if let Some(max) = demand.max.filter(|max| count > usize::try_from(*max).unwrap_or(usize::MAX)) {
