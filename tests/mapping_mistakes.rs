@@ -272,3 +272,38 @@ fn what_dialects_take() {
     let refused = [("thing/examples/b.internal.json", r#"{"id":"b"}"#), ("thing/examples/b.refused.json", "{}")];
     told(&mistakes(&refused), 1, "does not say what is refused", "findings");
 }
+
+#[test]
+fn standing_is_checked_against_the_schema() {
+    let schema = SCHEMA.replace(
+        r#""born""#,
+        r#""links":{"type":"array","items":{"type":"object","properties":{"kind":{"enum":["old","new"]},"other":{"type":"object"}}}},"born""#,
+    );
+    let rules = "  - internal: links\n    target: Patient.link\n    each:\n      - { internal: kind, target: type, concepts: { old: replaced-by, new: replaces } }\n      - { internal: other, target: other }\n";
+    let with = |standing: &str| {
+        let mapping = format!("{}{rules}standing:\n  {standing}\n", head(RULES));
+        mistakes(&[("thing/mapping.yaml", &mapping), ("thing/internal.schema.json", &schema)])
+    };
+    let line = head(RULES).lines().count() + rules.lines().count() + 2;
+    let good = "replaced: { field: links, where: { kind: old }, record: other }\n  inactive: { field: active, values: [false] }";
+    assert_eq!(with(good), []);
+    for (standing, what, hint) in [
+        ("replacd: {}", "the key `replacd` is not known here", "replaced"),
+        ("inactive: { field: activ, values: [false] }", "no field `activ`", "did you mean `active`?"),
+        ("inactive: { field: active, values: [\"no\"] }", "`active` is `true` or `false`", "without quotes"),
+        ("inactive: { field: active }", "`values` is a list", "[false]"),
+        ("inactive: { field: gender, values: [mal] }", "does not allow this value", "did you mean `male`?"),
+        ("inactive: { values: [false] }", "say which field is meant: `field`", "name a field"),
+        ("replaced: { field: active, where: { kind: old }, record: other }", "needs a list of links", "name a list"),
+        (
+            "replaced: { field: links, where: { kind: odd }, record: other }",
+            "does not allow this value",
+            "did you mean `old`?",
+        ),
+        ("replaced: { field: links, where: { sort: old }, record: other }", "no field `sort`", "it has: kind, other"),
+        ("replaced: { field: links, record: other }", "does not say which link is meant", "where"),
+        ("replaced: { field: links, where: { kind: old } }", "say which field is meant: `record`", "name a field"),
+    ] {
+        told(&with(standing), line, what, hint);
+    }
+}

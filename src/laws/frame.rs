@@ -1,7 +1,7 @@
 //! Frame: what changed between two resources, and whether a rule names it. Independent of how mappings run: it looks at
 //! the two resources and the paths of the rules only.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ impl Frame {
 
     /// The first place that changed though no rule names it.
     pub(super) fn breach(&self, before: &Value, after: &Value) -> Option<String> {
-        self.compare("", "", before, after)
+        self.compare("", "", before, &with_what_went(before, after))
     }
 
     fn named(&self, path: &str) -> bool {
@@ -96,4 +96,27 @@ impl Frame {
             _ => Some(pointer.to_owned()),
         }
     }
+}
+
+/// `after` with the contained resources put back that nothing in it points to: they go with the last reference to them.
+fn with_what_went<'v>(before: &Value, after: &'v Value) -> Cow<'v, Value> {
+    let (Some(Value::Array(was)), Some(members)) = (before.get("contained"), after.as_object()) else {
+        return Cow::Borrowed(after);
+    };
+    let is = members.get("contained").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if is.len() >= was.len() {
+        return Cow::Borrowed(after);
+    }
+    let text = after.to_string();
+    let id = |resource: &Value| resource.get("id").and_then(Value::as_str).map(str::to_owned);
+    let kept = was.iter().filter_map(|resource| match id(resource) {
+        Some(own) => match is.iter().find(|other| id(other).as_deref() == Some(own.as_str())) {
+            Some(there) => Some(there.clone()),
+            None => (!text.contains(&format!("\"#{own}\""))).then(|| resource.clone()),
+        },
+        None => Some(resource.clone()),
+    });
+    let mut members = members.clone();
+    members.insert("contained".to_owned(), kept.collect());
+    Cow::Owned(Value::Object(members))
 }

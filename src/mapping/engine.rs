@@ -165,6 +165,9 @@ impl Plan {
         };
         let mut put = run::Put { env: *env, contained, failures: Vec::new() };
         run::put_scope(internal, old, &mut members, &plan.scope, &mut put);
+        if let Some(there) = there {
+            run::let_go(&there.resource, &members, &mut put.contained);
+        }
         if put.contained.is_empty() {
             members.shift_remove("contained");
         } else {

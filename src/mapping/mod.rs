@@ -17,10 +17,12 @@ mod loss;
 mod paths;
 mod permit;
 mod plan;
+mod reads;
 mod remark;
 mod run;
 mod set;
 mod shadow;
+mod standing;
 mod support;
 mod transform;
 
@@ -40,6 +42,7 @@ pub use permit::Writes;
 pub use remark::remarks;
 pub use set::{Mappings, ObjectType, Owner, Reread, Transitions};
 pub use shadow::{Difference, Recorded, Shadow, Trial, What};
+pub use standing::Standing;
 pub use support::{Profiled, Supported};
 
 /// A constant of a mapping: where its rule stands, and what it writes.

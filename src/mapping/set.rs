@@ -14,6 +14,7 @@ use super::{
     examples::{Example, Refusal},
     load::{self, Answers, Files},
     plan::{Condition, Name},
+    standing::StandingRules,
 };
 use crate::{
     definitions::Definitions,
@@ -248,6 +249,7 @@ pub struct ObjectType {
     pub(crate) schema: Schema,
     pub(crate) transitions: Option<Transitions>,
     pub(crate) reread: Vec<Reread>,
+    pub(crate) standing: StandingRules,
     pub(crate) examples: Vec<Example>,
     pub(crate) refusals: Vec<Refusal>,
 }

@@ -4,6 +4,7 @@
 
 mod anchors;
 mod base;
+mod bearing;
 mod binding;
 mod bundle;
 mod bundle_rules;
@@ -34,6 +35,7 @@ mod temporal;
 mod types;
 mod walk;
 
+pub use bearing::Bearing;
 pub use new_faults::new_faults;
 pub use options::{BestPractice, ContainedPolicy, Options, ReferencePolicy};
 pub use primitive::Primitive;

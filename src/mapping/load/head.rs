@@ -15,6 +15,7 @@ pub(super) const HEAD: &[&str] = &[
     "owner",
     "transitions",
     "reread",
+    "standing",
     "parts",
     "identifier",
     "rules",

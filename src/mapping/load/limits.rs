@@ -90,7 +90,7 @@ fn flag(key: &str, value: &Node, mistakes: &mut Mistakes) -> bool {
 }
 
 /// A word that the schema does not know can never come, so refusing it is a slip.
-fn allowed(field: &str, said: &Value, schema: Cursor<'_>, at: &Place, mistakes: &mut Mistakes) {
+pub(super) fn allowed(field: &str, said: &Value, schema: Cursor<'_>, at: &Place, mistakes: &mut Mistakes) {
     let Some(words) = schema.words().filter(|words| !words.contains(said)) else { return };
     let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
     let hint = match said.as_str().and_then(|said| nearest(said, words.iter().copied())) {
@@ -101,7 +101,7 @@ fn allowed(field: &str, said: &Value, schema: Cursor<'_>, at: &Place, mistakes: 
 }
 
 /// The schema of a dotted field; lists on the way are gone through.
-fn at_path<'s>(
+pub(super) fn at_path<'s>(
     field: &str,
     path: &[Name],
     schema: Cursor<'s>,

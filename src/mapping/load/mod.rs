@@ -18,6 +18,7 @@ mod path;
 mod schema;
 mod shape;
 mod slips;
+mod standing;
 mod target;
 pub(crate) mod yaml;
 

@@ -12,7 +12,7 @@ use super::{
     path,
     schema::{self, Cursor},
     shape::Shape,
-    slips,
+    slips, standing,
     target::{self, Start, Want},
     yaml::{Mistakes, Node, Place, nearest},
 };
@@ -102,6 +102,7 @@ pub(super) fn load(
         }
     }
     named_fields(node, Cursor::root(checker.json()), mistakes);
+    let standing = node.get("standing").map(|node| standing::read(node, Cursor::root(checker.json()), mistakes));
     let (examples, refusals) = examples::read(name, files, node, shared.drafts, mistakes);
     let text = |key: &str| node.get(key).and_then(Node::text);
     let when = text("when").and_then(|text| match Condition::parse(text) {
@@ -123,6 +124,7 @@ pub(super) fn load(
         schema: checker,
         transitions: plans.get("generic").and_then(|plan| plan.transitions.clone()),
         reread: node.get("reread").map(|node| head::reread(node, mistakes)).unwrap_or_default(),
+        standing: standing.unwrap_or_default(),
         examples,
         refusals,
     };

@@ -13,6 +13,7 @@ mod normalise;
 mod put;
 
 pub(crate) use absent::is_marker;
+pub(crate) use contained::let_go;
 pub(crate) use get::scope as get_scope;
 pub(crate) use list::read_item;
 pub(crate) use normalise::scope as normalise_scope;

@@ -185,6 +185,17 @@ impl Coded {
         })
     }
 
+    /// The members of the element that are read; none: it has none.
+    pub(crate) fn members(&self) -> Option<&'static [&'static str]> {
+        match (self.form, &self.unmapped) {
+            (Form::Code, _) => None,
+            (Form::Coding, Unmapped::Carry) => Some(&["system", "code", "display"]),
+            (Form::Coding, _) => Some(&["system", "code"]),
+            (Form::Concept, Unmapped::Carry) => Some(&["coding", "system", "code", "display", "text"]),
+            (Form::Concept, _) => Some(&["coding", "system", "code"]),
+        }
+    }
+
     /// What an element says in its own words.
     fn carried(&self, element: &Value) -> Option<Value> {
         let of_coding = |coding: &Value| coding.get("display").or_else(|| coding.get("code")).cloned();
