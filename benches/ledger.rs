@@ -167,7 +167,7 @@ async fn push(ledger: &Ledger, id: &ObjectId) {
     let content = Hash::of(&ours);
     let sync_id = SyncId::of(&name, id, &system);
     let targets = vec![Target { system: system.clone(), sync_id: sync_id.clone() }];
-    let fact = Fact::Accepted { operation: Operation::Created, content, targets };
+    let fact = Fact::Accepted { operation: Operation::Created, content, targets, sent: None };
     let draft = Draft::new(fact, "bench", "Appointment: taken on.").about(&name, id, 1).body(content);
     let check = Check::Object(name.clone(), id.clone(), Expect::NewOrEqual(content));
     committed(ledger, Proposal::of(draft).body(ours).check(check).check(Check::Backlog)).await;
@@ -187,6 +187,7 @@ async fn push(ledger: &Ledger, id: &ObjectId) {
         reference: format!("Appointment/{id}"),
         version: Some("1".to_owned()),
         body: output,
+        settled: None,
     };
     let fact = Fact::Acknowledged { done: true, remotes: vec![remote], mapping: Some("m1".to_owned()), output };
     let draft = Draft::new(fact, "liaison", "ehr has it.").sync(&row).about(&name, id, 1);

@@ -96,7 +96,10 @@ async fn each_broken_record_is_one_question_and_the_rest_of_the_page_is_taken_in
     assert_eq!((rig.open_items().len(), rig.ledger.head()), (6, before), "asked once");
     let item = items.iter().find(|item| item["what_happened"].as_str().is_some_and(|w| w.contains("without type")));
     let id = item.and_then(|item| item["id"].as_str()).expect("an item");
-    rig.engine.act(id, Action::Dismiss { reason: "told them".to_owned() }, "eve").await.expect("dismissed");
+    rig.engine
+        .act(id, Action::Dismiss { reason: "told them".to_owned(), send_without: false }, "eve")
+        .await
+        .expect("dismissed");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(rig.open_items().len(), 5, "what was dismissed is not asked again");
 }

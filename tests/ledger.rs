@@ -16,7 +16,7 @@ fn fill(folder: &Path) -> Ledger {
     for n in 1..=3 {
         let body = format!("{{\"id\":\"p{n}\",\"n\":1.10}}");
         let content = Hash::of(body.as_bytes());
-        let fact = Fact::Accepted { operation: Operation::Created, content, targets: Vec::new() };
+        let fact = Fact::Accepted { operation: Operation::Created, content, targets: Vec::new(), sent: None };
         let (object, id) =
             (ObjectName::new("patient").expect("a name"), ObjectId::new(&format!("p{n}")).expect("an id"));
         let draft = Draft::new(fact, "test", "Patient: taken on.").about(&object, &id, 1).body(content);

@@ -4,6 +4,7 @@
 mod api;
 mod authored;
 mod bad_input;
+mod both_sides;
 mod command_line;
 mod definitions;
 mod definitions_packages;

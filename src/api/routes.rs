@@ -186,7 +186,7 @@ pub(super) const ROUTES: &[Route] = &[
     get("/api/v1/worklist/{id}", "One item", handler!(worklist::read), Gives::Item),
     post(
         "/api/v1/worklist/{id}/{action}",
-        "Act on an item: assign {to}, retry {}, dismiss {reason}, comment {text}, resolve {note, fields}",
+        "Act on an item: assign {to}, retry {}, dismiss {reason, dependants}, comment {text}, resolve {note, fields}",
         handler!(worklist::act),
         Takes::Members(&["to", "reason", "text", "note", "fields"]),
         (200, Gives::Item),

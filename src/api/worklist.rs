@@ -56,18 +56,35 @@ pub(super) async fn act(ask: Ask) -> Answered {
     if !["assign", "retry", "dismiss", "comment", "resolve"].contains(&verb.as_str()) {
         return Err(ApiError::NoRoute.into());
     }
-    item(&api, &id)?;
+    let before = item(&api, &id)?;
     let mut fields = Fields::of(ask.json_or_nothing().await?)?;
     let action = match verb.as_str() {
         "assign" => Action::Assign { to: fields.text("to")? },
-        "dismiss" => Action::Dismiss { reason: fields.text("reason")? },
+        "dismiss" => Action::Dismiss { reason: fields.text("reason")?, send_without: send_without(&mut fields)? },
         "comment" => Action::Comment { text: fields.text("text")? },
         "resolve" => Action::Resolve { note: fields.text_or_nothing("note")?, fields: choices(fields.take("fields"))? },
         _ => Action::Retry,
     };
     fields.done()?;
+    // What waits for it, as the person saw it: a decision wakes them.
+    let dependants = api.ledger().item_json(&before)?["dependants"].take();
     api.engine().act(&id, action, by).await?;
-    Ok(reply::ok(&api.ledger().item_json(&item(&api, &id)?)?))
+    let mut after = api.ledger().item_json(&item(&api, &id)?)?;
+    if !dependants.as_array().is_none_or(Vec::is_empty) {
+        after["dependants"] = dependants;
+    }
+    Ok(reply::ok(&after))
+}
+
+/// What becomes of those that wait for what is dismissed.
+fn send_without(fields: &mut Fields) -> Result<bool, Problem> {
+    match fields.take("dependants").as_ref().map(|word| word.as_str().unwrap_or_default()) {
+        None | Some("park") => Ok(false),
+        Some("send-without") => Ok(true),
+        Some(_) => {
+            Err(finding("/dependants", "\"park\" (each goes to a person) or \"send-without\" (each goes without it)"))
+        }
+    }
 }
 
 /// `GET /api/v1/worklist/groups`

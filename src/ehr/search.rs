@@ -32,6 +32,8 @@ pub struct Page {
     pub resources: Vec<Value>,
     /// Entries that cannot be read.
     pub unreadable: Vec<Bytes>,
+    /// Of a history: records that it shows as deleted, `Type/id`.
+    pub deleted: Vec<String>,
     /// Parameters that the EHR did not heed, by the first page: the entries show it (`identifier`), or its link to itself
     /// leaves them out.
     pub ignored: Vec<String>,
@@ -91,7 +93,7 @@ impl<'a> Search<'a> {
     }
 
     /// The next page without the resources of earlier pages (same id and version) and without included outcomes;
-    /// `None` after the last page. Deleted entries of a history are left out. A list whose session ended is begun anew.
+    /// `None` after the last page. A list whose session ended is begun anew.
     ///
     /// # Errors
     /// A failed request, links in a circle, or an error inside the page. After a page whose successor cannot be had
@@ -137,12 +139,16 @@ impl<'a> Search<'a> {
         let mut page = Page {
             resources: Vec::with_capacity(entries.len()),
             unreadable,
+            deleted: Vec::new(),
             at,
             ignored: heeded.ignored,
             ends: self.ends.clone(),
         };
         for mut entry in entries {
-            let Some(resource) = entry.get_mut("resource").map(Value::take) else { continue };
+            let Some(resource) = entry.get_mut("resource").map(Value::take) else {
+                page.deleted.extend(deleted(&entry));
+                continue;
+            };
             let kind = fhir::resource_type(&resource);
             if kind == Some("OperationOutcome") {
                 continue;
@@ -156,6 +162,15 @@ impl<'a> Search<'a> {
         }
         Ok(Some(page))
     }
+}
+
+/// What an entry of a history says was deleted.
+fn deleted(entry: &Value) -> Option<String> {
+    let request = entry.get("request").filter(|request| request["method"] == "DELETE")?;
+    let url = request.get("url").or_else(|| entry.get("fullUrl"))?.as_str()?;
+    let mut steps = url.rsplit('/');
+    let (id, kind) = (steps.next()?, steps.next()?);
+    Some(format!("{kind}/{id}"))
 }
 
 fn next_link(bundle: &Value) -> Option<&str> {

@@ -1,6 +1,8 @@
 //! What can happen: the kinds of entries, past participles all, each with what only it carries. No patient data
 //! stands in a fact: texts that people write and values that differ live in bodies, named by hash.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Hash, SyncId};
@@ -27,6 +29,21 @@ pub struct Target {
     pub sync_id: SyncId,
 }
 
+/// A field that both sides were left with different values, on purpose: hashes of what each held then (`None`: nothing).
+/// A side whose value still is that counts as unchanged, so that the same pair is neither asked about nor sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// What the object held here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ours: Option<Hash>,
+    /// What the system held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub theirs: Option<Hash>,
+    /// A person wants ours there: it is sent once more, and settled where the system answers the same again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insisted: bool,
+}
+
 /// One part of an object at a system, as last seen there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remote {
@@ -40,6 +57,9 @@ pub struct Remote {
     /// The body as the system gave it: the base of the next merge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
+    /// By pointer into the internal object, what was left different; nothing: as it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<BTreeMap<String, Settled>>,
 }
 
 /// Why a person is asked.
@@ -108,7 +128,12 @@ pub enum Fact {
         content: Hash,
         /// Where it must go.
         targets: Vec<Target>,
+        /// What its sender sent, where it was merged with what stood here: the base of this sender's next merge.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent: Option<Hash>,
     },
+    /// A sender sent what needs no new version (the entry's body): the base of this sender's next merge.
+    Repeated {},
     /// A version made here from what a system holds (pull, or a conflict's resolution): the entry has object, new
     /// version and body. The base moves to `remotes`; the sync named by the entry is synced at this version
     /// unless it stands among the targets.
@@ -198,6 +223,16 @@ pub enum Fact {
         /// Parts seen there.
         remotes: Vec<Remote>,
     },
+    /// Our value replaced one of the system's that others had changed as well: theirs is kept, to be seen and brought back.
+    Overruled {
+        /// A body `{"fields":[{"path","base","ours","theirs","owner"}]}`.
+        detail: Hash,
+    },
+    /// The system does not have these parts any more: links and bases go.
+    Unlinked {
+        /// The parts by name.
+        parts: Vec<String>,
+    },
     /// Where an object is at a system, known otherwise than by sending (a match by identifier).
     Linked {
         /// Parts there.
@@ -250,6 +285,9 @@ pub enum Fact {
     Dismissed {
         /// Worklist item.
         item: String,
+        /// What refers to the object goes without it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        send_without: bool,
     },
     /// The entry's body was erased; the chain stays whole.
     Erased {
@@ -264,6 +302,9 @@ impl Fact {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Accepted { .. } => "accepted",
+            Self::Repeated {} => "repeated",
+            Self::Overruled { .. } => "overruled",
+            Self::Unlinked { .. } => "unlinked",
             Self::Applied { .. } => "applied",
             Self::Attempted { .. } => "attempted",
             Self::Acknowledged { .. } => "acknowledged",
@@ -309,6 +350,8 @@ impl Fact {
             | Self::Resolved { remotes, .. } => of(remotes),
             Self::Conflicted { item, theirs } => of(theirs).into_iter().chain(item.bodies()).collect(),
             Self::Parked { item } => item.bodies().collect(),
+            Self::Overruled { detail } => vec![*detail],
+            Self::Accepted { sent, .. } => sent.iter().copied().collect(),
             _ => Vec::new(),
         }
     }
@@ -320,6 +363,7 @@ impl Fact {
         matches!(
             self,
             Self::Accepted { .. }
+                | Self::Repeated {}
                 | Self::Applied { .. }
                 | Self::Attempted { .. }
                 | Self::Observed { .. }
@@ -337,7 +381,7 @@ impl Fact {
             | Self::Commented { item }
             | Self::Retried { item }
             | Self::Resolved { item, .. }
-            | Self::Dismissed { item } => Some(item),
+            | Self::Dismissed { item, .. } => Some(item),
             _ => None,
         }
     }

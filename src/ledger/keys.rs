@@ -64,6 +64,13 @@ pub(super) fn linked(system: &SystemName, reference: &str, sync: &SyncId, part: 
 pub(super) fn linked_at(system: &SystemName, reference: &str) -> Vec<u8> {
     below(b'r', &[system.as_str().as_bytes(), reference.as_bytes()])
 }
+/// Links to resources of a type.
+pub(super) fn linked_to(system: &SystemName, resource_type: &str) -> Vec<u8> {
+    let mut prefix = below(b'r', &[system.as_str().as_bytes()]);
+    prefix.extend_from_slice(resource_type.as_bytes());
+    prefix.push(b'/');
+    prefix
+}
 /// What a system showed and is to be read again.
 pub(super) fn aside(system: &SystemName, reference: &str) -> Vec<u8> {
     key(b'd', &[system.as_str().as_bytes(), reference.as_bytes()])

@@ -10,8 +10,8 @@
 //! `object(&ObjectName, &ObjectId) -> Option<ObjectRow>`, `objects(&ObjectName, after: Option<&ObjectId>, limit)`,
 //! `sync(&SyncId) -> Option<SyncRow>`, `syncs(&SyncFilter)`, `syncs_of(&ObjectName, &ObjectId)`,
 //! `parts(&SyncId) -> Vec<PartRow>` (link and base), `linked_at(&SystemName, reference) -> Vec<PartRow>`,
-//! `cursor(&SystemName, resource_type) -> Option<Cursor>`, `due(&SystemName, now, limit) -> Vec<SyncRow>` (ready
-//! ones oldest first, then those whose delay is over), `next_wait_ms(&SystemName, now) -> Option<u64>`,
+//! `cursor(&SystemName, resource_type) -> Option<Cursor>`, `due(&SystemName, now, but, limit) -> Due` (ready
+//! ones oldest first, then those whose delay is over; and how long until more are due),
 //! `in_flight(&SystemName) -> Vec<SyncRow>` (state `sending`: after a start, unknown), `item(id)`, `items(&WorkFilter)`,
 //! `groups()`, `item_json(&ItemRow)`, `remembered(&Idempotency) -> Option<Receipt>`, `attachment(&Hash)`, `counts()`.
 
@@ -52,12 +52,13 @@ pub use backup::{Copied, backup};
 pub use bodies::INLINE_LIMIT;
 pub use entry::{Draft, Entry, Remembering};
 pub use error::LedgerError;
-pub use fact::{Fact, Item, ItemKind, Operation, Remote, Target};
+pub use fact::{Fact, Item, ItemKind, Operation, Remote, Settled, Target};
 pub use hash::Hash;
 pub use ledger::{Folds, Ledger, Options, Writing};
 pub use media::{Disk, Media, MediaFile, Open};
 pub use memory::MemoryFolds;
 pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
+pub use read::Due;
 pub use receive::{Received, Receiving};
 pub use rows::{Attachment, Cursor, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
 pub use state::{Delay, Impossible, InFlight, Standing, State, transition};

@@ -19,6 +19,15 @@ use crate::domain::{ObjectId, ObjectName, SystemName};
 
 pub(super) type Read<T> = Result<T, LedgerError>;
 
+/// What an outbox has to do.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// What may be sent or read back now.
+    pub rows: Vec<SyncRow>,
+    /// How long until more of it is, in milliseconds; nothing where nothing waits.
+    pub next_ms: Option<u64>,
+}
+
 /// More than these are not told one by one.
 const MOST_DEPENDANTS: usize = 1000;
 
@@ -208,6 +217,20 @@ impl Ledger {
         })
     }
 
+    /// Of an object's resources of this type at a system: each `Type/id`, with the entry that moved it last.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`].
+    pub fn linked(&self, system: &SystemName, resource_type: &str) -> Read<Vec<PartRow>> {
+        let prefix = keys::linked_to(system, resource_type);
+        self.scan(&prefix, None, usize::MAX, |key, _| {
+            let mut names = key[prefix.len()..].split(|byte| *byte == 0).skip(1);
+            let (Some(sync), Some(part)) = (names.next(), names.next()) else { return Ok(None) };
+            let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+            self.row(&keys::part(&SyncId::given(text(sync)), text(part)))
+        })
+    }
+
     /// Where a pull stands.
     ///
     /// # Errors
@@ -231,52 +254,38 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Folds`].
-    pub fn due(
-        &self,
-        system: &SystemName,
-        now: Timestamp,
-        but: &BTreeSet<ObjectName>,
-        limit: usize,
-    ) -> Read<Vec<SyncRow>> {
+    pub fn due(&self, system: &SystemName, now: Timestamp, but: &BTreeSet<ObjectName>, limit: usize) -> Read<Due> {
         let of_key = |key: &[u8]| {
             let row: Option<SyncRow> = self.sync(&keys::sync_at_end(key))?;
             Ok(row.filter(|row| !but.contains(&row.object)))
         };
         let mut rows = self.scan(&keys::ready(system), None, limit, |key, _| of_key(key))?;
-        let left = limit - rows.len();
-        let waiting = self.scan_waiting(system, now, left)?.0;
+        let (waiting, next_ms) = self.scan_waiting(system, now, limit - rows.len())?;
         // What may have happened is read back all the same.
         let stopped = |row: &SyncRow| matches!(row.standing, State::Ready { .. }) && but.contains(&row.object);
         rows.extend(waiting.into_iter().filter(|row| !stopped(row)));
-        Ok(rows)
+        Ok(Due { rows, next_ms })
     }
 
-    /// How long until something that waits is due; nothing where nothing waits.
-    ///
-    /// # Errors
-    /// [`LedgerError::Folds`].
-    pub fn next_wait_ms(&self, system: &SystemName, now: Timestamp) -> Read<Option<u64>> {
-        Ok(self.scan_waiting(system, now, 1)?.1)
-    }
-
-    /// Those whose delay is over, and the shortest wait of the others that were looked at.
+    /// Those whose delay is over, and how long until the next of the others that were looked at.
     fn scan_waiting(&self, system: &SystemName, now: Timestamp, limit: usize) -> Read<(Vec<SyncRow>, Option<u64>)> {
         let look_at_all = self.core().order.is_doubtful(system, now);
-        let (mut due, mut shortest, mut begins_later) = (Vec::new(), None, false);
+        let (mut due, mut next_ms, mut begins_later) = (Vec::new(), None, false);
         self.core().store.scan(&keys::waiting(system), None, &mut |key, _| {
             let Some(row) = self.sync(&keys::sync_at_end(key))? else { return Ok(true) };
             let wait = row.wait_ms(now);
-            shortest = Some(shortest.map_or(wait, |shortest: u64| shortest.min(wait)));
             begins_later |= row.standing.delay().is_some_and(|delay| delay.from > now);
             if wait == 0 && due.len() < limit {
                 due.push(row);
+            } else {
+                next_ms = Some(next_ms.map_or(wait, |next: u64| next.min(wait)));
             }
-            Ok(look_at_all || wait == 0 && due.len() < limit)
+            Ok(look_at_all || next_ms.is_none())
         })?;
         if !begins_later {
             self.core().order.holds(system, now);
         }
-        Ok((due, shortest))
+        Ok((due, next_ms))
     }
 
     /// Syncs in state `sending`: right after a start, their outcome is unknown.

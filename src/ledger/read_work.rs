@@ -30,6 +30,15 @@ impl Ledger {
         seq.map_or(Ok(None), |seq| self.row(&keys::item(seq)))
     }
 
+    /// What the open items are about whose subject begins so.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`](super::LedgerError).
+    pub fn open_subjects(&self, beginning: &str) -> Read<Vec<String>> {
+        let (prefix, skipped) = (keys::open_about(beginning), keys::open_about("").len());
+        self.scan(&prefix, None, usize::MAX, |key, _| Ok(std::str::from_utf8(&key[skipped..]).ok().map(str::to_owned)))
+    }
+
     /// The newest item about a subject, open or closed.
     ///
     /// # Errors

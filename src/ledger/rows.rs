@@ -1,10 +1,12 @@
 //! The folds' rows: what the entries add up to, and the contract's JSON of them.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Hash, InFlight, Standing, State};
+use super::{Hash, InFlight, Settled, Standing, State};
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
 /// A sync's id: one object at one system, the same for all versions; a UUIDv5 of the three names.
@@ -199,6 +201,12 @@ pub struct SyncRow {
     /// Canonical hash of what we last sent and it acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Hash>,
+    /// It was there and is not any more: it is not made again unless a person says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+    /// A person gave it up for good: what refers to it goes without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
     /// Since which entry it waits to be sent: the outbox's order.
     pub since: u64,
     /// The entry that last changed this row.
@@ -300,6 +308,9 @@ pub struct PartRow {
     /// Its body there, as last agreed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
+    /// By pointer into the internal object, what was left different on purpose.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settled: BTreeMap<String, Settled>,
     /// The entry that last moved it.
     pub seq: u64,
 }

@@ -45,7 +45,7 @@ impl Applied {
 }
 
 /// The rows' shape. Raise it with every change of a row or a key: folds of another shape are made anew.
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 
 /// The key under which a store keeps [`Applied`]; no fold's key begins with it.
 pub(super) const APPLIED: &[u8] = b"@applied";

@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl Translator {
-    /// The object in the version that an attempt sent.
-    fn version_sent(&self, row: &SyncRow, version: u64) -> Result<Option<Value>, Error> {
+    /// The object of a sync in one version.
+    pub fn version_of(&self, row: &SyncRow, version: u64) -> Result<Option<Value>, Error> {
         let history = self.ledger.history(&row.object, &row.object_id)?;
         let made = history.iter().rev().find(|entry| {
             entry.draft.version == Some(version)
@@ -40,7 +40,7 @@ impl Translator {
         held: &[Held],
         flight: &InFlight,
     ) -> Result<Option<Value>, Error> {
-        let Some(ours) = self.version_sent(row, flight.version)? else { return Ok(None) };
+        let Some(ours) = self.version_of(row, flight.version)? else { return Ok(None) };
         // A change was written into what was held; what was made was written into nothing.
         let into = |held: &&Held| held.part != flight.part || flight.interaction == "update";
         let held: Vec<Held> = held.iter().filter(into).cloned().collect();
@@ -83,7 +83,8 @@ impl Translator {
         // The first is the attempt that found it.
         for flight in attempts.skip(1) {
             let Some(sent) = self.resource_sent(system, row, &scene.subject, &scene.held, &flight)? else { continue };
-            if seen.body.as_ref().is_some_and(|body| self.reads_alike(system, scene, part, body, &sent)) {
+            let read = |body: &Value| self.read_part(system, scene, part, body);
+            if seen.body.as_ref().is_some_and(|body| crate::fhir::canonically_equal(&read(body), &read(&sent))) {
                 return Ok(Some(sent));
             }
             newest = newest.or(Some(sent));
@@ -91,9 +92,9 @@ impl Translator {
         Ok(newest)
     }
 
-    fn reads_alike(&self, system: &System, scene: &Scene, part: &str, one: &Value, other: &Value) -> bool {
-        let read = |body: &Value| self.read_back(&scene.subject.plan, &in_place_of(scene, part, body), system);
-        crate::fhir::canonically_equal(&read(one), &read(other))
+    /// What is held says, with one part as it was found.
+    pub fn read_part(&self, system: &System, scene: &Scene, part: &str, body: &Value) -> Value {
+        self.read_back(&scene.subject.plan, &in_place_of(scene, part, body), system)
     }
 
     /// Whether a change that the EHR does not show as it was sent arrived all the same, and somebody changed something since:
@@ -102,7 +103,7 @@ impl Translator {
         let (Some(flight), Some(sent), Some(body)) = (scene.row.in_flight(), &scene.sent_then, &seen.body) else {
             return false;
         };
-        let read = |body: &Value| self.read_back(&scene.subject.plan, &in_place_of(scene, &flight.part, body), system);
+        let read = |body: &Value| self.read_part(system, scene, &flight.part, body);
         let before = self.read_back(&scene.subject.plan, &scene.held, system);
         arrived_in_part(Some(&before), Some(&read(sent)), Some(&read(body)))
     }
@@ -117,10 +118,10 @@ impl Translator {
             return Ok(true);
         }
         // The EHR may have added something of its own: then what counts is what the mapping reads.
-        let Some(ours) = self.version_sent(&scene.row, flight.version)? else { return Ok(false) };
+        let Some(ours) = self.version_of(&scene.row, flight.version)? else { return Ok(false) };
         let plan = &scene.subject.plan;
         let said = plan.normalise(&ours, &system.context);
-        let theirs = self.read_back(plan, &in_place_of(scene, &flight.part, body), system);
+        let theirs = self.read_part(system, scene, &flight.part, body);
         let rest = merge(None, &ours, &said, &theirs, &|_| Owner::Internal);
         Ok(!rest.keeps_ours && !rest.takes_theirs)
     }
@@ -130,10 +131,8 @@ impl Translator {
 fn arrived_in_part(before: Option<&Value>, sent: Option<&Value>, theirs: Option<&Value>) -> bool {
     if let (Some(Value::Object(sent)), Some(Value::Object(theirs))) = (sent, theirs) {
         let before = before.and_then(Value::as_object);
-        let keys = before.into_iter().flat_map(|before| before.keys()).chain(sent.keys());
-        return keys
-            .into_iter()
-            .any(|key| arrived_in_part(before.and_then(|b| b.get(key)), sent.get(key), theirs.get(key)));
+        let mut keys = before.into_iter().flat_map(|before| before.keys()).chain(sent.keys());
+        return keys.any(|key| arrived_in_part(before.and_then(|b| b.get(key)), sent.get(key), theirs.get(key)));
     }
     let same = |a: Option<&Value>, b: Option<&Value>| match (a, b) {
         (Some(a), Some(b)) => crate::fhir::canonically_equal(a, b),

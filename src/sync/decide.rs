@@ -29,6 +29,7 @@ pub(super) fn decide(scene: &Scene, heard: Heard) -> Step {
         Heard::Turn if matches!(scene.row.standing, State::Unknown { .. }) => Step::Ask(Ask::Look(scene.look())),
         Heard::Turn => turn(scene),
         Heard::Read(Ok(_)) => read(scene),
+        Heard::Read(Err(failure)) if failure.kind == ehr::Kind::Gone => Step::Record(gone(scene)),
         Heard::Read(Err(failure)) | Heard::Found(Err(failure)) => Step::Record(not_done(scene, &failure)),
         Heard::Found(Ok(found)) => found_before(scene, found),
         Heard::Written(Ok(seen)) => written(scene, seen),
@@ -49,6 +50,9 @@ fn turn(scene: &Scene) -> Step {
     if scene.never_left() && scene.cancelled {
         return Step::Record(Note::Spared);
     }
+    if scene.row.gone {
+        return Step::Record(Note::Asks(record::gone(&scene.row.object, &scene.row.system)));
+    }
     let parts = match &scene.prepared {
         Err(findings) => return Step::Record(Note::Asks(scene.invalid(findings))),
         Ok(Prepared::Waiting(on)) => return Step::Record(waits(scene, on)),
@@ -65,6 +69,11 @@ fn turn(scene: &Scene) -> Step {
     }
     let Some(next) = missing.first() else { return Step::Record(has_all(scene)) };
     send(scene, next, missing.len() == 1)
+}
+
+/// It was deleted there: a person decides, and nothing is made again by itself.
+pub(super) fn gone(scene: &Scene) -> Note {
+    Note::Gone(record::gone(&scene.row.object, &scene.row.system))
 }
 
 /// What it refers to must be there first; what will never be there is a matter for a person.
@@ -280,6 +289,7 @@ fn failed(scene: &Scene, failure: &Failure) -> Note {
             let wait_ms = if failure.retry_after.is_some() { millis(wait) } else { millis(wait) / 4 };
             Note::Open { wait_ms, code: failure.code(), sentence: failure.message.clone() }
         }
+        Category::Rejected if failure.kind == ehr::Kind::Gone && scene.updates_main() => gone(scene),
         Category::Rejected => Note::Asks(record::rejected(failure, &row.object, &row.system)),
         // The version that it has just given is refused, and nobody changed the record.
         Category::Conflict if scene.reading.is_unchanged() && row.attempts >= REFUSED_VERSIONS => {

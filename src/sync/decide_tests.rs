@@ -44,6 +44,8 @@ fn row(standing: State) -> SyncRow {
         last_item: None,
         mapping: None,
         output: None,
+        gone: false,
+        left_out: false,
         since: 1,
         seq: 1,
         updated_at: now(),
@@ -95,6 +97,7 @@ fn scene() -> Scene {
         blockers_are_asked: false,
         capability: Arc::new(Capability { statement: Statement::Absent, ..Capability::default() }),
         before_the_start: false,
+        was_gone: false,
         is_perhaps_restored: false,
         doubt: crate::sync::evidence::Doubt::default(),
         asked_to_retry: false,
@@ -157,6 +160,7 @@ fn word(step: Step) -> String {
             Note::Asks(trouble) => format!("asks {}", trouble.code),
             Note::Conflict { .. } => "conflict".to_owned(),
             Note::Takes { back, .. } => format!("takes theirs{}", if back { ", sends ours" } else { "" }),
+            Note::Gone(_) => "gone".to_owned(),
             Note::Spared => "spared".to_owned(),
         },
     }
@@ -460,7 +464,7 @@ fn what_reading_back_came_to() {
             "at once again",
             "a person looked and said so",
         ),
-        (unknown("update"), nothing(), "at once again", "by id no index lags"),
+        (unknown("update"), nothing(), "gone", "by id no index lags: it was deleted, and is not made again by itself"),
         (with(unknown("update"), |s| s.open_for = Duration::ZERO), nothing(), "open", "it may still be at work"),
         (
             unknown("update"),

@@ -79,14 +79,14 @@ impl Desk {
                 let fact = Fact::Commented { item: item.id.clone() };
                 self.note(&item, Draft::new(fact, by, "A remark was made."), Some(text)).await
             }
-            Action::Dismiss { reason } => {
+            Action::Dismiss { reason, send_without } => {
                 if reason.trim().is_empty() {
                     return Err(Error::Decision("say in \"reason\" why nothing needs doing".to_owned()));
                 }
-                if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_suffix(" line")) {
+                if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_prefix("line ")) {
                     self.recorder.forget_line(line);
                 }
-                let fact = Fact::Dismissed { item: item.id.clone() };
+                let fact = Fact::Dismissed { item: item.id.clone(), send_without };
                 self.note(&item, Draft::new(fact, by, "Closed without sending."), Some(reason)).await
             }
             Action::Retry => self.retry(&item, by).await,
@@ -197,7 +197,7 @@ impl Desk {
         let system = item.system.as_ref().and_then(|name| self.system(name));
         let reference =
             item.subject.as_deref().and_then(|subject| subject.rsplit_once(' ')).map(|(_, reference)| reference);
-        if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_suffix(" line")) {
+        if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_prefix("line ")) {
             return self.line_goes_on(item, line, by).await;
         }
         if let (Some(system), true) = (system, is_watched(item)) {
@@ -263,7 +263,7 @@ impl Desk {
             let why = "nothing is sent by this: say in \"note\" what was done, or use retry to send it";
             return Err(Error::Decision(why.to_owned()));
         }
-        if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_suffix(" line")) {
+        if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_prefix("line ")) {
             self.recorder.forget_line(line);
         }
         let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };

@@ -230,7 +230,7 @@ impl Engine {
         let bytes = Bytes::from(serde_json::to_vec(&checked.body).map_err(|_| bad_id())?);
         let content = checked.content;
         let targets = self.parts.translator.aims(object, id, None);
-        let fact = Fact::Accepted { operation, content, targets };
+        let fact = Fact::Accepted { operation, content, targets, sent: None };
         let draft = Draft::new(fact, by, summary(checked.kind.title(), operation))
             .about(object, id, version)
             .body(Hash::of(&bytes));

@@ -14,6 +14,7 @@ mod identity;
 mod inbound;
 mod index;
 mod merge;
+mod missed;
 mod notes;
 mod prepare;
 mod pull;

@@ -42,6 +42,10 @@ impl Sender {
                 system.evidence(|evidence| evidence.cleared(&row.id));
                 self.recorder.park(system, &row, &trouble).await
             }
+            Note::Gone(trouble) => {
+                system.evidence(|evidence| evidence.cleared(&row.id));
+                self.recorder.gone(system, &row, &trouble).await
+            }
             Note::Conflict { trouble, theirs } => {
                 let (remote, bytes) = record::remote(MAIN, &theirs);
                 let (draft, detail) = trouble.conflicted(vec![remote]);

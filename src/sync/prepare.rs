@@ -141,7 +141,8 @@ impl Translator {
         if let Some(main) = self.ledger.parts(&sync)?.into_iter().find(|part| part.part == MAIN) {
             return Ok(Place::At(main.reference));
         }
-        let Some(row) = self.ledger.sync(&sync)? else { return Ok(Place::Elsewhere) };
+        // A person said that what refers to it goes without it.
+        let Some(row) = self.ledger.sync(&sync)?.filter(|row| !row.left_out) else { return Ok(Place::Elsewhere) };
         // Two that wait for each other would wait for ever: one goes first, with a reference by identifier.
         Ok(if self.waits_for(&row, &asking.id)? { Place::Elsewhere } else { Place::Coming })
     }

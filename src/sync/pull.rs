@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use super::{
     Error,
     inbound::Taken,
+    missed::Shown,
     puller::{Failed, Puller},
     setup::System,
 };
@@ -50,7 +51,7 @@ impl Puller {
         let mut mode = mode;
         if mode != Mode::Sweep {
             use ehr::Kind::{NotOffered, Refused, TooMany};
-            match self.fetch(system, pull, kind, mode, since, None).await {
+            match self.fetch(system, pull, kind, mode, since, None, &mut Shown::default()).await {
                 // Some refuse the parameter only when it is used; a sweep can go in smaller steps.
                 Err(failure) if matches!(failure.kind, Refused | NotOffered | TooMany) => {
                     mode = Mode::Sweep;
@@ -59,7 +60,11 @@ impl Puller {
             }
         }
         if mode == Mode::Sweep || (round % SWEEP_EVERY == SWEEP_EVERY - 1) {
-            self.sweep(system, pull, kind, since).await?;
+            let shown = self.sweep(system, pull, kind, since).await?;
+            // Where every round is a sweep, what they do not show is looked after as often as elsewhere.
+            if round % SWEEP_EVERY == SWEEP_EVERY - 1 {
+                self.look_after(system, kind, &shown).await?;
+            }
         }
         Ok(())
     }
@@ -71,7 +76,8 @@ impl Puller {
         pull: &PullConfig,
         kind: &str,
         since: Option<Timestamp>,
-    ) -> Result<(), Failed> {
+    ) -> Result<Shown, Failed> {
+        let mut shown = Shown { is_all: !pull.sweep.contains_key(kind), ..Shown::default() };
         let days = pull.sweep.get(kind).map(|sweep| {
             let today = self.translator.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
             let (past, future) = (i64::from(sweep.past_days).days(), i64::from(sweep.future_days).days());
@@ -79,7 +85,7 @@ impl Puller {
         });
         let mut left = vec![days];
         while let Some(days) = left.pop() {
-            match (self.fetch(system, pull, kind, Mode::Sweep, since, days).await, days) {
+            match (self.fetch(system, pull, kind, Mode::Sweep, since, days, &mut shown).await, days) {
                 (Err(failure), Some(days)) if failure.kind == ehr::Kind::TooMany && days.0 < days.1 => {
                     let (early, late) = halves(days);
                     left.extend([Some(late), Some(early)]);
@@ -87,9 +93,10 @@ impl Puller {
                 (ended, _) => ended??,
             }
         }
-        Ok(())
+        Ok(shown)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one call each; a struct would only rename them")]
     async fn fetch(
         &self,
         system: &System,
@@ -98,6 +105,7 @@ impl Puller {
         mode: Mode,
         since: Option<Timestamp>,
         days: Option<Days>,
+        shown: &mut Shown,
     ) -> Result<Result<(), Error>, Failure> {
         let clock = &self.translator.clock;
         let mut search = self.search_for(system, pull, kind, mode, since, days)?;
@@ -119,6 +127,9 @@ impl Puller {
                 Err(failure) => return Err(failure),
             };
             pages += 1;
+            if mode == Mode::Sweep {
+                shown.note(&page);
+            }
             if let Err(error) = self.take_page(system, kind, page, &mut progress).await {
                 return Ok(Err(error));
             }
@@ -129,6 +140,7 @@ impl Puller {
                 return Ok(Err(error));
             }
             if mode == Mode::Sweep && days.is_none() && pages >= SWEEP_PAGES {
+                shown.is_all = false;
                 break;
             }
         }
@@ -140,6 +152,9 @@ impl Puller {
 
     async fn take_page(&self, system: &System, kind: &str, page: Page, progress: &mut Progress) -> Result<(), Error> {
         progress.in_order &= !page.ignored.iter().any(|parameter| parameter == "_sort");
+        for reference in page.deleted {
+            self.deleted(system, &reference).await?;
+        }
         for entry in page.unreadable {
             self.nameless(system, kind, "that cannot be read", entry).await?;
         }

@@ -19,12 +19,13 @@ use super::{
     puzzled::Unread,
     record::{LIAISON, Trouble},
     recorder::Recorder,
-    retry::{Circuit, Gate},
+    retry::{Circuit, Gate, LONGEST_REST, rest},
     setup::System,
     status::FetchStatus,
     translator::Translator,
 };
 use crate::{
+    domain::SystemName,
     ehr::{self, Failure, PullConfig},
     error::Explained as _,
     ledger::{Draft, Fact, Hash, ItemKind, Proposal},
@@ -32,8 +33,6 @@ use crate::{
 
 /// After so many rounds that failed a person is asked.
 const FAILING: u32 = 3;
-/// A type that fails is asked for at least this often.
-const LONGEST_REST: Duration = Duration::from_secs(900);
 /// So many of what was set aside are looked at in a round.
 const ASIDE_A_ROUND: usize = 50;
 
@@ -45,12 +44,13 @@ pub(super) struct Puller {
     pub known: Mutex<BTreeMap<String, Hash>>,
     /// Records that could not be read.
     pub unread: Mutex<BTreeMap<String, Unread>>,
+    /// By system and type, the last one that was looked after because no list showed it.
+    pub missed: Mutex<BTreeMap<(SystemName, String), String>>,
 }
 
 /// One type's state between rounds.
 #[derive(Debug, Default)]
 struct Course {
-    failed: u32,
     /// When the first of these rounds failed.
     failing_from: Option<Duration>,
     rests_until: Option<Duration>,
@@ -76,7 +76,7 @@ impl From<Error> for Failed {
 
 impl Puller {
     pub fn new(translator: Arc<Translator>, recorder: Arc<Recorder>) -> Self {
-        Self { translator, recorder, known: Mutex::default(), unread: Mutex::default() }
+        Self { translator, recorder, known: Mutex::default(), unread: Mutex::default(), missed: Mutex::default() }
     }
 
     /// Fetches from one system until told to stop.
@@ -137,7 +137,7 @@ impl Puller {
     ) {
         let subject = format!("{} {kind} fetch", system.name());
         let now = self.translator.clock.now();
-        system.fetches(|fetches| {
+        let failed_rounds = system.fetches(|fetches| {
             let fetch = fetches.entry(kind.to_owned()).or_default();
             *fetch = match &ended {
                 Ok(()) => FetchStatus { last_success: Some(now), ..FetchStatus::default() },
@@ -148,6 +148,7 @@ impl Puller {
                     ..*fetch
                 },
             };
+            fetch.failed
         });
         let told = match ended {
             Ok(()) => {
@@ -155,23 +156,22 @@ impl Puller {
                 self.recorder.answered(&subject, "It could be fetched again.").await
             }
             Err(Failed { code, failure }) => {
-                course.failed = course.failed.saturating_add(1);
-                if course.failed == 1 {
+                if failed_rounds == 1 {
                     tracing::warn!(system = %system.name(), kind, code, "a fetch failed; it is repeated");
                 }
                 // Ever more rarely, but not so that a person would be asked much later than is promised.
                 let longest = LONGEST_REST.min(system.config.tell_after.get().max(pull.every.get()));
-                let doubled = pull.every.get().saturating_mul(1 << (course.failed - 1).min(10)).min(longest);
                 let asked = failure.as_ref().and_then(|failure| failure.retry_after).unwrap_or_default();
-                course.rests_until = Some(self.translator.clock.steady().saturating_add(doubled.max(asked)));
-                // What ails the whole system is the system's question; where that is well otherwise, it is this type's.
+                let rest = rest(pull.every.get(), failed_rounds, longest).max(asked);
                 let steady = self.translator.clock.steady();
+                course.rests_until = Some(steady.saturating_add(rest));
+                // What ails the whole system is the system's question; where that is well otherwise, it is this type's.
                 let from = *course.failing_from.get_or_insert(steady);
                 let well =
                     steady.saturating_sub(from) >= system.config.tell_after.get() && system.health.was_well_since(from);
                 let own = failure.as_ref().filter(|failure| well || !failure.concerns_all());
                 match own {
-                    Some(failure) if course.failed >= FAILING || failure.needs_person() && !failure.concerns_all() => {
+                    Some(failure) if failed_rounds >= FAILING || failure.needs_person() && !failure.concerns_all() => {
                         let sentence = format!("{kind} cannot be fetched from {}: {}", system.name(), failure.message);
                         let trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
                             .cause(&[system.name().as_str(), kind, "fetch"])

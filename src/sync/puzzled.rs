@@ -11,17 +11,17 @@ use super::{
     inbound::Taken,
     puller::Puller,
     record::{self, Trouble},
+    retry::{LONGEST_REST, rest},
     setup::System,
 };
 use crate::{
+    domain::SystemName,
     ehr::{Failure, Kind, Seen},
     error::Explained as _,
     fhir::canonical_bytes,
     ledger::{Hash, ItemKind},
 };
 
-/// A record that cannot be read is tried again at least this often.
-const LONGEST_REST: Duration = Duration::from_secs(900);
 /// So many times a record cannot be read before a person is asked, and `tell_after` at least.
 const UNREADABLE: u32 = 3;
 
@@ -94,8 +94,8 @@ impl Puller {
         let every = system.config.pull.as_ref().map_or(LONGEST_REST, |pull| pull.every.get());
         let unread = self.unread(|all| {
             let unread = all.entry(subject.clone()).or_insert(Unread { times: 0, since: now, rests_until: now });
-            let rest = every.saturating_mul(1 << unread.times.min(10)).min(LONGEST_REST);
             unread.times = unread.times.saturating_add(1);
+            let rest = rest(every, unread.times, LONGEST_REST);
             // A little less, so that the round after the next is not missed.
             unread.rests_until = now.saturating_add(rest.saturating_sub(every / 2));
             *unread
@@ -113,6 +113,21 @@ impl Puller {
             .cause(&[system.name().as_str(), kind, "read"])
             .subject(subject);
         self.recorder.ask(system.name(), &trouble, None).await
+    }
+
+    /// A record was not there once more, in a later round.
+    pub fn is_missed_again(&self, system: &System, reference: &str) -> bool {
+        let (subject, now) = (unread_of(system, reference), self.translator.clock.steady());
+        self.unread(|all| {
+            let unread = all.entry(subject).or_insert(Unread { times: 0, since: now, rests_until: now });
+            unread.times = unread.times.saturating_add(1);
+            unread.times > 1
+        })
+    }
+
+    /// How far those were looked at that lists do not show.
+    pub fn looked_at<T>(&self, how: impl FnOnce(&mut BTreeMap<(SystemName, String), String>) -> T) -> T {
+        how(&mut self.missed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A record can be read: the question about that closes.

@@ -172,6 +172,15 @@ pub(super) fn rejected(failure: &ehr::Failure, object: &ObjectName, system: &Sys
     ])
 }
 
+/// The code of what was at an EHR and is not any more.
+pub(super) const GONE: &str = "LIA-SYNC-026";
+
+/// What was at an EHR is not any more.
+pub(super) fn gone(object: &ObjectName, system: &SystemName) -> Trouble {
+    let sentence = format!("{system} had this {object} and has it no more: it was deleted there.");
+    Trouble::new(ItemKind::Rejected, GONE, sentence).cause(&[system.as_str(), object.as_str()])
+}
+
 /// Both sides changed these fields.
 pub(super) fn conflict(fields: &[Field], object: &ObjectName, system: &SystemName) -> Trouble {
     let names: Vec<String> = fields.iter().map(|field| super::merge::dotted(&field.path)).collect();
@@ -189,6 +198,7 @@ pub(super) fn remote(part: &str, seen: &Seen) -> (Remote, Option<Bytes>) {
         reference: seen.reference(),
         version: seen.version.clone(),
         body: body.as_deref().map(Hash::of),
+        settled: None,
     };
     (remote, body)
 }

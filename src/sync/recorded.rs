@@ -78,7 +78,7 @@ impl History {
     ) -> Result<(), LedgerError> {
         for trace in &self.traces {
             let mut held = Vec::with_capacity(trace.parts.len());
-            for Remote { part, reference, version, body } in trace.parts.iter().cloned() {
+            for Remote { part, reference, version, body, .. } in trace.parts.iter().cloned() {
                 let body = body.map_or(Ok(None), |hash| self.json(&hash))?;
                 held.push(Held { part, reference, version, body });
             }

@@ -3,7 +3,7 @@
 //! restart and when its bytes change.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -71,6 +71,20 @@ impl Recorder {
         Ok(())
     }
 
+    /// The EHR does not have an object any more: its links go, and a person is asked. Nothing is made again by itself.
+    pub async fn gone(&self, system: &System, row: &SyncRow, trouble: &Trouble) -> Result<(), Error> {
+        let parts: Vec<String> = self.ledger.parts(&row.id)?.into_iter().map(|part| part.part).collect();
+        let (draft, detail) = trouble.parked(LIAISON);
+        let asked = draft.sync(row);
+        let unlinked = Self::draft(row, Fact::Unlinked { parts }, Some(trouble.code), "It is not there any more.");
+        let mut proposal = record::with(Proposal::of(unlinked).and(asked), detail);
+        if !matches!(row.standing, State::Sending { .. }) {
+            proposal = proposal.check(Check::SyncAt(row.id.clone(), row.seq));
+        }
+        self.ledger.commit(proposal).await?;
+        self.refused(system, row, trouble).await
+    }
+
     async fn refused(&self, system: &System, row: &SyncRow, trouble: &Trouble) -> Result<(), Error> {
         let group = trouble.group();
         let (count, object) = {
@@ -108,9 +122,10 @@ impl Recorder {
         streaks.retain(|(system, object), _| format!("{system} {object}") != line);
     }
 
-    /// Whether a kind is not sent to a system until a person says so.
-    pub fn is_stopped(&self, system: &SystemName, object: &ObjectName) -> Result<bool, Error> {
-        Ok(self.ledger.open_item(&line_of(system, object))?.is_some())
+    /// The kinds that are not sent to a system until a person says so.
+    pub fn stopped(&self, system: &SystemName) -> Result<BTreeSet<ObjectName>, Error> {
+        let lines = self.ledger.open_subjects(&format!("line {system} "))?;
+        Ok(lines.iter().filter_map(|line| ObjectName::new(line.rsplit_once(' ')?.1).ok()).collect())
     }
 
     /// Asks a person about something that is no sync's. A question is known by what it is about: it is asked once; what was
@@ -219,5 +234,5 @@ impl Recorder {
 
 /// What the question is about that stops a kind at a system.
 pub(super) fn line_of(system: &SystemName, object: &ObjectName) -> String {
-    format!("{system} {object} line")
+    format!("line {system} {object}")
 }

@@ -105,6 +105,8 @@ pub enum Action {
     Dismiss {
         /// Why.
         reason: String,
+        /// What waits for it goes without it (`"dependants": "send-without"`), rather than to a person each.
+        send_without: bool,
     },
     /// Decides field by field.
     Resolve {

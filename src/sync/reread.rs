@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::ObjectName,
     error::Explained as _,
-    ledger::{Fact, ItemKind, ItemRow, SyncRow},
+    ledger::{ItemKind, ItemRow, SyncRow},
     mapping::{MAIN, Reread},
 };
 
@@ -34,7 +34,8 @@ impl Puller {
         if kind.reread().is_empty() {
             return;
         }
-        let before = self.sent_before(row);
+        // As this system had it before what is sent now; what cannot be read any more names nothing.
+        let before = row.synced_version.and_then(|version| self.translator.version_of(row, version).ok()?);
         for rule in kind.reread() {
             let mut targets = references(rule, &subject.ours);
             targets.extend(before.iter().flat_map(|before| references(rule, before)));
@@ -69,16 +70,6 @@ impl Puller {
             self.judge(topic).await?;
         }
         Ok(())
-    }
-
-    /// The object as this system had it before what is sent now.
-    fn sent_before(&self, row: &SyncRow) -> Option<Value> {
-        let version = row.synced_version?;
-        let history = self.recorder.ledger.history(&row.object, &row.object_id).ok()?;
-        let made = history.iter().rev().map(|entry| &entry.draft).find(|draft| {
-            draft.version == Some(version) && matches!(draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
-        })?;
-        self.translator.read_body(made.body.as_ref()?).ok()
     }
 
     async fn reread_one(&self, system: &System, target: &Topic) -> Result<(), Error> {

@@ -23,6 +23,15 @@ pub fn backoff(attempt: u32, asked: Option<Duration>, chance: f64) -> Duration {
     }
 }
 
+/// What fails again and again is asked for at least this often.
+pub const LONGEST_REST: Duration = Duration::from_secs(900);
+
+/// How long something rests that is asked for each `every` and has failed `failed` times in a row: doubling, up to `longest`.
+#[must_use]
+pub fn rest(every: Duration, failed: u32, longest: Duration) -> Duration {
+    every.saturating_mul(1 << failed.saturating_sub(1).min(10)).min(longest)
+}
+
 /// Whole milliseconds, for the ledger.
 #[must_use]
 pub fn millis(wait: Duration) -> u64 {

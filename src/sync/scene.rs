@@ -12,7 +12,7 @@ use super::{
     merge::Merged,
     prepare::{Held, Prepared, Subject, part_name},
     record::{self, Trouble},
-    step::{Look, Note, Sent},
+    step::{Look, Note, Sent, Way},
 };
 use crate::{
     ehr::{Capability, Seen},
@@ -65,6 +65,8 @@ pub(super) struct Scene {
     pub capability: Arc<Capability>,
     /// Accepted before the start, so that it may be there although the ledger does not know it.
     pub before_the_start: bool,
+    /// A person was asked because it was not there any more: perhaps it was only not shown.
+    pub was_gone: bool,
     /// Such are looked for also where the EHR says that it looks itself.
     pub is_perhaps_restored: bool,
     /// What is known about the open outcome.
@@ -112,13 +114,17 @@ impl Scene {
         self.held.is_empty() && self.row.synced_version.is_none() && self.row.in_flight().is_none()
     }
 
+    /// Whether what was sent in this turn is a change of the main part.
+    pub fn updates_main(&self) -> bool {
+        let main = |sent: &Sent| sent.part.part == MAIN && matches!(sent.way, Way::Update { .. });
+        self.sent.as_deref().is_some_and(main)
+    }
+
     /// Whether it is looked for before it is created: always where the EHR does not look by itself; where it says that it
     /// does, as long as the ledger may be a restored backup.
     pub const fn is_doubtful(&self, conditional: bool) -> bool {
-        self.before_the_start
-            && self.row.attempts == 0
-            && !self.looked_for
-            && (!conditional || self.is_perhaps_restored)
+        let restored = self.before_the_start && (!conditional || self.is_perhaps_restored);
+        self.row.attempts == 0 && !self.looked_for && (restored || self.was_gone)
     }
 
     /// What it would break.

@@ -114,6 +114,7 @@ impl Sender {
             blockers_are_asked: false,
             capability: Arc::default(),
             before_the_start: row.since <= self.began,
+            was_gone: false,
             is_perhaps_restored: self.doubts.load(Ordering::Relaxed) > 0,
             doubt: super::evidence::Doubt::default(),
             asked_to_retry: self.asked_to_retry(&row)?,
@@ -134,6 +135,8 @@ impl Sender {
             subject,
             row,
         };
+        let last = scene.row.last_item.as_deref().map_or(Ok(None), |id| translator.ledger.item(id))?;
+        scene.was_gone = scene.held.is_empty() && last.is_some_and(|item| item.code == record::GONE);
         self.look_at_blockers(&mut scene)?;
         let kind = scene.sent_kind();
         scene.doubt = system.evidence(|evidence| evidence.doubt_of(&scene.row.id, &kind));
@@ -211,9 +214,11 @@ impl Sender {
                 let looked = self.settler.look(system, scene, look).await;
                 if let (Ok(Sight::Found(seen)), Some(flight)) = (&looked, scene.row.in_flight()) {
                     scene.shown = self.translator.shows(system, scene, seen)?;
-                    scene.sent_then =
-                        self.translator.resource_sent(system, &scene.row, &scene.subject, &scene.held, flight)?;
-                    scene.landed = flight.interaction != "update" || self.translator.landed(system, scene, seen);
+                    if !scene.shown {
+                        scene.sent_then =
+                            self.translator.resource_sent(system, &scene.row, &scene.subject, &scene.held, flight)?;
+                        scene.landed = flight.interaction != "update" || self.translator.landed(system, scene, seen);
+                    }
                 }
                 Heard::Looked(looked)
             }

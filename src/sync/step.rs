@@ -120,6 +120,8 @@ pub(super) enum Note {
     Conflict { trouble: Trouble, theirs: Box<Seen> },
     /// Theirs is taken over; with `back` ours goes there still.
     Takes { value: Box<serde_json::Value>, part: String, seen: Box<Seen>, back: bool },
+    /// It was there and is not any more: a person is asked.
+    Gone(Trouble),
     /// It never left and is called off.
     Spared,
 }

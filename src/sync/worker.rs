@@ -175,11 +175,11 @@ impl Outbox {
         if probe && !self.running.is_empty() {
             return Ok(Duration::from_millis(50));
         }
-        let mut fetched = false;
+        let (mut fetched, mut next_ms) = (false, None);
         while self.running.len() < room {
             if self.queue.is_empty() && !fetched {
                 fetched = true;
-                self.fetch(now)?;
+                next_ms = self.fetch(now)?;
             }
             let Some(id) = self.queue.pop_front() else { break };
             if probe {
@@ -192,27 +192,23 @@ impl Outbox {
                 (id, ended)
             });
         }
-        let ledger = &self.parts.recorder.ledger;
-        let next = ledger.next_wait_ms(self.system.name(), now)?.map(Duration::from_millis);
+        // Where nothing was fetched, what is under way ends first.
         let pause = Duration::from_secs(60);
+        let next = next_ms.map(Duration::from_millis);
         Ok(next.map_or(pause, |next| next.max(Duration::from_millis(5)).min(pause)))
     }
 
-    /// What may be sent now, but for kinds that were stopped.
-    fn fetch(&mut self, now: jiff::Timestamp) -> Result<(), Error> {
-        let mut stopped = BTreeSet::new();
-        for object in &self.system.config.push {
-            if self.parts.recorder.is_stopped(self.system.name(), object)? {
-                stopped.insert(object.clone());
-            }
-        }
+    /// What may be sent now, but for kinds that were stopped. Gives how long until more of it may, in milliseconds.
+    fn fetch(&mut self, now: jiff::Timestamp) -> Result<Option<u64>, Error> {
+        let stopped = self.parts.recorder.stopped(self.system.name())?;
         let ledger = &self.parts.recorder.ledger;
-        for row in ledger.due(self.system.name(), now, &stopped, BATCH + self.taken.len())? {
+        let due = ledger.due(self.system.name(), now, &stopped, BATCH + self.taken.len())?;
+        for row in due.rows {
             if self.taken.insert(row.id.clone()) {
                 self.queue.push_back(row.id);
             }
         }
-        Ok(())
+        Ok(due.next_ms)
     }
 
     async fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {

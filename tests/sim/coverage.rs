@@ -283,7 +283,7 @@ impl Cells {
             }
             Fact::Retried { item } => Told::Retried { item: item.clone() },
             Fact::Resolved { item, send, .. } => Told::Decided { item: item.clone(), send: *send },
-            Fact::Dismissed { item } => Told::Decided { item: item.clone(), send: false },
+            Fact::Dismissed { item, .. } => Told::Decided { item: item.clone(), send: false },
             Fact::Observed { remotes } | Fact::Linked { remotes } => {
                 if !remotes.is_empty() {
                     self.arrives(&id, at);

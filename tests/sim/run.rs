@@ -661,7 +661,9 @@ impl Living<'_> {
             let result = match button {
                 Button::RetryGroup => engine.retry_group(&group, by).await.map(drop),
                 Button::Retry => engine.act(&id, Action::Retry, by).await,
-                Button::Dismiss => engine.act(&id, Action::Dismiss { reason: "not needed".to_owned() }, by).await,
+                Button::Dismiss => {
+                    engine.act(&id, Action::Dismiss { reason: "not needed".to_owned(), send_without: false }, by).await
+                }
                 Button::Resolve | Button::ResolveNothing => {
                     engine.act(&id, Action::Resolve { note: "looked at".to_owned(), fields }, by).await
                 }

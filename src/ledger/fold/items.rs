@@ -121,12 +121,14 @@ fn tell_sync(
     item: Option<&ItemRow>,
     told: &Told,
     closes: bool,
+    how: impl FnOnce(&mut SyncRow),
 ) -> Result<(), LedgerError> {
     let Some(item) = item else { return Ok(()) };
     let Some(sync_id) = &item.sync_id else { return Ok(()) };
     let Some(old) = view.row::<SyncRow>(&keys::sync(sync_id))? else { return Ok(()) };
     let mut new = old.clone();
     syncs::step(&mut new, entry, told)?;
+    how(&mut new);
     if closes {
         new.worklist_id = new.worklist_id.filter(|id| *id != item.id);
     }
@@ -152,7 +154,10 @@ pub(super) fn commented(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<
 
 pub(super) fn retried(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerError> {
     let item = change(view, entry, id, |_| {})?;
-    tell_sync(view, entry, item.as_ref(), &Told::Retried { item: id.to_owned() }, false)
+    tell_sync(view, entry, item.as_ref(), &Told::Retried { item: id.to_owned() }, false, |row| {
+        // What is gone is made again only where a person was asked just that.
+        row.gone &= row.worklist_id.as_deref() != Some(id);
+    })
 }
 
 /// Closes an item, whoever or whatever did.
@@ -167,13 +172,16 @@ fn close(view: &mut View<'_>, entry: &Entry, id: &str, status: ItemStatus) -> Re
 pub(super) fn resolved(view: &mut View<'_>, entry: &Entry, id: &str, send: bool) -> Result<(), LedgerError> {
     remark(view, entry, id)?;
     let item = close(view, entry, id, ItemStatus::Resolved)?;
-    tell_sync(view, entry, item.as_ref(), &Told::Decided { item: id.to_owned(), send }, true)
+    tell_sync(view, entry, item.as_ref(), &Told::Decided { item: id.to_owned(), send }, true, |_| {})
 }
 
-pub(super) fn dismissed(view: &mut View<'_>, entry: &Entry, id: &str) -> Result<(), LedgerError> {
+pub(super) fn dismissed(view: &mut View<'_>, entry: &Entry, id: &str, send_without: bool) -> Result<(), LedgerError> {
     remark(view, entry, id)?;
     let item = close(view, entry, id, ItemStatus::Dismissed)?;
-    tell_sync(view, entry, item.as_ref(), &Told::Decided { item: id.to_owned(), send: false }, true)
+    let told = Told::Decided { item: id.to_owned(), send: false };
+    tell_sync(view, entry, item.as_ref(), &told, true, |row| {
+        row.left_out = send_without && row.standing == State::Resolved && row.remote.is_empty();
+    })
 }
 
 /// A decision's note stands among the comments.

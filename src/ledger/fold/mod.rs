@@ -79,7 +79,7 @@ impl Folding {
 
 fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
     match &entry.draft.fact {
-        Fact::Accepted { operation, content, targets } => {
+        Fact::Accepted { operation, content, targets, .. } => {
             objects::put(view, entry, *operation, *content)?;
             syncs::aim(view, entry, targets)
         }
@@ -135,7 +135,10 @@ fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
             syncs::seen(view, entry, remotes)?;
             items::resolved(view, entry, item, *send)
         }
-        Fact::Dismissed { item } => items::dismissed(view, entry, item),
+        Fact::Dismissed { item, send_without } => items::dismissed(view, entry, item, *send_without),
+        Fact::Unlinked { parts } => syncs::unlinked(view, entry, parts),
+        // History alone shows them.
+        Fact::Repeated {} | Fact::Overruled { .. } => Ok(()),
         // The bodies' own store forgets the bytes; the chain and the folds keep the name.
         Fact::Erased { .. } => {
             if let Some(hash) = &entry.draft.body {

@@ -137,6 +137,7 @@ pub(super) fn aim(view: &mut View<'_>, entry: &Entry, targets: &[Target]) -> Res
         let mut row = old.clone().unwrap_or_else(|| fresh(entry, target, object, id));
         if old.is_some() {
             step(&mut row, entry, &Told::Aimed { version })?;
+            row.left_out = false;
         }
         put(view, entry, old.as_ref(), &row)?;
     }
@@ -163,6 +164,8 @@ fn fresh(entry: &Entry, target: &Target, object: &crate::domain::ObjectName, id:
         last_item: None,
         mapping: None,
         output: None,
+        gone: false,
+        left_out: false,
         since: entry.seq,
         seq: entry.seq,
         updated_at: entry.at,
@@ -311,15 +314,40 @@ pub(super) fn seen(view: &mut View<'_>, entry: &Entry, remotes: &[Remote]) -> Re
             system: system.clone(),
             reference: remote.reference.clone(),
             version: remote.version.clone(),
-            body: remote.body.or(old.and_then(|old| old.body)),
+            body: remote.body.or(old.as_ref().and_then(|old| old.body)),
+            settled: remote.settled.clone().or(old.map(|old| old.settled)).unwrap_or_default(),
             seq: entry.seq,
         };
         view.put(keys::linked(system, &remote.reference, sync_id, &remote.part), Vec::new());
         view.put_row(key, &row)?;
     }
-    if remotes.is_empty() {
-        return Ok(());
+    if remotes.is_empty() { Ok(()) } else { relink(view, entry, sync_id, |row| row.gone = false) }
+}
+
+/// What the system does not have any more is linked no longer.
+pub(super) fn unlinked(view: &mut View<'_>, entry: &Entry, parts: &[String]) -> Result<(), LedgerError> {
+    let (Some(sync_id), Some(system)) = (&entry.draft.sync_id, &entry.draft.system) else { return Ok(()) };
+    for part in parts {
+        let key = keys::part(sync_id, part);
+        if let Some(old) = view.row::<PartRow>(&key)? {
+            view.remove(keys::linked(system, &old.reference, sync_id, part));
+            view.remove(key);
+        }
     }
+    relink(view, entry, sync_id, |row| {
+        if row.remote.is_empty() {
+            (row.synced_version, row.output, row.gone) = (None, None, true);
+        }
+    })
+}
+
+/// The row names the parts that are linked now.
+fn relink(
+    view: &mut View<'_>,
+    entry: &Entry,
+    sync_id: &SyncId,
+    how: impl FnOnce(&mut SyncRow),
+) -> Result<(), LedgerError> {
     let Some(old) = of_entry(view, entry)? else { return Ok(()) };
     let mut row = old.clone();
     let mut parts = Vec::new();
@@ -329,6 +357,7 @@ pub(super) fn seen(view: &mut View<'_>, entry: &Entry, remotes: &[Remote]) -> Re
     parts.sort_by_key(|part| (part.part != "main", part.part.clone()));
     row.remote_version = parts.first().and_then(|part| part.version.clone());
     row.remote = parts.into_iter().map(|part| part.reference).collect();
+    how(&mut row);
     touch(&mut row, entry);
     put(view, entry, Some(&old), &row)
 }

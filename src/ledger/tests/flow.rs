@@ -35,10 +35,10 @@ fn a_push_from_accepted_to_synced_and_a_newer_version_in_mid_flight() {
 
     let sync = sync_of("p1", "a");
     let now = ledger.after(SignedDuration::ZERO).unwrap();
-    assert_eq!(ledger.due(&system("a"), now, &BTreeSet::new(), 9).unwrap()[0].id, sync);
+    assert_eq!(ledger.due(&system("a"), now, &BTreeSet::new(), 9).unwrap().rows[0].id, sync);
     commit(&ledger, about(&ledger, &sync, attempted(1)));
     assert_eq!(state(&ledger, &sync), SyncState::Sending);
-    assert!(ledger.due(&system("a"), now, &BTreeSet::new(), 9).unwrap().is_empty(), "one in flight an object");
+    assert!(ledger.due(&system("a"), now, &BTreeSet::new(), 9).unwrap().rows.is_empty(), "one in flight an object");
     assert_eq!(ledger.in_flight(&system("a")).unwrap().len(), 1);
     commit(&ledger, accept("p1", 2, "two", &["a", "b"]));
     assert_eq!(state(&ledger, &sync), SyncState::Sending, "what is under way settles first");
@@ -122,7 +122,7 @@ fn many_at_once_share_a_sync_and_see_each_other() {
     let committed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Committed(_))).count();
     assert_eq!((committed, ledger.head()), (200, 200));
     assert!(ledger.syncs_done() < 100, "{} groups for 200 entries", ledger.syncs_done());
-    let waiting = ledger.due(&system("a"), clock().now(), &BTreeSet::new(), 1000).unwrap();
+    let waiting = ledger.due(&system("a"), clock().now(), &BTreeSet::new(), 1000).unwrap().rows;
     assert_eq!(waiting.len(), 200);
     assert!(waiting.is_sorted_by_key(|row| row.since), "oldest first");
 }
@@ -137,11 +137,11 @@ fn delays_survive_a_clock_that_jumps() {
         commit(&ledger, about(&ledger, &sync_of(&format!("p{n}"), "a"), attempted(1)));
         commit(&ledger, about(&ledger, &sync_of(&format!("p{n}"), "a"), Fact::Deferred { delay_ms: n * 60_000 }));
     }
-    let due = || ledger.due(&system("a"), clock.now(), &BTreeSet::new(), 9).unwrap().len();
-    assert_eq!((due(), ledger.next_wait_ms(&system("a"), clock.now()).unwrap()), (0, Some(60_000)));
+    let due = || ledger.due(&system("a"), clock.now(), &BTreeSet::new(), 9).unwrap().rows.len();
+    let next = || ledger.due(&system("a"), clock.now(), &BTreeSet::new(), 9).unwrap().next_ms;
+    assert_eq!((due(), next()), (0, Some(60_000)));
     clock.advance(SignedDuration::from_hours(-1));
-    let wait = ledger.next_wait_ms(&system("a"), clock.now()).unwrap();
-    assert_eq!((due(), wait), (2, Some(0)), "nobody knows how much has passed: not an hour more");
+    assert_eq!((due(), next()), (2, None), "nobody knows how much has passed: not an hour more");
     clock.advance(SignedDuration::from_hours(1) + SignedDuration::from_secs(60));
     assert_eq!(due(), 1);
     // Those that began before the clock was set back are found behind those that began since.
@@ -155,7 +155,7 @@ fn delays_survive_a_clock_that_jumps() {
         Ledger::open(folder.path(), options(clock.clone(), Arc::new(Disk)).0).unwrap()
     };
     let ledger = reopened();
-    let due = || ledger.due(&system("a"), clock.now(), &BTreeSet::new(), 9).unwrap().len();
+    let due = || ledger.due(&system("a"), clock.now(), &BTreeSet::new(), 9).unwrap().rows.len();
     assert_eq!(due(), 2, "also after a start");
     clock.advance(SignedDuration::from_mins(30));
     clock.advance(SignedDuration::from_hours(1));
@@ -214,15 +214,15 @@ fn a_worklist_item_is_one_a_subject_and_closes_with_success() {
     let row = ledger.item(&work).unwrap().unwrap();
     assert_eq!((row.status, row.comments.len()), (ItemStatus::Resolved, 1));
     assert!(ledger.groups().unwrap().is_empty());
-    let closed =
-        Proposal::of(Draft::new(Fact::Dismissed { item: work.clone() }, "x", "x")).check(Check::ItemOpen(work));
+    let closed = Proposal::of(Draft::new(Fact::Dismissed { item: work.clone(), send_without: false }, "x", "x"))
+        .check(Check::ItemOpen(work));
     assert!(matches!(ledger.commit_blocking(closed), Err(LedgerError::ItemClosed)));
     // A later failure opens a new one.
     commit(&ledger, accept("p1", 2, "two", &["a"]));
     commit(&ledger, about(&ledger, &sync, attempted(1)));
     commit(&ledger, about(&ledger, &sync, Fact::Parked { item: item(ItemKind::Rejected) }));
     let second = ledger.sync(&sync).unwrap().unwrap().worklist_id.unwrap();
-    commit(&ledger, say(Fact::Dismissed { item: second.clone() }, "a test"));
+    commit(&ledger, say(Fact::Dismissed { item: second.clone(), send_without: false }, "a test"));
     assert_eq!(state(&ledger, &sync), SyncState::Resolved);
     assert_eq!(ledger.item(&second).unwrap().unwrap().status, ItemStatus::Dismissed);
 }
@@ -236,7 +236,8 @@ fn an_unknown_outcome_keeps_its_attempt_until_it_is_settled() {
     commit(&ledger, about(&ledger, &sync, attempted(1)));
     commit(&ledger, about(&ledger, &sync, Fact::Unsettled { delay_ms: 0 }));
     commit(&ledger, accept("p1", 2, "two", &["a"]));
-    let row = &ledger.due(&system("a"), ledger.after(SignedDuration::ZERO).unwrap(), &BTreeSet::new(), 9).unwrap()[0];
+    let row =
+        &ledger.due(&system("a"), ledger.after(SignedDuration::ZERO).unwrap(), &BTreeSet::new(), 9).unwrap().rows[0];
     assert_eq!((row.state(), row.version), (SyncState::Unknown, 2), "never sent again unread");
     assert_eq!(row.in_flight().unwrap().version, 1);
     commit(&ledger, about(&ledger, &sync, Fact::Parked { item: item(ItemKind::Unknown) }));

@@ -144,7 +144,7 @@ pub(super) fn accept(object_id: &str, version: u64, body: &str, systems: &[&str]
     let content = Hash::of(body.as_bytes());
     let operation = if version == 1 { Operation::Created } else { Operation::Updated };
     let expect = if version == 1 { Expect::NewOrEqual(content) } else { Expect::Version(version - 1) };
-    let fact = Fact::Accepted { operation, content, targets };
+    let fact = Fact::Accepted { operation, content, targets, sent: None };
     let draft = Draft::new(fact, "test", "An appointment was accepted.").about(&object, &object_id, version);
     Proposal::of(draft.body(content)).body(body.to_owned()).check(Check::Object(object, object_id, expect))
 }
@@ -175,6 +175,7 @@ pub(super) fn remote(reference: &str, version: &str, body: Option<&str>) -> Remo
         reference: reference.to_owned(),
         version: Some(version.to_owned()),
         body: body.map(|body| Hash::of(body.as_bytes())),
+        settled: None,
     }
 }
 
