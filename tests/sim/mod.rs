@@ -4,14 +4,17 @@
 //! out two EHRs and clocks that jump (also: power, kills, edits, presses, disk, restores, setback, fetches).
 
 mod books;
+mod bounds;
 mod coverage;
 mod disk;
 mod ehr;
 mod judge;
 mod plan;
+mod quiet;
 mod quirk;
 mod run;
 mod shrink;
+mod stage;
 mod time;
 mod trace;
 mod world;

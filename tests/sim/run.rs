@@ -1,14 +1,15 @@
 //! Runs a world to its end: life after life of the gateway, the script, the healing, people who answer everything, a quiet time.
 
+mod clients;
+mod people;
+mod phases;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use liaison::{
-    domain::ObjectId,
-    error::Explained as _,
-    ledger::{Answer, Ledger, LedgerError},
-    sync::{Accept, Action, Change, Choice, Engine, Error, Key, Update},
+    ledger::{Answer, Ledger},
+    sync::{Engine, Error},
 };
-use serde_json::Value;
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, JoinSet},
@@ -16,10 +17,9 @@ use tokio::{
 
 use super::{
     coverage, judge,
-    plan::{Button, Field, HEAL_S, Plan, Step, marker},
-    quirk::Kind,
+    plan::{Field, HEAL_S, Plan, Step},
     time::Life,
-    world::{Acked, GIVE_UP_S, Press, Verdict, World, is_open, name, object},
+    world::{GIVE_UP_S, Press, Verdict, World},
 };
 
 /// After healing, so long at most until people begin to answer.
@@ -279,94 +279,6 @@ impl Living<'_> {
         Ok(())
     }
 
-    /// Moves on to the next phase where it is time.
-    fn step_phase(&mut self, phase: &mut Phase) -> Next {
-        let now = self.world.time.elapsed().as_secs();
-        // What a sweep finds, and that a type cannot be fetched, is told some rounds after a start only.
-        let late = [Kind::StaleUpdated, Kind::Year2099, Kind::ListForbidden];
-        let swept = self.world.ehrs.iter().any(|ehr| late.iter().any(|kind| ehr.has(*kind)));
-        let settle = if swept { SETTLE_SWEEP_S } else { SETTLE_S };
-        let quiet = Phase::Quiet { since_s: now + settle, entries: self.ledger.head(), again: false };
-        match *phase {
-            Phase::Script if self.world.is_over() && self.clients.is_empty() => {
-                self.world.trace.say(|| "all heals".to_owned());
-                self.world.ehrs.iter().for_each(|ehr| ehr.heal());
-                *phase = Phase::Calm { until_s: now + CALM_S };
-            }
-            Phase::Calm { until_s } if now >= until_s || self.is_settled(now, until_s - CALM_S) => {
-                if self.is_answered() && !self.is_pending() {
-                    *phase = quiet;
-                } else {
-                    self.answer_all(0);
-                    *phase = Phase::Answered { round: 1, until_s: now + ROUND_S };
-                }
-            }
-            Phase::Answered { round, until_s } if self.clients.is_empty() => {
-                if now + ROUND_S > until_s + 90 && self.is_answered() && !self.is_pending() {
-                    *phase = quiet;
-                } else if now >= until_s {
-                    if round >= ROUNDS {
-                        judge::unended(self.world);
-                        return Next::Ends;
-                    }
-                    self.answer_all(round);
-                    *phase = Phase::Answered { round: round + 1, until_s: now + ROUND_S };
-                }
-            }
-            // What was done last may still be fetched back: the quiet begins after that.
-            Phase::Quiet { since_s, ref mut entries, again: false } if now < since_s => *entries = self.ledger.head(),
-            Phase::Quiet { since_s, entries, again } if now >= since_s + self.quiet_s() => {
-                let added = self.ledger.head() - entries;
-                if added > 0 {
-                    self.noise(entries, added, again);
-                }
-                if !self.is_answered() || self.is_pending() {
-                    // Something new turned up.
-                    self.answer_all(ROUNDS - 1);
-                    *phase = Phase::Answered { round: ROUNDS, until_s: now + ROUND_S };
-                } else if again {
-                    return Next::Ends;
-                } else {
-                    *phase = Phase::Quiet { since_s: now, entries: self.ledger.head(), again: true };
-                    return Next::Restarts;
-                }
-            }
-            _ => {}
-        }
-        Next::Goes
-    }
-
-    fn noise(&mut self, from: u64, added: u64, again: bool) {
-        let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
-        for entry in self.ledger.entries(from + 1, 10_000).unwrap_or_default() {
-            *kinds.entry(entry.draft.fact.kind().to_owned()).or_default() += 1;
-        }
-        let after = if again { ", after a restart" } else { "" };
-        let quiet_s = self.quiet_s();
-        self.world.wrong("noisy", format!("{added} entries in a quiet time of {quiet_s} s{after}: {kinds:?}"));
-    }
-
-    fn quiet_s(&self) -> u64 {
-        QUIET_S[(self.world.plan.seed % 4) as usize]
-    }
-
-    fn is_pending(&self) -> bool {
-        self.world
-            .shown
-            .syncs
-            .values()
-            .any(|sync| matches!(sync["state"].as_str(), Some("accepted" | "sending" | "retrying" | "unknown")))
-    }
-
-    fn is_answered(&self) -> bool {
-        self.world.shown.open().is_empty()
-    }
-
-    /// Nothing more is to be expected without people; at least two rounds of fetching have passed.
-    fn is_settled(&self, now: u64, since: u64) -> bool {
-        now >= since + 150 && !self.is_pending()
-    }
-
     /// Ends in good order.
     async fn finish(&mut self) -> Ended {
         if let Err(why) = self.world.look(&self.ledger).and_then(|()| self.world.look_for_own(&self.ledger)) {
@@ -456,235 +368,6 @@ impl Living<'_> {
             Step::Restore => {}
         }
         None
-    }
-
-    fn opens(&mut self, step: Step, tries: u64) -> u64 {
-        self.opened += 1;
-        self.open.insert(self.opened, (step, tries));
-        self.opened
-    }
-
-    fn push(&mut self, thing: usize, twice: bool, tries: u64) {
-        let step = Step::Push { thing, twice };
-        let Some(body) = self.world.body(thing) else {
-            // Its patient has no id yet.
-            let at = self.world.now_ms() + 3000;
-            if tries < 300 {
-                self.world.later(at, step, tries + 1);
-            }
-            return;
-        };
-        for again in 0..=u64::from(twice) {
-            let open = self.opens(Step::Push { thing, twice: false }, tries);
-            let engine = self.engine.clone();
-            let key = Key { scope: "sim".to_owned(), key: format!("push-{thing}") };
-            let accept = Accept {
-                object: name(self.world.plan.things[thing].object()),
-                body: body.clone(),
-                key,
-                by: "sim".to_owned(),
-                lenient: false,
-            };
-            self.clients.spawn(async move {
-                if again > 0 {
-                    tokio::time::sleep(Duration::from_millis(thing as u64 % 3 * 40)).await;
-                }
-                let result = engine.accept(accept).await;
-                Done::Pushed { thing, tries: open, result }
-            });
-        }
-    }
-
-    fn change(&mut self, thing: usize, field: Field, number: u64, tries: u64) {
-        let step = Step::Change { thing, field, number };
-        let Some(id) = self.world.known[thing].id.clone() else {
-            let at = self.world.now_ms() + 5000;
-            if tries < 100 {
-                self.world.later(at, step, tries + 1);
-            }
-            return;
-        };
-        let kind = self.world.plan.things[thing].object();
-        let expected = match object(&self.ledger, kind, &id) {
-            Ok(Some(body)) => body["version"].as_u64().unwrap_or_default(),
-            // Answered 202 and not there.
-            Ok(None) => return self.world.wrong("lost", format!("{kind} {id} was accepted and is not there")),
-            Err(_) => return,
-        };
-        let open = self.opens(step, tries);
-        let change = match field {
-            Field::Status => Change::Cancel { reason: None },
-            field => Change::Merge(field.patch(&field.value(number))),
-        };
-        // A client that got no answer repeats under its key; one that was told of a newer version reads first, and begins anew.
-        let key = Key { scope: "sim".to_owned(), key: format!("change-{thing}-{number}-{expected}") };
-        let id = ObjectId::new(&id).expect("an id");
-        let update =
-            Update { object: name(kind), id, expected, change, key: Some(key), by: "sim".to_owned(), lenient: false };
-        let engine = self.engine.clone();
-        self.clients.spawn(async move {
-            let result = engine.update(update).await;
-            Done::Changed { thing, field, number, tries: open, result }
-        });
-    }
-
-    /// A client or a person is answered.
-    fn answered(&mut self, done: Done) {
-        if self.life.is_dead() {
-            return;
-        }
-        let at = self.world.time.elapsed();
-        match done {
-            Done::Pushed { thing, tries: open, result } => {
-                let Some((step, tries)) = self.open.remove(&open) else { return };
-                match result {
-                    Ok(answer) => {
-                        let id = answer.id.to_string();
-                        self.world.trace.say(|| format!("  202: {thing} is {id} v{}", answer.version));
-                        let patient = self.world.plan.things[thing].of.is_none();
-                        let known = &mut self.world.known[thing];
-                        if !known.ids.contains(&id) {
-                            known.ids.push(id.clone());
-                        }
-                        let first = known.acked.is_empty();
-                        known.id = Some(id);
-                        if first {
-                            let fields: &[Field] =
-                                if patient { &[Field::Family, Field::Birth] } else { &[Field::Comment] };
-                            let acked = fields.iter().map(|field| Acked {
-                                version: answer.version,
-                                at,
-                                field: Some(*field),
-                                value: field.value(thing as u64),
-                            });
-                            known.acked.extend(acked);
-                            known.ever.extend(known.acked.clone());
-                        }
-                    }
-                    // The EHR had it, and it was fetched from there after a backup was restored.
-                    Err(Error::Ledger(LedgerError::Exists)) if self.world.restored => {
-                        self.world.known[thing].id = Some(marker(thing));
-                    }
-                    Err(error) => self.refused(step, tries, &error),
-                }
-            }
-            Done::Changed { thing, field, number, tries: open, result } => {
-                let Some((step, tries)) = self.open.remove(&open) else { return };
-                match result {
-                    Ok(answer) => {
-                        self.world.trace.say(|| format!("  202: {thing} changed, v{}", answer.version));
-                        let acked =
-                            Acked { version: answer.version, at, field: Some(field), value: field.value(number) };
-                        self.world.known[thing].ever.push(acked.clone());
-                        self.world.known[thing].acked.push(acked);
-                    }
-                    Err(error) => self.refused(step, tries, &error),
-                }
-            }
-            Done::Pressed { mut press, result } => {
-                // A sync that failed may have been kept all the same: then the decision stands after the restart.
-                press.taken = matches!(&result, Ok(()) | Err(Error::Ledger(LedgerError::Stopped(_))));
-                self.world.trace.say(|| {
-                    let came = result.as_ref().map_or_else(ToString::to_string, |()| "taken".to_owned());
-                    format!("  {:?} on {}: {came}", press.button, press.item["id"])
-                });
-                match &result {
-                    Ok(()) | Err(Error::Closed | Error::Decision(_) | Error::Invalid(_) | Error::NoItem) => {}
-                    Err(Error::Ledger(
-                        LedgerError::Stale { .. } | LedgerError::SyncMoved | LedgerError::ItemClosed,
-                    )) => {}
-                    Err(error) if error.is_disk() && self.world.disk.is_full() => {}
-                    Err(Error::Ledger(LedgerError::Stopped(_))) if self.world.disk.has_failed() => {}
-                    Err(error) => {
-                        self.world.wrong("refused", format!("a button is answered {}: {error}", error.code()))
-                    }
-                }
-                self.world.presses.push(press);
-            }
-        }
-    }
-
-    /// A request of a client was refused.
-    fn refused(&mut self, step: Step, tries: u64, error: &Error) {
-        self.world.trace.say(|| format!("  refused {step:?}: {} {error}", error.code()));
-        match error {
-            // It reads again, and asks again.
-            Error::Ledger(LedgerError::Stale { .. }) if tries < 20 => {
-                let at = self.world.now_ms() + 700;
-                self.world.later(at, step, tries + 1);
-            }
-            // 507, and 503 of a process that ends: repeated.
-            _ if error.is_disk() && self.world.disk.is_full() || self.world.disk.has_failed() => {
-                coverage::count("a request is refused for want of room");
-                let at = self.world.now_ms() + 5000;
-                self.world.later(at, step, tries + 1);
-            }
-            // A visit that was called off meanwhile.
-            Error::Transition => {}
-            Error::Invalid(findings) => {
-                let places: Vec<String> =
-                    findings.iter().map(|f| format!("{} {} {}", f.pointer, f.code, f.detail)).collect();
-                self.world.wrong("refused", format!("{step:?}: {}", places.join("; ")));
-            }
-            _ => self.world.wrong("refused", format!("{step:?}: {} {error}", error.code())),
-        }
-    }
-
-    /// Somebody presses a button at some item.
-    fn press(&mut self, choice: u64, button: Button, twice: bool) {
-        let items: Vec<Value> = self.world.shown.items.values().map(|(_, item)| item.clone()).collect();
-        // Closed items are pressed too, more rarely.
-        let open: Vec<Value> = items.iter().filter(|item| is_open(item)).cloned().collect();
-        let list = if open.is_empty() || choice % 8 == 7 { items } else { open };
-        let Some(item) = list.get((choice / 8) as usize % list.len().max(1)).cloned() else { return };
-        for _ in 0..=u64::from(twice) {
-            self.presses(&item, button);
-        }
-    }
-
-    fn presses(&mut self, item: &Value, button: Button) {
-        let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-        let key = (text("object"), text("object_id"), text("system"));
-        let sync = self.world.shown.syncs.get(&key).map(|sync| {
-            (sync["version"].as_u64().unwrap_or_default(), sync["state"].as_str().unwrap_or_default().to_owned())
-        });
-        let press = Press { button, item: item.clone(), sync, at: self.world.time.elapsed(), taken: false };
-        let mut fields = BTreeMap::new();
-        for field in item["fields"].as_array().into_iter().flatten().filter(|_| button == Button::Resolve) {
-            let choice = if self.world.chance.bool() { Choice::Ours } else { Choice::Theirs };
-            fields.insert(field["path"].as_str().unwrap_or_default().to_owned(), choice);
-        }
-        self.world.trace.say(|| format!("somebody presses {button:?} on {} {fields:?}", text("id")));
-        let (engine, id, group) = (self.engine.clone(), text("id"), text("group"));
-        self.clients.spawn(async move {
-            let by = "eve";
-            let result = match button {
-                Button::RetryGroup => engine.retry_group(&group, by).await.map(drop),
-                Button::Retry => engine.act(&id, Action::Retry, by).await,
-                Button::Dismiss => {
-                    engine.act(&id, Action::Dismiss { reason: "not needed".to_owned(), send_without: false }, by).await
-                }
-                Button::Resolve | Button::ResolveNothing => {
-                    engine.act(&id, Action::Resolve { note: "looked at".to_owned(), fields }, by).await
-                }
-                Button::Assign => engine.act(&id, Action::Assign { to: "adam".to_owned() }, by).await,
-                Button::Comment => engine.act(&id, Action::Comment { text: "hm".to_owned() }, by).await,
-            };
-            Done::Pressed { press, result }
-        });
-    }
-
-    /// People answer all that is open: first as the items ask, in the end by closing what does not go away.
-    fn answer_all(&mut self, round: u32) {
-        let open: Vec<Value> = self.world.shown.open().into_iter().cloned().collect();
-        for item in open {
-            let button = match (item["kind"].as_str(), round) {
-                (Some("conflict"), 0..=3) => Button::Resolve,
-                (_, 0..=1) => Button::Retry,
-                _ => Button::Dismiss,
-            };
-            self.presses(&item, button);
-        }
     }
 }
 

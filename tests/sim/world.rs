@@ -1,6 +1,11 @@
 //! One world while it runs: its parties, what the script has done, and what people were shown. The gateway lives in it several
 //! times over; between two lives only the disk and the EHRs remain.
 
+mod shown;
+mod staff;
+
+pub use shown::{Shown, is_open};
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
@@ -12,19 +17,17 @@ use liaison::{
     definitions::Definitions,
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{AuthConfig, Transport},
-    ledger::{Ledger, SyncFilter, WorkFilter},
+    ledger::Ledger,
     mapping::Mappings,
     profile::Validator,
-    rest::Method,
     sync::{Engine, PullConfig, Setup, SystemConfig},
 };
 use serde_json::{Value, json};
 
 use super::{
-    books::Who,
     disk::SimDisk,
     ehr::{Link, SimEhr, TOKENS},
-    plan::{Button, Field, HEAL_S, Plan, Step, marker, own_marker},
+    plan::{Button, Field, HEAL_S, Plan, Step, marker},
     time::{Life, SimClock, Time},
     trace::Trace,
 };
@@ -98,38 +101,6 @@ impl Press {
     }
 }
 
-/// What surfaces show.
-#[derive(Clone, Debug, Default)]
-pub struct Shown {
-    /// Syncs by object, id and system.
-    pub syncs: BTreeMap<(String, String, String), Value>,
-    /// All items there ever were, as last shown, and when they were first.
-    pub items: BTreeMap<String, (Duration, Value)>,
-    /// Items as they were shown before a backup was restored: their ids are given again.
-    pub past: Vec<Value>,
-    /// When a value of a thing's field was first shown, and until when it was known that it had been.
-    pub values: BTreeMap<(usize, Field, String), Vec<(Duration, Duration)>>,
-    /// Values now.
-    pub now: BTreeMap<(usize, Field), String>,
-    /// Markers of staff's own records among the patients here.
-    pub own: Vec<String>,
-}
-
-impl Shown {
-    pub fn open(&self) -> Vec<&Value> {
-        self.items.values().map(|(_, item)| item).filter(|item| is_open(item)).collect()
-    }
-
-    /// All that people were ever shown.
-    pub fn ever(&self) -> impl Iterator<Item = &Value> {
-        self.items.values().map(|(_, item)| item).chain(&self.past)
-    }
-}
-
-pub fn is_open(item: &Value) -> bool {
-    item["status"] == "open" || item["status"] == "assigned"
-}
-
 pub struct World {
     pub plan: Plan,
     pub time: Arc<Time>,
@@ -157,6 +128,8 @@ pub struct World {
     pub verdicts: Vec<Verdict>,
     pub entries: u64,
     pub head: String,
+    /// What is otherwise in the configuration of every system.
+    pub adjust: fn(&mut SystemConfig),
 }
 
 impl World {
@@ -189,6 +162,7 @@ impl World {
             verdicts: Vec::new(),
             entries: 0,
             head: String::new(),
+            adjust: |_| {},
             plan: plan.clone(),
             time,
             trace,
@@ -225,7 +199,7 @@ impl World {
         self.ehrs[ehr].name.clone()
     }
 
-    pub fn config(&self, ehr: usize) -> SystemConfig {
+    fn config(&self, ehr: usize) -> SystemConfig {
         let there = &self.ehrs[ehr];
         let mut config = SystemConfig::new(SystemName::new(&there.name).expect("a name"), &there.base);
         config.push = ["patient", "appointment"].map(name).to_vec();
@@ -245,6 +219,7 @@ impl World {
             };
         }
         config.pull = Some(toml::from_str::<PullConfig>(text).expect("a pull section"));
+        (self.adjust)(&mut config);
         config
     }
 
@@ -294,175 +269,6 @@ impl World {
     pub fn thing_of(&self, resource: &Value) -> Option<usize> {
         let text = resource.pointer("/telecom/0/value").or_else(|| resource.get("description"))?.as_str()?;
         (0..self.plan.things.len()).find(|thing| text.starts_with(&marker(*thing)))
-    }
-
-    /// What an EHR's staff do.
-    pub fn at_ehr(&mut self, step: &Step) {
-        match step {
-            Step::Edit { ehr, thing, field, number } => {
-                let there = self.ehrs[*ehr].clone();
-                there.work();
-                let standing = there.books.standing();
-                let found = standing
-                    .iter()
-                    .find(|version| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing)));
-                let Some(found) = found else { return };
-                let mut body = found.resource.clone().unwrap_or_default();
-                let value = field.value(*number);
-                field.edit(&mut body, &value);
-                self.staff(*ehr, Method::Put, &format!("{}/{}", found.kind, found.id), Some(&body));
-                self.trace.say(|| format!("staff of {} set {field:?} of {thing} to {value}", there.name));
-                let at = self.time.elapsed();
-                self.edits.push(Edit { ehr: *ehr, thing: *thing, field: *field, value, at });
-            }
-            Step::Own { ehr, number, identified } => {
-                let mark = own_marker(*number);
-                let mut body = json!({"resourceType": "Patient", "name": [{"family": "Own", "given": [mark]}],
-                    "telecom": [{"system": "email", "value": format!("{mark}@example.org")}]});
-                if *identified {
-                    body["identifier"] = json!([{"system": "https://mrn.example", "value": format!("m{number}")}]);
-                }
-                let answer = self.staff(*ehr, Method::Post, "Patient", Some(&body));
-                let id = answer["id"].as_str().unwrap_or_default().to_owned();
-                self.trace.say(|| format!("staff of {} create Patient/{id} ({mark})", self.ehrs[*ehr].name));
-                super::quirk::count(if *identified {
-                    super::quirk::Kind::OwnIdentified
-                } else {
-                    super::quirk::Kind::OwnRecords
-                });
-                self.own.push((*ehr, mark, id));
-            }
-            Step::Delete { ehr, thing } => {
-                let there = self.ehrs[*ehr].clone();
-                there.work();
-                let standing = there.books.standing();
-                let found = standing
-                    .iter()
-                    .find(|version| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing)));
-                if let Some(found) = found {
-                    self.staff(*ehr, Method::Delete, &format!("{}/{}", found.kind, found.id), None);
-                    self.trace.say(|| format!("staff of {} delete {}", there.name, found.kind));
-                    super::quirk::count(super::quirk::Kind::Deletes);
-                    self.deleted.push((*ehr, *thing));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn staff(&self, ehr: usize, method: Method, path: &str, body: Option<&Value>) -> Value {
-        let mut request = liaison::rest::Request::new(method, path, "");
-        request.headers = vec![("content-type".to_owned(), "application/fhir+json".to_owned())];
-        request.body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        let answer = self.ehrs[ehr].at_ehr(Who::Staff, &request);
-        assert!((200..300).contains(&answer.status), "{path}: {}", String::from_utf8_lossy(&answer.body));
-        serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
-    }
-
-    /// Looks at what surfaces show now, as a person would.
-    pub fn look(&mut self, ledger: &Ledger) -> Result<(), String> {
-        let failed = |error: liaison::ledger::LedgerError| error.to_string();
-        let now = self.time.elapsed();
-        let all = SyncFilter { limit: 10_000, ..SyncFilter::default() };
-        for row in ledger.syncs(&all).map_err(failed)? {
-            let shown = row.to_json();
-            let text = |name: &str| shown[name].as_str().unwrap_or_default().to_owned();
-            let key = (text("object"), text("object_id"), text("system"));
-            if self.shown.syncs.get(&key) != Some(&shown) {
-                self.trace.say(|| {
-                    format!(
-                        "  sync {} {} at {}: {} v{} {}",
-                        key.0,
-                        key.1,
-                        key.2,
-                        text("state"),
-                        shown["version"],
-                        text("code")
-                    )
-                });
-                self.shown.syncs.insert(key, shown);
-            }
-        }
-        let items = ledger.items(&WorkFilter { limit: 10_000, ..WorkFilter::default() }).map_err(failed)?;
-        for row in items {
-            let shown = ledger.item_json(&row).map_err(failed)?;
-            let before = self.shown.items.get(&row.id);
-            if before.is_none_or(|(_, before)| before["status"] != shown["status"]) {
-                self.trace.say(|| {
-                    format!(
-                        "  item {} {} {} {}: {} {} at {} — {}",
-                        row.id,
-                        shown["status"],
-                        shown["kind"],
-                        shown["code"],
-                        shown["object"],
-                        shown["object_id"],
-                        shown["system"],
-                        shown["what_happened"]
-                    )
-                });
-            }
-            let since = before.map_or(now, |(since, _)| *since);
-            self.shown.items.insert(row.id.clone(), (since, shown));
-        }
-        for thing in 0..self.plan.things.len() {
-            let Some(id) = self.known[thing].any_id() else { continue };
-            let Some(body) = object(ledger, self.plan.things[thing].object(), &id)? else { continue };
-            for field in Field::of(&self.plan.things[thing]) {
-                let Some(value) = body.pointer(field.internal()).and_then(Value::as_str) else { continue };
-                self.shown.now.insert((thing, *field), value.to_owned());
-                let known = self.shown.values.entry((thing, *field, value.to_owned())).or_default();
-                if known.last().is_none_or(|(_, until)| *until < Duration::MAX) {
-                    known.push((now, Duration::MAX));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks for staff's own records among the patients here.
-    pub fn look_for_own(&mut self, ledger: &Ledger) -> Result<(), String> {
-        let rows = ledger.objects(&name("patient"), None, 1000).map_err(|error| error.to_string())?;
-        let mut own = Vec::new();
-        for row in rows {
-            let body = object(ledger, "patient", row.id.as_str())?.unwrap_or_default();
-            let mark = body.pointer("/contact_details/0/value").and_then(Value::as_str).unwrap_or_default();
-            own.extend(
-                mark.split_once('@').filter(|(mark, _)| mark.starts_with("own-")).map(|(mark, _)| mark.to_owned()),
-            );
-        }
-        self.shown.own = own;
-        Ok(())
-    }
-
-    /// The backup took the ledger's place: what was answered and shown since it was made is not known any more.
-    pub fn restored(&mut self) {
-        let (backed_up, now) = (self.backed_up.unwrap_or_default(), self.time.elapsed());
-        self.restored = true;
-        for thing in 0..self.known.len() {
-            let known = &mut self.known[thing];
-            known.acked.retain(|acked| acked.at <= backed_up);
-            if !known.acked.is_empty() {
-                continue;
-            }
-            known.was = known.id.take().or_else(|| known.was.take());
-            let was_sent = known.was.is_some();
-            known.ids.clear();
-            if was_sent && self.plan.things[thing].named {
-                // Its sender sends it again; without an id of its own that would be another object.
-                let at = self.now_ms() + 1000 + thing as u64 * 7919;
-                self.later(at, Step::Push { thing, twice: false }, 0);
-            }
-        }
-        let Shown { items, mut past, mut values, .. } = std::mem::take(&mut self.shown);
-        past.extend(items.into_values().map(|(_, item)| item));
-        // What was shown before the backup was made is known still.
-        for (since, until) in values.values_mut().flatten() {
-            if *until == Duration::MAX && *since > backed_up {
-                *until = now;
-            }
-        }
-        self.shown = Shown { past, values, ..Shown::default() };
     }
 
     /// The script is over and the faults have ended.
