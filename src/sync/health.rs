@@ -67,9 +67,9 @@ impl Health {
     pub fn heard(&self, failure: Option<&Failure>, now: Timestamp, steady: Duration) -> Option<Turn> {
         self.state(|state| match (failure, &mut state.trouble) {
             (Some(failure), Some(trouble)) => {
-                let worse = failure.needs_credentials() && !trouble.failure.needs_credentials();
+                let worse = failure.needs_person() && !trouble.failure.needs_person();
                 // What only a person can mend is the better reason.
-                if failure.needs_credentials() || !trouble.failure.needs_credentials() {
+                if failure.needs_person() || !trouble.failure.needs_person() {
                     trouble.failure = failure.clone();
                 }
                 worse.then_some(Turn::NeedsPerson)
@@ -101,7 +101,7 @@ impl Health {
     pub fn asks_in(&self, steady: Duration, tell_after: Duration) -> Option<Duration> {
         self.state(|state| {
             let trouble = state.trouble.as_ref().filter(|trouble| !trouble.told)?;
-            if trouble.failure.needs_credentials() {
+            if trouble.failure.needs_person() {
                 return Some(Duration::ZERO);
             }
             Some(tell_after.saturating_sub(steady.saturating_sub(trouble.from)))
@@ -143,13 +143,9 @@ pub(super) async fn tell(recorder: &Recorder, system: &System, steady: Duration)
         trouble.since.strftime("%Y-%m-%d %H:%M UTC"),
         trouble.failure.message
     );
-    let hours = if trouble.failure.needs_credentials() { 1 } else { 4 };
+    let hours = if trouble.failure.needs_person() { 1 } else { 4 };
     let question = Trouble::new(ItemKind::Rejected, trouble.failure.code(), sentence)
-        .cause(&[
-            system.name().as_str(),
-            "system",
-            if trouble.failure.needs_credentials() { "refused" } else { "away" },
-        ])
+        .cause(&[system.name().as_str(), "system", if trouble.failure.needs_person() { "refused" } else { "away" }])
         // An EHR that is away in several ways by turns is one matter.
         .whatever_code()
         .subject(subject_of(system))

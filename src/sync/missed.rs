@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::{
     Error,
     puller::Puller,
@@ -30,6 +32,8 @@ pub(super) struct Shown {
     pub references: BTreeSet<String>,
     /// All there is was listed.
     pub is_all: bool,
+    /// What the EHR's clock said with the first page, where it says so.
+    pub at: Option<Timestamp>,
 }
 
 impl Shown {

@@ -1,5 +1,7 @@
 //! What deciding came to, written down: each note becomes facts about the row as it stands by then.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{
@@ -10,6 +12,9 @@ use crate::{
     ledger::{Fact, Hash, LedgerError, SyncRow},
     mapping::MAIN,
 };
+
+/// As good as for ever: ten years.
+const WITH_A_PERSON: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 impl Sender {
     pub(super) async fn record(&self, system: &System, scene: &Scene, note: Note) -> Result<(), Error> {
@@ -35,7 +40,9 @@ impl Sender {
             Note::Waits(on) => {
                 let sentence =
                     "It refers to something that has not reached the EHR yet; it follows as soon as that is there.";
-                let fact = Fact::Waited { on, patience_ms: super::retry::millis(scene.patience) };
+                // What waits for something that is with a person needs no patience of its own: it is listed there.
+                let patience = if scene.blockers_are_asked { WITH_A_PERSON } else { scene.patience };
+                let fact = Fact::Waited { on, patience_ms: super::retry::millis(patience) };
                 self.recorder.commit(&row, about(fact, Some("LIA-SYNC-018"), sentence), Vec::new()).await
             }
             Note::Asks(trouble) => {

@@ -19,6 +19,9 @@ const SWEEP_EVERY: u64 = 10;
 /// A sweep without a date window looks at so many pages at most.
 const SWEEP_PAGES: usize = 50;
 
+/// An EHR's answers and its records may be dated by clocks that differ by so much.
+const SKEW: SignedDuration = SignedDuration::from_mins(10);
+
 /// How exact a date in a header is.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -34,8 +37,16 @@ enum Mode {
 type Days = (Date, Date);
 
 impl Puller {
-    /// One round of one type.
-    pub(super) async fn pull(&self, system: &System, pull: &PullConfig, kind: &str, round: u64) -> Result<(), Failed> {
+    /// One round of one type. Everything before `upto`, by the EHR's clock, was listed in an earlier round of this process;
+    /// gives the same for the next round.
+    pub(super) async fn pull(
+        &self,
+        system: &System,
+        pull: &PullConfig,
+        kind: &str,
+        round: u64,
+        upto: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, Failed> {
         let capability = system.capability(&self.translator.clock).await?;
         let mode = match capability.searches(kind, "_lastUpdated") {
             Some(false) if capability.offers(kind, "history-type") => Mode::History,
@@ -48,10 +59,10 @@ impl Puller {
             .cursor(system.name(), kind)
             .map_err(Error::from)?
             .and_then(|cursor| cursor.cursor.parse::<Timestamp>().ok());
-        let mut mode = mode;
+        let (mut mode, mut listed) = (mode, Shown::default());
         if mode != Mode::Sweep {
             use ehr::Kind::{NotOffered, Refused, TooMany};
-            match self.fetch(system, pull, kind, mode, since, None, &mut Shown::default()).await {
+            match self.fetch(system, pull, kind, mode, since.max(upto), None, &mut listed).await {
                 // Some refuse the parameter only when it is used; a sweep can go in smaller steps.
                 Err(failure) if matches!(failure.kind, Refused | NotOffered | TooMany) => {
                     mode = Mode::Sweep;
@@ -66,7 +77,8 @@ impl Puller {
                 self.look_after(system, kind, &shown).await?;
             }
         }
-        Ok(())
+        let listed = listed.at.filter(|_| since.is_some() && mode != Mode::Sweep);
+        Ok(listed.and_then(|at| at.checked_sub(SKEW).ok()).max(upto))
     }
 
     /// Looks at content; where that is too much at once, in two halves of the days, and so on.
@@ -127,6 +139,7 @@ impl Puller {
                 Err(failure) => return Err(failure),
             };
             pages += 1;
+            shown.at = shown.at.or(page.at);
             if mode == Mode::Sweep {
                 shown.note(&page);
             }

@@ -54,6 +54,8 @@ struct Course {
     /// When the first of these rounds failed.
     failing_from: Option<Duration>,
     rests_until: Option<Duration>,
+    /// What was changed before this, by the EHR's clock, was listed.
+    upto: Option<Timestamp>,
 }
 
 /// Why a round of a type did not end well.
@@ -103,7 +105,7 @@ impl Puller {
                 }
                 let work = async {
                     let doubtful = self.take_up(&system, kind).await?;
-                    self.pull(&system, &pull, kind, round).await?;
+                    course.upto = self.pull(&system, &pull, kind, round, course.upto).await?;
                     // The EHR is well, so that it is this record that cannot be read.
                     match doubtful {
                         Some((reference, failure)) => Ok(self.unreadable(&system, &reference, &failure).await?),
@@ -152,7 +154,7 @@ impl Puller {
         });
         let told = match ended {
             Ok(()) => {
-                *course = Course::default();
+                *course = Course { upto: course.upto, ..Course::default() };
                 self.recorder.answered(&subject, "It could be fetched again.").await
             }
             Err(Failed { code, failure }) => {

@@ -90,9 +90,10 @@ fn missing(scene: &Scene) -> Note {
     if scene.waited > scene.patience || scene.sought_for > patience && misses >= LOOKS {
         return unclear(scene, "reading back did not show it");
     }
-    // Ever more rarely; and before a known lag is over there is nothing to see.
-    let wait = backoff(misses.min(6), None, scene.chance).min(scene.settle_within / 4);
-    let wait = wait.max(lag.map_or(Duration::ZERO, |lag| (GRACE + lag).saturating_sub(scene.sought_for)));
+    // Ever more rarely; and before a known lag is over there is nothing to see. But no wait outlasts the patience.
+    let often = backoff(misses.min(6), None, scene.chance).min(scene.settle_within / 4);
+    let behind = lag.map_or(Duration::ZERO, |lag| (GRACE + lag).saturating_sub(scene.sought_for));
+    let wait = often.max(behind.min(patience.saturating_sub(scene.sought_for)));
     Note::Open {
         wait_ms: millis(wait),
         code: "LIA-EHR-003",

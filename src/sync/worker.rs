@@ -19,6 +19,7 @@ use super::{
     setup::{Parts, System},
 };
 use crate::{
+    domain::ObjectName,
     error::Explained as _,
     ledger::{Fact, ItemKind, State, SyncId},
 };
@@ -73,7 +74,8 @@ impl Engine {
 struct Outbox {
     parts: Arc<Parts>,
     system: Arc<System>,
-    queue: VecDeque<SyncId>,
+    /// What is next; of what is to be sent, the kind.
+    queue: VecDeque<(SyncId, Option<ObjectName>)>,
     /// In the queue or under way: not to be fetched again.
     taken: BTreeSet<SyncId>,
     running: JoinSet<Ended>,
@@ -176,12 +178,13 @@ impl Outbox {
             return Ok(Duration::from_millis(50));
         }
         let (mut fetched, mut next_ms) = (false, None);
+        self.leave_stopped()?;
         while self.running.len() < room {
             if self.queue.is_empty() && !fetched {
                 fetched = true;
                 next_ms = self.fetch(now)?;
             }
-            let Some(id) = self.queue.pop_front() else { break };
+            let Some((id, _)) = self.queue.pop_front() else { break };
             if probe {
                 self.probing = true;
                 self.system.circuit(super::retry::Circuit::probing);
@@ -205,10 +208,28 @@ impl Outbox {
         let due = ledger.due(self.system.name(), now, &stopped, BATCH + self.taken.len())?;
         for row in due.rows {
             if self.taken.insert(row.id.clone()) {
-                self.queue.push_back(row.id);
+                let kind = matches!(row.standing, State::Ready { .. }).then_some(row.object);
+                self.queue.push_back((row.id, kind));
             }
         }
         Ok(due.next_ms)
+    }
+
+    /// A line may have been stopped since these were fetched.
+    fn leave_stopped(&mut self) -> Result<(), Error> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        let stopped = self.parts.recorder.stopped(self.system.name())?;
+        let taken = &mut self.taken;
+        self.queue.retain(|(id, kind)| {
+            let goes = kind.as_ref().is_none_or(|kind| !stopped.contains(kind));
+            if !goes {
+                taken.remove(id);
+            }
+            goes
+        });
+        Ok(())
     }
 
     async fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
