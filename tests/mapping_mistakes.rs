@@ -307,3 +307,46 @@ fn standing_is_checked_against_the_schema() {
         told(&with(standing), line, what, hint);
     }
 }
+
+#[test]
+fn what_is_said_to_the_merge_must_be_possible() {
+    told(&with("Patient.active }", "Patient.active, ordered: true }"), 6, "`ordered` is for lists", "leave it out");
+    told(
+        &with("Patient.name }", "Patient.name, ordered: yes it is }"),
+        8,
+        "`ordered` can only be `true`",
+        "leave it out",
+    );
+    told(&with("Patient.active }", "Patient.active, key: [use] }"), 6, "`key` is for lists of objects", "leave it out");
+    told(&with("Patient.name }", "Patient.name, key: [used] }"), 8, "`key` names `used`", "did you mean `use`?");
+    told(&with("Patient.name }", "Patient.name, key: [] }"), 8, "`key` names the members", "for instance");
+    told(&with("Patient.name }", "Patient.name, key: [use], ordered: true }"), 8, "exclude each other", "one value");
+    told(&with("Patient.active }", "Patient.active, forms: case }"), 6, "`forms` is for texts", "leave it out");
+    told(
+        &with("Patient.birthDate }", "Patient.birthDate, forms: [cased] }"),
+        9,
+        "no form of a text",
+        "did you mean `case`?",
+    );
+    told(&with("Patient.active }", "Patient.active, answers: { a: [b] } }"), 6, "`active` has none", "`owner: ehr`");
+    let answers = |said: &str| with("female: female } }", &format!("female: female }}, answers: {said} }}"));
+    told(&answers("{ mal: [female] }"), 7, "does not allow `mal`", "did you mean `male`?");
+    told(&answers("{ male: [divers] }"), 7, "does not allow `divers`", "it allows: male, female");
+    told(&answers("{ male: [male] }"), 7, "another word", "write a list");
+    told(&answers("{}"), 7, "names no word", "for example");
+    assert_eq!(answers("{ male: [female] }"), []);
+}
+
+#[test]
+fn what_an_overlay_says_of_answers_must_be_possible() {
+    let overlay = |answers: &str| {
+        let text = format!("overlay: epic\nwhy: because\nanswers: {answers}\n");
+        let dialects = "epic: { title: Epic, why: because }\n";
+        mistakes(&[("thing/epic.yaml", &text), ("dialects.yaml", dialects)])
+    };
+    assert_eq!(overlay("{ gender: { male: [female] } }"), []);
+    told(&overlay("{ gendr: { male: [female] } }"), 3, "no field `gendr`", "did you mean `gender`?");
+    told(&overlay("{ active: { male: [female] } }"), 3, "`active` has none", "`owner: ehr`");
+    told(&overlay("{ gender: { male: [mal] } }"), 3, "does not allow `mal`", "did you mean `male`?");
+    told(&overlay("{}"), 3, "names no field", "for example");
+}

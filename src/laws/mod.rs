@@ -17,6 +17,7 @@ mod words;
 
 pub use cache::{FILE, Proofs, pairs, proven};
 pub use law::Law;
+pub use objects::samples;
 pub use prove::{Counterexample, Report, Verdict, prove};
 pub use spread::{Task, prove_all};
 

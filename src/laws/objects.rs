@@ -67,3 +67,10 @@ impl<'a> Objects<'a> {
         made
     }
 }
+
+/// Objects of one kind by chance, for other laws than a mapping's: each valid by its schema, the same for the same seed.
+#[must_use]
+pub fn samples(object: &ObjectType, plan: &Plan, count: usize, seed: u64) -> Vec<Value> {
+    let (objects, mut rng) = (Objects::new(object, plan), Rng::with_seed(seed));
+    (0..count).filter_map(|_| objects.any(&mut rng)).collect()
+}

@@ -1,11 +1,12 @@
 //! A plan as others use it: to FHIR, into existing resources, to the internal object; and which resource is which part.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{
     Context, MAIN, MappingError, Owner, Part, Transitions,
+    merge::FieldRule,
     plan::{Direction, Kind, Name, ObjectTable, PartPlan, Target},
     run,
     transform::{Env, attachment},
@@ -38,8 +39,8 @@ pub struct Plan {
     /// Paths of the declared losses, worked out once.
     pub(crate) lost: std::sync::OnceLock<Vec<Vec<String>>>,
     pub(crate) objects: Arc<ObjectTable>,
-    pub(crate) owner: Owner,
-    pub(crate) owners: BTreeMap<String, Owner>,
+    /// What the merge has to know of each field.
+    pub(crate) fields: FieldRule,
     pub(crate) transitions: Option<Transitions>,
     pub(crate) version: String,
 }
@@ -319,14 +320,13 @@ impl Plan {
     /// Who owns the field at a JSON pointer into the internal object.
     #[must_use]
     pub fn owner(&self, pointer: &str) -> Owner {
-        let mut path: Vec<&str> = pointer.split('/').skip(1).filter(|step| step.parse::<usize>().is_err()).collect();
-        while !path.is_empty() {
-            if let Some(owner) = self.owners.get(&path.join(".")) {
-                return *owner;
-            }
-            path.pop();
-        }
-        self.owner
+        self.fields.at(pointer).owner
+    }
+
+    /// What the merge has to know of the object's fields; an EHR of this dialect neither shows nor takes any other.
+    #[must_use]
+    pub fn fields(&self) -> &FieldRule {
+        &self.fields
     }
 
     /// Hears what was compiled, FHIR's types included: two plans that say the same run alike. Not which other objects there

@@ -14,6 +14,7 @@ mod export;
 mod live;
 mod load;
 mod loss;
+pub mod merge;
 mod paths;
 mod permit;
 mod plan;

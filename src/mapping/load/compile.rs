@@ -44,6 +44,10 @@ const KEYS: &[&str] = &[
     "unit",
     "doc",
     "contained",
+    "ordered",
+    "key",
+    "forms",
+    "answers",
 ];
 
 /// A group of rules for a FHIR type.
@@ -51,6 +55,8 @@ const KEYS: &[&str] = &[
 pub(super) struct Fragment {
     pub(super) type_name: String,
     pub(super) rules: Node,
+    /// By what items of a list of them are recognised, where the list's rule says nothing.
+    pub(super) key: Option<Node>,
 }
 
 /// What all mappings of a set share while they are compiled.
@@ -266,6 +272,7 @@ impl<'a> Compiler<'a> {
         into_template(&mut resolved, &kind);
         self.type_clash(node, &kind, &resolved, inner.schema);
         self.slips(node, &kind, &segments, inner.schema);
+        let merging = self.merging(node, &kind, &resolved, inner.schema);
         let rule = Rule {
             at: node.at.clone(),
             internal: internal.iter().map(|name| Name::from(name.as_str())).collect(),
@@ -276,6 +283,7 @@ impl<'a> Compiler<'a> {
             direction,
             lossy: node.text_at("lossy", &mut self.mistakes).map(Name::from),
             owner: self.owner(node),
+            merging,
             condition,
             doc: node.text_at("doc", &mut self.mistakes).map(Name::from),
         };

@@ -9,7 +9,7 @@ use super::{
     yaml::Place,
 };
 use crate::mapping::{
-    plan::{Direction, Kind, Leaf, Name, Rule, Scope, Selector, Step, Target, Test},
+    plan::{Direction, Kind, Leaf, Merging, Name, Rule, Scope, Selector, Step, Target, Test},
     transform::Transform,
 };
 
@@ -34,6 +34,7 @@ pub(super) fn add(compiler: &mut Compiler<'_>, scope: &mut Scope, object: &str, 
         direction: if main { Direction::Both } else { Direction::ToFhir },
         lossy: None,
         owner: None,
+        merging: Merging::default(),
         condition: None,
         doc: Some("our identifier".into()),
     };
@@ -82,6 +83,7 @@ fn identifiers(compiler: &mut Compiler<'_>, scope: &Scope, object: &Name, start:
         direction: Direction::Both,
         lossy: None,
         owner: None,
+        merging: Merging { key: vec!["system".into(), "value".into()], ..Merging::default() },
         condition: None,
         doc: Some("identifiers that others gave".into()),
     })

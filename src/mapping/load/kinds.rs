@@ -79,7 +79,7 @@ impl Compiler<'_> {
         Some(if list { Kind::Each { scope, by } } else { Kind::Group(scope) })
     }
 
-    fn says_how(&self, node: &Node) -> bool {
+    pub(super) fn says_how(&self, node: &Node) -> bool {
         ["transform", "concepts", "system", "unit"].iter().any(|key| node.get(key).is_some())
     }
 

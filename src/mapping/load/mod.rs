@@ -11,6 +11,7 @@ mod head;
 mod identity;
 mod kinds;
 mod limits;
+mod merging;
 mod never;
 mod object;
 mod overlay;
@@ -152,7 +153,7 @@ fn shared(
     for (path, name, text) in files.within("fragments") {
         let Some(stem) = name.strip_suffix(".yaml") else { continue };
         let Some(node) = Node::read(&path.into(), text, mistakes) else { continue };
-        node.only(&["fragment", "type", "default", "rules", "why"], mistakes);
+        node.only(&["fragment", "type", "default", "key", "rules", "why"], mistakes);
         if node.text_at("fragment", mistakes) != Some(stem) {
             mistakes.add(&node.at, "`fragment` must be the file's name", format!("write `fragment: {stem}`"));
         }
@@ -169,7 +170,8 @@ fn shared(
             let what = format!("two fragments are the default for {type_name} (the other one: {other})");
             mistakes.add(&node.at, what, "let only one say `default: true`");
         }
-        fragments.insert(stem.to_owned(), Fragment { type_name: type_name.to_owned(), rules: rules.clone() });
+        let (type_name, rules, key) = (type_name.to_owned(), rules.clone(), node.get("key").cloned());
+        fragments.insert(stem.to_owned(), Fragment { type_name, rules, key });
     }
     let dialects = dialects(files, mistakes);
     // What is a Quantity by another name is written like one.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Files, Shared,
     compile::{Compiler, Within},
-    examples, head, identity, json, limits,
+    examples, head, identity, json, limits, merging,
     overlay::{self, Effective},
     path,
     schema::{self, Cursor},
@@ -18,9 +18,9 @@ use super::{
 };
 use crate::fhir::{Limits, Positions};
 use crate::mapping::{
-    Owner,
     check::Schema,
     engine::{Link, Plan},
+    merge::FieldRule,
     plan::{Condition, Name, PartPlan, Scope},
     set::{Loaded, ObjectType},
 };
@@ -253,7 +253,10 @@ fn plan(
     named.extend(["id", "version", "identifiers"].map(str::to_owned));
     compiler.fields_without_rule(&named, Cursor::root(schema), "", &node.at);
     let owner = compiler.owner(node).unwrap_or_default();
-    let owners = owners(&parts);
+    let mut fields = FieldRule::of(&parts, owner);
+    for node in &effective.answers {
+        merging::overlaid(node, &mut fields, Cursor::root(schema), &mut compiler.mistakes);
+    }
     let limits = effective.limits.iter();
     let limits = limits
         .filter_map(|(item, why)| limits::limit(item, why, Cursor::root(schema), &mut compiler.mistakes))
@@ -275,8 +278,7 @@ fn plan(
         left_out: effective.left_out,
         lost: std::sync::OnceLock::new(),
         objects: Arc::clone(&compiler.objects),
-        owner,
-        owners,
+        fields,
         transitions: None,
         version: String::new(),
     })
@@ -325,25 +327,4 @@ fn link(compiler: &mut Compiler<'_>, node: &Node, part: usize, heads: &[PartHead
         return None;
     }
     Some(Link { target: resolved.target, to: to.resource.as_str().into() })
-}
-
-fn owners(parts: &[PartPlan]) -> BTreeMap<String, Owner> {
-    fn walk(scope: &Scope, prefix: &str, owners: &mut BTreeMap<String, Owner>) {
-        for rule in &scope.rules {
-            let name = rule.internal.join(".");
-            let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
-            if let Some(owner) = rule.owner {
-                owners.insert(path.clone(), owner);
-            }
-            use crate::mapping::plan::Kind;
-            if let Kind::Group(inner) | Kind::Each { scope: inner, .. } | Kind::Contained { scope: inner, .. } =
-                &rule.kind
-            {
-                walk(inner, path.trim_end_matches('.'), owners);
-            }
-        }
-    }
-    let mut owners = BTreeMap::new();
-    parts.iter().for_each(|part| walk(&part.scope, "", &mut owners));
-    owners
 }

@@ -19,6 +19,8 @@ pub(super) struct Effective {
     pub(super) writes: Option<(Node, Option<String>)>,
     /// Status tables, each narrowing those before.
     pub(super) transitions: Vec<Node>,
+    /// What its EHRs may answer, by field.
+    pub(super) answers: Vec<Node>,
 }
 
 /// What a rule is known by: its field, else its target.
@@ -83,7 +85,10 @@ pub(super) fn chain<'n>(
 impl Effective {
     /// Applies one overlay.
     pub(super) fn apply(&mut self, overlay: &Node, mistakes: &mut Mistakes) {
-        overlay.only(&["overlay", "extends", "why", "add", "replace", "forbid", "transitions", "writes"], mistakes);
+        overlay.only(
+            &["overlay", "extends", "why", "add", "replace", "forbid", "transitions", "writes", "answers"],
+            mistakes,
+        );
         for rule in overlay.get("replace").and_then(Node::list).unwrap_or_default() {
             match self.position(rule, mistakes) {
                 Some(at) => self.rules[at] = rule.clone(),
@@ -102,6 +107,7 @@ impl Effective {
         if let Some(transitions) = overlay.get("transitions") {
             self.transitions.push(transitions.clone());
         }
+        self.answers.extend(overlay.get("answers").cloned());
     }
 
     fn position(&self, rule: &Node, mistakes: &mut Mistakes) -> Option<usize> {

@@ -27,7 +27,6 @@ pub(crate) struct Scope {
 }
 
 /// One rule.
-#[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) at: Place,
     /// Field of the internal object, relative to the scope; empty: the value itself.
@@ -41,9 +40,54 @@ pub(crate) struct Rule {
     pub(crate) direction: Direction,
     pub(crate) lossy: Option<Name>,
     pub(crate) owner: Option<super::Owner>,
+    pub(crate) merging: Merging,
     /// Over the internal object.
     pub(crate) condition: Option<Condition>,
     pub(crate) doc: Option<Name>,
+}
+
+/// All that decides how the rule runs: part of a plan's digest. What it says to the merge does not.
+impl std::fmt::Debug for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { at, internal, target, kind, default, absent, direction, lossy, owner, merging: _, condition, doc } =
+            self;
+        f.debug_struct("Rule")
+            .field("at", at)
+            .field("internal", internal)
+            .field("target", target)
+            .field("kind", kind)
+            .field("default", default)
+            .field("absent", absent)
+            .field("direction", direction)
+            .field("lossy", lossy)
+            .field("owner", owner)
+            .field("condition", condition)
+            .field("doc", doc)
+            .finish()
+    }
+}
+
+/// What a rule says to the merge, beside who owns the field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Merging {
+    /// The order of the list means something: it is one value.
+    pub(crate) ordered: bool,
+    /// By what an item of the list is recognised.
+    pub(crate) key: Vec<Name>,
+    /// What of a text does not matter.
+    pub(crate) forms: Forms,
+    /// What an EHR may answer to a word.
+    pub(crate) answers: Answered,
+}
+
+/// Word that was sent → words that an EHR may answer it with.
+pub(crate) type Answered = BTreeMap<String, Vec<String>>;
+
+/// What of a text does not matter when two are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forms {
+    pub(crate) white_space: bool,
+    pub(crate) case: bool,
 }
 
 /// Which way a rule runs.
