@@ -5,6 +5,7 @@
 
 mod books;
 mod bounds;
+mod corners;
 mod coverage;
 mod disk;
 mod ehr;

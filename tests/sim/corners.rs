@@ -1,0 +1,172 @@
+//! Single corners, led by hand: what a person may close without a word, a list whose later page fails, whose Binary an address names.
+
+use std::sync::{Arc, Mutex};
+
+use liaison::{
+    rest::Method,
+    sync::{Action, Error, SystemConfig},
+};
+use serde_json::{Value, json};
+
+use super::{
+    books::{Who, own_write},
+    ehr::Reply,
+    quirk::{Kind, Quirk},
+    stage::{Stage, on_stage},
+};
+
+/// What the EHR is asked for: path and query.
+type Asked = Arc<Mutex<Vec<String>>>;
+
+fn listened(stage: &Stage) -> Asked {
+    let asked = Asked::default();
+    let all = asked.clone();
+    stage.ehr().rule(move |request| {
+        all.lock().expect("no panic").push(format!("{}?{}", request.path, request.query));
+        None
+    });
+    asked
+}
+
+fn staff(stage: &Stage, kind: &str, id: &str, body: Value) {
+    let ehr = stage.ehr();
+    let write = own_write(kind, id, Some(body));
+    ehr.books.acting(Who::Staff, None, |books| liaison::rest::Store::commit(books, vec![write])).expect("written");
+}
+
+fn patient(id: &str) -> Value {
+    json!({"id": id, "names": [{"family": "Corner", "given": ["Ada"]}], "birth_date": "1950-01-01"})
+}
+
+/// FAULTS S8: what closes without delivery closes with a reason.
+#[test]
+fn nothing_is_settled_without_a_word() {
+    on_stage(
+        Vec::new(),
+        |_| {},
+        async |stage| {
+            stage.ehr().rule(|request| request.method.writes().then_some(Reply::Status(422, None)));
+            stage.push("patient", patient("p-1"), false).await.expect("accepted");
+            let (_, item) =
+                stage.shown(stage.now(), std::time::Duration::from_secs(60), |_| true).await.item.expect("an item");
+            let id = item["id"].as_str().expect("an id");
+            for silent in [
+                Action::Resolve { note: String::new(), fields: Default::default() },
+                Action::Resolve { note: "  \n".to_owned(), fields: Default::default() },
+                Action::Dismiss { reason: " ".to_owned(), send_without: false },
+            ] {
+                let refused = stage.engine.act(id, silent, "eve").await.expect_err("without a reason");
+                assert!(matches!(refused, Error::Decision(_)), "{refused}");
+                assert_eq!(
+                    (stage.items()[0]["status"].as_str(), &*stage.state("patient", "p-1")),
+                    (Some("open"), "parked")
+                );
+            }
+            let said = Action::Resolve { note: "Entered there by hand.".to_owned(), fields: Default::default() };
+            stage.engine.act(id, said, "eve").await.expect("taken");
+            assert_eq!(stage.state("patient", "p-1"), "resolved");
+        },
+    );
+}
+
+/// FAULTS S5: the third of three pages fails for ever; what the first two show is taken in, and is not asked for again and again.
+#[test]
+fn a_page_that_fails_does_not_lose_those_before_it() {
+    on_stage(
+        Vec::new(),
+        |_| {},
+        async |stage| {
+            let records = 240;
+            for number in 0..records {
+                let body = json!({"resourceType": "Patient", "id": format!("s-{number}"),
+                "name": [{"family": format!("Staff{number}")}]});
+                staff(stage, "Patient", &format!("s-{number}"), body);
+                stage.sleep(1).await;
+            }
+            let asked = listened(stage);
+            let third = Mutex::new(0);
+            // Of each list at most two pages are given.
+            stage.ehr().rule(move |request| {
+                if request.path != "Patient" || request.method != Method::Get {
+                    return None;
+                }
+                let mut pages = third.lock().expect("no panic");
+                *pages = if request.query.contains("_page=") { *pages + 1 } else { 0 };
+                (*pages >= 2).then_some(Reply::Status(500, None))
+            });
+            stage.restart().await;
+            stage.sleep(3000).await;
+            let here = stage.ledger.objects(&super::world::name("patient"), None, 1000).expect("readable").len();
+            assert_eq!(here, records, "all came, two pages at a time");
+            let asked = asked.lock().expect("no panic");
+            let first: Vec<&String> =
+                asked.iter().filter(|query| query.starts_with("Patient?") && !query.contains("_page=")).collect();
+            let from_the_start = first.iter().filter(|query| !query.contains("_lastUpdated=ge")).count();
+            // A sweep begins from the start, too; there were five at most.
+            assert!(from_the_start <= 7, "asked from the start {from_the_start} times of {}", first.len());
+        },
+    );
+}
+
+fn letters(config: &mut SystemConfig) {
+    config.pull = toml::from_str("types = [\"DocumentReference\"]").ok();
+}
+
+/// FAULTS P15: a Binary of the EHR's own is fetched in whatever form its address is written, and no other.
+#[test]
+fn a_binary_is_fetched_under_the_own_base_only() {
+    let forms = [
+        ("Binary/b-0", true),
+        ("https://ehr-a.example/fhir/Binary/b-1", true),
+        ("/fhir/Binary/b-2", true),
+        ("http://EHR-A.example:80/fhir/Binary/b-3/_history/1", true),
+        ("https://ehr-b.example/fhir/Binary/b-4", false),
+        ("https://ehr-a.example.evil.example/fhir/Binary/b-5", false),
+        ("https://ehr-a.example/other/Binary/b-6", false),
+    ];
+    on_stage(Vec::new(), letters, async |stage| {
+        let asked = listened(stage);
+        for (number, (url, _)) in forms.iter().enumerate() {
+            let binary = json!({"resourceType": "Binary", "id": format!("b-{number}"), "contentType": "text/plain", "data": "aGVsbG8="});
+            staff(stage, "Binary", &format!("b-{number}"), binary);
+            let letter = json!({"resourceType": "DocumentReference", "id": format!("d-{number}"), "status": "current",
+                "type": {"coding": [{"system": "http://loinc.org", "code": "18842-5"}]},
+                "content": [{"attachment": {"contentType": "text/plain", "url": url}}]});
+            staff(stage, "DocumentReference", &format!("d-{number}"), letter);
+        }
+        stage.sleep(120).await;
+        assert_eq!(
+            stage.ledger.objects(&super::world::name("letter"), None, 100).expect("readable").len(),
+            forms.len()
+        );
+        let asked = asked.lock().expect("no panic");
+        for (number, (url, own)) in forms.iter().enumerate() {
+            let read = asked.iter().any(|query| query.starts_with(&format!("Binary/b-{number}?")));
+            assert_eq!(read, *own, "{url}");
+        }
+    });
+}
+
+/// The quirk that is drawn so seldom that it never struck: an EHR that refuses several values in one parameter.
+#[test]
+fn an_ehr_that_refuses_several_values_is_asked_for_one() {
+    let no_or = Quirk { kind: Kind::NoOr, ehr: 0, percent: 100, from_s: 0, until_s: u64::MAX, vary: 0 };
+    on_stage(
+        vec![no_or],
+        |_| {},
+        async |stage| {
+            stage.push("patient", patient("p-0"), false).await.expect("accepted");
+            stage.synced("patient", "p-0").await;
+            let asked = listened(stage);
+            let left = std::sync::atomic::AtomicBool::new(false);
+            stage.ehr().rule(move |request| {
+                let first = request.method == Method::Post && !left.swap(true, std::sync::atomic::Ordering::Relaxed);
+                first.then_some(Reply::Lost)
+            });
+            stage.push("patient", patient("p-1"), false).await.expect("accepted");
+            stage.synced("patient", "p-1").await;
+            let several = asked.lock().expect("no panic").iter().filter(|query| query.contains("%2C")).count();
+            assert_eq!(several, 0, "asked for several at once");
+        },
+    );
+}
