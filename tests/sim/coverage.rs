@@ -82,7 +82,7 @@ pub fn never(state: &str, fact: &str) -> Option<&'static str> {
         (state, "woken") if state != "waiting" => "only what waits is woken",
         (state, "old item decided") if state != "parked" => "a sync has one open item at a time",
         (state, "parked as unknown") if state != "unknown" => "only what was read back in vain is unknown",
-        ("synced" | "conflict" | "resolved", "parked") => "it has no turn",
+        ("conflict" | "resolved", "parked") => "it has no turn",
         ("sending" | "unknown", "conflicted") => "a fetch leaves it alone until it is settled",
         ("synced", "conflicted") => "where nothing of ours is to be sent, theirs is taken in",
         ("synced", "retried") | ("synced" | "resolved", "decided to send") => "its item is closed",

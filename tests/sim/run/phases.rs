@@ -12,6 +12,8 @@ impl Living<'_> {
         // What a sweep finds, and that a type cannot be fetched, is told some rounds after a start only.
         let late = [Kind::StaleUpdated, Kind::Year2099, Kind::ListForbidden];
         let swept = self.world.ehrs.iter().any(|ehr| late.iter().any(|kind| ehr.has(*kind)));
+        // That a record is there no more shows in a sweep, too.
+        let swept = swept || !self.world.deleted.is_empty();
         let settle = if swept { SETTLE_SWEEP_S } else { SETTLE_S };
         let quiet = Phase::Quiet { since_s: now + settle, entries: self.ledger.head(), again: false };
         match *phase {
