@@ -265,21 +265,22 @@ fn at_second(world: &World, elapsed: Duration) -> Timestamp {
 /// A visit names a patient who is there.
 fn dangling(world: &mut World, ehr: usize, log: &[Commit]) {
     let mut there: BTreeSet<String> = BTreeSet::new();
+    let others = (0..world.ehrs.len()).filter(|other| *other != ehr);
+    // Whom another EHR knows is named with that one's base.
+    let elsewhere: BTreeSet<String> = others
+        .flat_map(|other| {
+            let base = world.ehrs[other].base();
+            let log = world.ehrs[other].books.log();
+            log.into_iter().map(move |commit| format!("{base}/{}/{}", commit.version.kind, commit.version.id))
+        })
+        .collect();
     let mut wrong = Vec::new();
     for commit in log {
         there.insert(format!("{}/{}", commit.version.kind, commit.version.id));
         let Some(body) = commit.version.resource.as_ref().filter(|_| commit.who == Who::Gateway) else { continue };
         for participant in body["participant"].as_array().into_iter().flatten() {
             let actor = participant["actor"]["reference"].as_str().unwrap_or_default();
-            // Whom another EHR knows is named with that one's base.
-            let known_elsewhere = (0..world.ehrs.len()).filter(|other| *other != ehr).any(|other| {
-                let named = actor.strip_prefix(world.ehrs[other].base()).and_then(|rest| rest.strip_prefix('/'));
-                named.is_some_and(|named| {
-                    let log = world.ehrs[other].books.log();
-                    log.iter().any(|commit| named == format!("{}/{}", commit.version.kind, commit.version.id))
-                })
-            });
-            if !there.contains(actor) && !known_elsewhere {
+            if !there.contains(actor) && !elsewhere.contains(actor) {
                 wrong.push(format!(
                     "{} at {} names {actor:?}, which is not there",
                     body["description"],

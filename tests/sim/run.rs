@@ -27,9 +27,9 @@ const CALM_S: u64 = 900;
 /// People answer so often, and wait so long at most in between.
 const ROUNDS: u32 = 10;
 const ROUND_S: u64 = 420;
-/// At the end nothing happens for twenty rounds (in three of four worlds twelve), then the gateway is stopped and started, and nothing
-/// happens for as many more (R22). A sweep is made in each tenth round.
-const QUIET_S: [u64; 4] = [1230, 750, 750, 750];
+/// At the end nothing happens for twenty rounds, then the gateway is stopped and started, and nothing happens for as many more (R22). A
+/// sweep is made in each tenth round. In three of four worlds it is twelve rounds and then five.
+const QUIET_S: [[u64; 2]; 4] = [[1230, 1230], [750, 330], [750, 330], [750, 330]];
 /// What was done last is fetched back within so long; where only a sweep shows it, in each tenth round, counted from a start.
 const SETTLE_S: u64 = 200;
 const SETTLE_SWEEP_S: u64 = 800;
@@ -239,7 +239,9 @@ impl Living<'_> {
             if look_at <= now {
                 look_at = now + if matches!(phase, Phase::Quiet { .. }) { 4 * LOOK_MS } else { LOOK_MS };
             }
-            let pause = Duration::from_millis(next.min(look_at).saturating_sub(now).max(1));
+            // What moved in this moment is looked at when the moment is over.
+            let look_next = if self.is_unseen() { now + 1 } else { look_at };
+            let pause = Duration::from_millis(next.min(look_next).saturating_sub(now).max(1));
             tokio::select! {
                 biased;
                 () = self.life.died() => {
@@ -266,10 +268,17 @@ impl Living<'_> {
         }
     }
 
+    fn is_unseen(&self) -> bool {
+        self.looked.is_none_or(|(seen, _)| seen != self.ledger.head())
+    }
+
     fn look(&mut self) -> Result<(), String> {
         let (head, now) = (self.ledger.head(), self.world.now_ms());
+        if self.looked.is_some_and(|(_, at)| at == now) {
+            return Ok(());
+        }
         // What surfaces show changes with the ledger only; what is late is late with time.
-        if self.looked.is_none_or(|(seen, _)| seen != head) {
+        if self.is_unseen() {
             self.world.look(&self.ledger)?;
         } else if self.looked.is_some_and(|(_, at)| now < at + LOOK_MS) {
             return Ok(());

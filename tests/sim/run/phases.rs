@@ -44,7 +44,7 @@ impl Living<'_> {
             }
             // What was done last may still be fetched back: the quiet begins after that.
             Phase::Quiet { since_s, ref mut entries, again: false } if now < since_s => *entries = self.ledger.head(),
-            Phase::Quiet { since_s, entries, again } if now >= since_s + self.quiet_s() => {
+            Phase::Quiet { since_s, entries, again } if now >= since_s + self.quiet_s(again) => {
                 let added = self.ledger.head() - entries;
                 if added > 0 {
                     self.noise(entries, added, again);
@@ -71,12 +71,12 @@ impl Living<'_> {
             *kinds.entry(entry.draft.fact.kind().to_owned()).or_default() += 1;
         }
         let after = if again { ", after a restart" } else { "" };
-        let quiet_s = self.quiet_s();
+        let quiet_s = self.quiet_s(again);
         self.world.wrong("noisy", format!("{added} entries in a quiet time of {quiet_s} s{after}: {kinds:?}"));
     }
 
-    pub(super) fn quiet_s(&self) -> u64 {
-        QUIET_S[(self.world.plan.seed % 4) as usize]
+    pub(super) fn quiet_s(&self, again: bool) -> u64 {
+        QUIET_S[(self.world.plan.seed % 4) as usize][usize::from(again)]
     }
 
     pub(super) fn is_pending(&self) -> bool {

@@ -1,8 +1,14 @@
 //! What surfaces showed, as people saw it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use liaison::ledger::{Ledger, SyncFilter, WorkFilter};
+use liaison::{
+    domain::ObjectId,
+    ledger::{Ledger, SyncFilter, WorkFilter},
+};
 use serde_json::Value;
 
 use super::{World, name, object};
@@ -23,11 +29,22 @@ pub struct Shown {
     pub now: BTreeMap<(usize, Field), String>,
     /// Markers of staff's own records among the patients here.
     pub own: Vec<String>,
+    /// At which entry a sync, an item or an object stood when it was looked at last: what did not move shows the same.
+    stood: HashMap<String, u64>,
 }
 
 impl Shown {
     pub fn open(&self) -> Vec<&Value> {
         self.items.values().map(|(_, item)| item).filter(|item| is_open(item)).collect()
+    }
+
+    /// Whether something moved since it was looked at last.
+    fn moved(&mut self, what: &str, seq: u64) -> bool {
+        if self.stood.get(what) == Some(&seq) {
+            return false;
+        }
+        self.stood.insert(what.to_owned(), seq);
+        true
     }
 
     /// All that people were ever shown.
@@ -47,6 +64,9 @@ impl World {
         let now = self.time.elapsed();
         let all = SyncFilter { limit: 10_000, ..SyncFilter::default() };
         for row in ledger.syncs(&all).map_err(failed)? {
+            if !self.shown.moved(row.id.as_str(), row.seq) {
+                continue;
+            }
             let shown = row.to_json();
             let text = |name: &str| shown[name].as_str().unwrap_or_default().to_owned();
             let key = (text("object"), text("object_id"), text("system"));
@@ -67,6 +87,9 @@ impl World {
         }
         let items = ledger.items(&WorkFilter { limit: 10_000, ..WorkFilter::default() }).map_err(failed)?;
         for row in items {
+            if !self.shown.moved(&row.id, row.seq) {
+                continue;
+            }
             let shown = ledger.item_json(&row).map_err(failed)?;
             let before = self.shown.items.get(&row.id);
             if before.is_none_or(|(_, before)| before["status"] != shown["status"]) {
@@ -89,7 +112,13 @@ impl World {
         }
         for thing in 0..self.plan.things.len() {
             let Some(id) = self.known[thing].any_id() else { continue };
-            let Some(body) = object(ledger, self.plan.things[thing].object(), &id)? else { continue };
+            let kind = self.plan.things[thing].object();
+            let row = ledger.object(&name(kind), &ObjectId::new(&id).map_err(|_| "a bad id")?).map_err(failed)?;
+            // A thing may be another's id before a backup was restored: by both.
+            if !row.is_some_and(|row| self.shown.moved(&format!("{thing} {id}"), row.version)) {
+                continue;
+            }
+            let Some(body) = object(ledger, kind, &id)? else { continue };
             for field in Field::of(&self.plan.things[thing]) {
                 let Some(value) = body.pointer(field.internal()).and_then(Value::as_str) else { continue };
                 self.shown.now.insert((thing, *field), value.to_owned());
