@@ -1,6 +1,9 @@
 //! Single corners, led by hand: what a person may close without a word, a list whose later page fails, whose Binary an address names.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use liaison::{
     rest::Method,
@@ -77,12 +80,17 @@ fn a_page_that_fails_does_not_lose_those_before_it() {
         |_| {},
         async |stage| {
             let records = 240;
+            // Nobody fetches while they are made.
+            let made = Arc::new(AtomicBool::new(false));
+            let is_made = made.clone();
+            stage.ehr().rule(move |_| (!is_made.load(Ordering::Relaxed)).then_some(Reply::Status(503, Some(1))));
             for number in 0..records {
                 let body = json!({"resourceType": "Patient", "id": format!("s-{number}"),
-                "name": [{"family": format!("Staff{number}")}]});
+                    "name": [{"family": format!("Staff{number}")}]});
                 staff(stage, "Patient", &format!("s-{number}"), body);
                 stage.sleep(1).await;
             }
+            made.store(true, Ordering::Relaxed);
             let asked = listened(stage);
             let third = Mutex::new(0);
             // Of each list at most two pages are given.
@@ -158,9 +166,9 @@ fn an_ehr_that_refuses_several_values_is_asked_for_one() {
             stage.push("patient", patient("p-0"), false).await.expect("accepted");
             stage.synced("patient", "p-0").await;
             let asked = listened(stage);
-            let left = std::sync::atomic::AtomicBool::new(false);
+            let left = AtomicBool::new(false);
             stage.ehr().rule(move |request| {
-                let first = request.method == Method::Post && !left.swap(true, std::sync::atomic::Ordering::Relaxed);
+                let first = request.method == Method::Post && !left.swap(true, Ordering::Relaxed);
                 first.then_some(Reply::Lost)
             });
             stage.push("patient", patient("p-1"), false).await.expect("accepted");
