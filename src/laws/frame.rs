@@ -98,7 +98,7 @@ impl Frame {
     }
 }
 
-/// `after` with the contained resources put back that nothing in it points to: they go with the last reference to them.
+/// `after` with the contained resources put back that `before` points to and it does not: they go with the last reference.
 fn with_what_went<'v>(before: &Value, after: &'v Value) -> Cow<'v, Value> {
     let (Some(Value::Array(was)), Some(members)) = (before.get("contained"), after.as_object()) else {
         return Cow::Borrowed(after);
@@ -107,12 +107,16 @@ fn with_what_went<'v>(before: &Value, after: &'v Value) -> Cow<'v, Value> {
     if is.len() >= was.len() {
         return Cow::Borrowed(after);
     }
-    let text = after.to_string();
+    let (was_said, is_said) = (before.to_string(), after.to_string());
+    let went = |own: &str| {
+        let pointed = format!("\"#{own}\"");
+        was_said.contains(&pointed) && !is_said.contains(&pointed)
+    };
     let id = |resource: &Value| resource.get("id").and_then(Value::as_str).map(str::to_owned);
     let kept = was.iter().filter_map(|resource| match id(resource) {
         Some(own) => match is.iter().find(|other| id(other).as_deref() == Some(own.as_str())) {
             Some(there) => Some(there.clone()),
-            None => (!text.contains(&format!("\"#{own}\""))).then(|| resource.clone()),
+            None => went(&own).then(|| resource.clone()),
         },
         None => Some(resource.clone()),
     });

@@ -63,6 +63,16 @@ impl Schema {
         self.validator.is_valid(value)
     }
 
+    /// Members of an object that are refused for what they hold.
+    pub(crate) fn refused(&self, value: &Value) -> Vec<String> {
+        let first = |error: ValidationError<'_>| {
+            let pointer = error.instance_path().to_string();
+            let name = pointer.split('/').nth(1)?.replace("~1", "/").replace("~0", "~");
+            (!name.is_empty()).then_some(name)
+        };
+        self.validator.iter_errors(value).filter_map(first).collect()
+    }
+
     /// Everything that is wrong, by place.
     pub(crate) fn faults(&self, value: &Value) -> Vec<Fault> {
         if self.validator.is_valid(value) {

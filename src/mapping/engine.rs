@@ -36,6 +36,8 @@ pub struct Plan {
     pub(crate) limits: Vec<super::plan::Limit>,
     /// Fields that this dialect is not sent, and why.
     pub(crate) left_out: Vec<(String, String)>,
+    /// The object's schema.
+    pub(crate) schema: Arc<super::check::Schema>,
     /// Paths of the declared losses, worked out once.
     pub(crate) lost: std::sync::OnceLock<Vec<Vec<String>>>,
     pub(crate) objects: Arc<ObjectTable>,
@@ -134,8 +136,8 @@ impl Plan {
         Ok(parts)
     }
 
-    fn env<'a>(&'a self, context: &'a Context, resources: &'a [&'a Value]) -> Env<'a> {
-        Env { context, objects: &self.objects, object: &self.object, resources }
+    pub(crate) fn env<'a>(&'a self, context: &'a Context, resources: &'a [&'a Value]) -> Env<'a> {
+        Env { context, objects: &self.objects, object: &self.object, resources, checked: true }
     }
 
     fn write(
@@ -242,8 +244,17 @@ impl Plan {
         self.read(&ordered, &self.env(context, &resources))
     }
 
-    /// What the resources of the parts, in the order of the plan, say.
+    /// What the resources of the parts, in the order of the plan, say. Whether each value is one that the object's schema
+    /// takes is asked only where the whole is not.
     fn read(&self, parts: &[Option<&Value>], env: &Env<'_>) -> Value {
+        let internal = self.read_with(parts, &Env { checked: false, ..*env });
+        if self.schema.is_valid(&internal) {
+            return internal;
+        }
+        self.read_with(parts, env)
+    }
+
+    fn read_with(&self, parts: &[Option<&Value>], env: &Env<'_>) -> Value {
         let mut internal = Value::Object(Object::new());
         let nothing = Object::new();
         for (plan, there) in self.parts.iter().zip(parts).filter(|(plan, _)| !plan.carrier) {

@@ -47,7 +47,7 @@ impl Plan {
     #[must_use]
     pub fn explain_fhir(&self, parts: &[Part], internal: &Value, context: &Context) -> Vec<Origin> {
         let resources: Vec<&Value> = parts.iter().map(|part| &part.resource).collect();
-        let env = Env { context, objects: &self.objects, object: &self.object, resources: &resources };
+        let env = self.env(context, &resources);
         let mut all = Vec::new();
         for part in parts {
             let Some(plan) = self.parts.iter().find(|plan| plan.role == part.role) else { continue };
@@ -64,7 +64,7 @@ impl Plan {
     #[must_use]
     pub fn explain_internal(&self, internal: &Value, parts: &[Part], context: &Context) -> Vec<Origin> {
         let resources: Vec<&Value> = parts.iter().map(|part| &part.resource).collect();
-        let env = Env { context, objects: &self.objects, object: &self.object, resources: &resources };
+        let env = self.env(context, &resources);
         let mut told = Vec::new();
         for part in parts {
             let Some(plan) = self.parts.iter().find(|plan| plan.role == part.role) else { continue };

@@ -11,6 +11,7 @@ mod error;
 mod examples;
 mod explain;
 mod export;
+mod fit;
 mod live;
 mod load;
 mod loss;

@@ -246,7 +246,7 @@ pub struct ObjectType {
     pub(crate) resource: Name,
     pub(crate) profiles: Vec<String>,
     pub(crate) when: Option<Condition>,
-    pub(crate) schema: Schema,
+    pub(crate) schema: Arc<Schema>,
     pub(crate) transitions: Option<Transitions>,
     pub(crate) reread: Vec<Reread>,
     pub(crate) standing: StandingRules,

@@ -16,6 +16,8 @@ use crate::{
     fhir::Object,
     mapping::{
         Constant, Owner,
+        check::Schema,
+        fit::Fit,
         plan::{Condition, Direction, Kind, Leaf, Name, ObjectTable, Rule, Scope, Selector, Step},
         transform::Codes,
     },
@@ -88,6 +90,8 @@ pub(super) struct Compiler<'a> {
     pub(super) constants: Vec<Constant>,
     /// Roles and resource types of all parts.
     pub(super) parts: Vec<(String, String)>,
+    /// The object's.
+    schema: Arc<Schema>,
 }
 
 /// Where rules are compiled: the FHIR side and the internal side.
@@ -100,9 +104,10 @@ pub(super) struct Within<'s> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(shared: &'a Shared) -> Self {
+    pub(super) fn new(shared: &'a Shared, schema: &Arc<Schema>) -> Self {
         Self {
             shared,
+            schema: Arc::clone(schema),
             definitions: Arc::clone(&shared.definitions),
             objects: Arc::clone(&shared.objects),
             mistakes: Mistakes::default(),
@@ -277,6 +282,7 @@ impl<'a> Compiler<'a> {
             at: node.at.clone(),
             internal: internal.iter().map(|name| Name::from(name.as_str())).collect(),
             target: resolved.target,
+            fit: self.fit(&kind, inner.schema),
             kind,
             default: node.get("default").map(Node::json),
             absent: self.absent(node),
@@ -289,6 +295,12 @@ impl<'a> Compiler<'a> {
         };
         self.says_why(node, &rule);
         (self.mistakes.0.len() == before).then_some(rule)
+    }
+
+    /// What a value must be for the object to say it; nested rules ask by themselves.
+    pub(super) fn fit(&self, kind: &Kind, schema: Option<Cursor<'_>>) -> Option<Fit> {
+        let leaf = matches!(kind, Kind::Leaf(_) | Kind::Values(_));
+        schema.filter(|_| leaf).map(|schema| Fit::new(schema.written(), &self.schema))
     }
 
     fn claim_target(&mut self, resolved: &Resolved, at: &Place) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     compile::{Compiler, Within},
+    schema::Cursor,
     shape::Shape,
     target::Start,
     yaml::Place,
@@ -13,8 +14,16 @@ use crate::mapping::{
     transform::Transform,
 };
 
-/// Puts the identity's rules at the front of a part's rules. `main`: they run both ways, and `identifiers` is a field.
-pub(super) fn add(compiler: &mut Compiler<'_>, scope: &mut Scope, object: &str, start: &Start, main: bool, at: &Place) {
+/// Puts the identity's rules at the front of a part's rules. `main` is the object's schema where they run both ways, and
+/// `identifiers` is a field.
+pub(super) fn add(
+    compiler: &mut Compiler<'_>,
+    scope: &mut Scope,
+    object: &str,
+    start: &Start,
+    main: Option<Cursor<'_>>,
+    at: &Place,
+) {
     let object = Name::from(object);
     let list = Name::from("identifier");
     let own = Selector { tests: vec![Test::Own(true, Arc::clone(&object))], own: true, ..Selector::default() };
@@ -28,10 +37,11 @@ pub(super) fn add(compiler: &mut Compiler<'_>, scope: &mut Scope, object: &str, 
             text: format!("{}.identifier[ours].value", start.prefix).into(),
             type_name: "string".into(),
         },
+        fit: main.and_then(|schema| compiler.fit(&Kind::Leaf(Transform::Copy), schema.field("id"))),
         kind: Kind::Leaf(Transform::Copy),
         default: None,
         absent: None,
-        direction: if main { Direction::Both } else { Direction::ToFhir },
+        direction: if main.is_some() { Direction::Both } else { Direction::ToFhir },
         lossy: None,
         owner: None,
         merging: Merging::default(),
@@ -39,20 +49,36 @@ pub(super) fn add(compiler: &mut Compiler<'_>, scope: &mut Scope, object: &str, 
         doc: Some("our identifier".into()),
     };
     let mut rules = vec![id];
-    if main && let Some(others) = identifiers(compiler, scope, &object, start, at) {
+    if let Some(schema) = main
+        && let Some(others) = identifiers(compiler, scope, &object, start, schema, at)
+    {
         rules.push(others);
     }
     rules.append(&mut scope.rules);
     scope.rules = rules;
 }
 
-fn identifiers(compiler: &mut Compiler<'_>, scope: &Scope, object: &Name, start: &Start, at: &Place) -> Option<Rule> {
+fn identifiers(
+    compiler: &mut Compiler<'_>,
+    scope: &Scope,
+    object: &Name,
+    start: &Start,
+    schema: Cursor<'_>,
+    at: &Place,
+) -> Option<Rule> {
     let shape = Shape::of_type(&compiler.definitions, "Identifier")?;
     let fragment = compiler.shared.fragments.get("identifier")?;
     let prefix = format!("{}.identifier", start.prefix);
     let inner = Start { part: start.part, shape: shape.clone(), prefix: prefix.clone(), constants: Arc::default() };
     let nodes = compiler.expand(&fragment.rules, &shape)?;
-    let scope_of_item = compiler.scope(&nodes, &Within { start: inner, schema: None, field: "identifiers".to_owned() });
+    let scope_of_item = compiler.scope(
+        &nodes,
+        &Within {
+            start: inner,
+            schema: schema.field("identifiers").and_then(Cursor::items),
+            field: "identifiers".to_owned(),
+        },
+    );
     let mut tests = vec![Test::Own(false, Arc::clone(object))];
     // An identifier that has a rule of its own is not among the others.
     tests.extend(scope.rules.iter().filter_map(|rule| {
@@ -77,6 +103,7 @@ fn identifiers(compiler: &mut Compiler<'_>, scope: &Scope, object: &Name, start:
             text: format!("{prefix}[others]").into(),
             type_name: "Identifier".into(),
         },
+        fit: None,
         kind: Kind::Each { scope: scope_of_item, by: vec!["system".into(), "value".into()] },
         default: None,
         absent: None,

@@ -54,7 +54,7 @@ pub(super) fn load(
     }
     let schema = schema::complete(&raw, common, identified);
     let checker = match Schema::new(schema) {
-        Ok(checker) => checker,
+        Ok(checker) => Arc::new(checker),
         Err((pointer, what)) => {
             let (line, column) = Positions::of(text.as_bytes(), Limits::default()).find(&pointer);
             let at = Place { file: schema_path.as_str().into(), line, column };
@@ -77,7 +77,7 @@ pub(super) fn load(
     dialects.extend(overlays.keys().map(String::as_str).filter(|name| *name != "generic"));
     let mut plans = BTreeMap::new();
     for dialect in dialects {
-        let mut compiler = Compiler::new(shared);
+        let mut compiler = Compiler::new(shared, &checker);
         let mut effective = base.clone();
         effective.rules = rules(node, &mut compiler, resource);
         for overlay in overlay::chain(dialect, &overlays, &shared.dialects, &mut compiler.mistakes) {
@@ -88,7 +88,7 @@ pub(super) fn load(
         for node in &effective.transitions {
             transitions = head::transitions(node, transitions.as_ref(), &words, &mut compiler.mistakes);
         }
-        let plan = plan(name, dialect, node, resource, effective, &mut compiler, checker.json(), identified);
+        let plan = plan(name, dialect, node, resource, effective, &mut compiler, &checker, identified);
         for mistake in std::mem::take(&mut compiler.mistakes.0) {
             if !mistakes.0.contains(&mistake) {
                 mistakes.0.push(mistake);
@@ -201,9 +201,10 @@ fn plan(
     resource: &str,
     effective: Effective,
     compiler: &mut Compiler<'_>,
-    schema: &Value,
+    checker: &Arc<Schema>,
     identified: bool,
 ) -> Option<Plan> {
+    let schema = checker.json();
     let heads = part_heads(node, resource, &mut compiler.mistakes);
     compiler.parts = heads.iter().map(|head| (head.role.clone(), head.resource.clone())).collect();
     let mut of_part: Vec<Vec<Node>> = heads.iter().map(|_| Vec::new()).collect();
@@ -228,7 +229,8 @@ fn plan(
         let own_flag = head.node.as_ref().and_then(|node| node.get("identifier"));
         let wants = own_flag.map_or(identified, |flag| flag.json() != Value::Bool(false));
         if wants && shape.child("identifier").is_some_and(|child| child.list) {
-            identity::add(compiler, &mut scope, name, &start, index == 0, &node.at);
+            let schema = (index == 0).then(|| Cursor::root(schema));
+            identity::add(compiler, &mut scope, name, &start, schema, &node.at);
         }
         if let Some(link) = head.node.as_ref().and_then(|part| part.get("link")) {
             links.extend(self::link(compiler, link, index, &heads));
@@ -275,6 +277,7 @@ fn plan(
         parts,
         links,
         constants: std::mem::take(&mut compiler.constants),
+        schema: Arc::clone(checker),
         left_out: effective.left_out,
         lost: std::sync::OnceLock::new(),
         objects: Arc::clone(&compiler.objects),

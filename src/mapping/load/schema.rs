@@ -110,11 +110,13 @@ fn close(schema: &mut Value) {
 pub(crate) struct Cursor<'s> {
     root: &'s Value,
     at: &'s Value,
+    /// As it is written in its place: what stands beside a `$ref` included.
+    written: &'s Value,
 }
 
 impl<'s> Cursor<'s> {
     pub(crate) fn root(schema: &'s Value) -> Self {
-        Self { root: schema, at: schema }.followed()
+        Self { root: schema, at: schema, written: schema }.followed()
     }
 
     fn followed(mut self) -> Self {
@@ -130,11 +132,16 @@ impl<'s> Cursor<'s> {
 
     pub(crate) fn field(self, name: &str) -> Option<Self> {
         let at = self.at.get("properties")?.get(name)?;
-        Some(Self { at, ..self }.followed())
+        Some(Self { at, written: at, ..self }.followed())
     }
 
     pub(crate) fn items(self) -> Option<Self> {
-        Some(Self { at: self.at.get("items")?, ..self }.followed())
+        let at = self.at.get("items")?;
+        Some(Self { at, written: at, ..self }.followed())
+    }
+
+    pub(crate) const fn written(self) -> &'s Value {
+        self.written
     }
 
     /// The names of the fields.

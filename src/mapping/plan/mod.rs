@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::{load::yaml::Place, transform::Transform};
+use super::{fit::Fit, load::yaml::Place, transform::Transform};
 use crate::fhir::Object;
 
 /// A name that many rules share.
@@ -33,6 +33,8 @@ pub(crate) struct Rule {
     pub(crate) internal: Vec<Name>,
     pub(crate) target: Target,
     pub(crate) kind: Kind,
+    /// What the object's schema takes of the value, or of an item.
+    pub(crate) fit: Option<Fit>,
     /// What absence means.
     pub(crate) default: Option<Value>,
     /// Said as the reason where the field is absent.

@@ -35,7 +35,7 @@ pub(super) fn rule(object: &Object, rule: &Rule, env: &Env<'_>) -> Option<Value>
             if rule.absent.is_some() && absent::is_marker(element) {
                 return None;
             }
-            transform.get(element, env).filter(|value| !super::is_absent(value))
+            fitting(transform.get(element, env).filter(|value| !super::is_absent(value)), rule, env)
         }
         Kind::Group(inner) => {
             let element = navigate::element(object, &rule.target, env)?;
@@ -53,5 +53,13 @@ pub(super) fn rule(object: &Object, rule: &Rule, env: &Env<'_>) -> Option<Value>
             (!values.is_empty()).then(|| Value::Array(values))
         }
         Kind::Compute(_) | Kind::Fixed(_) => None,
+    }
+}
+
+/// As much of a value as the object can say.
+pub(super) fn fitting(value: Option<Value>, rule: &Rule, env: &Env<'_>) -> Option<Value> {
+    match rule.fit.as_ref().filter(|_| env.checked) {
+        Some(fit) => fit.taken(value?),
+        None => value,
     }
 }

@@ -48,7 +48,9 @@ pub(crate) fn read_item(
         return None;
     }
     match &rule.kind {
-        Kind::Values(transform) => transform.get(ElementRef { value: Some(value), ..element }, env),
+        Kind::Values(transform) => {
+            super::get::fitting(transform.get(ElementRef { value: Some(value), ..element }, env), rule, env)
+        }
         Kind::Each { scope, .. } => super::get_scope(value.as_object()?, scope, env),
         _ => None,
     }

@@ -33,7 +33,7 @@ pub(super) fn get(attachment: &Value, env: &Env<'_>) -> Option<Value> {
     // What is long is stored here, and named.
     let content = |data: &Value| match data.as_str().and_then(stored::name) {
         Some(name) => ("id", name.into()),
-        None => ("data", data.clone()),
+        None => ("data", data.as_str().map_or_else(|| data.clone(), |text| super::without_space(text).into())),
     };
     if let Some(data) = member(members, "data") {
         let (name, value) = content(data);

@@ -9,9 +9,13 @@ mod time;
 
 pub(crate) use coded::{Coded, Codes, Form, Row, Unmapped};
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD as BASE64},
+};
 use serde_json::Value;
 
 use super::{
@@ -28,6 +32,8 @@ pub(crate) struct Env<'a> {
     pub(crate) object: &'a str,
     /// The resources as they came, to look up what an element points to.
     pub(crate) resources: &'a [&'a Value],
+    /// What the object's schema refuses is not read.
+    pub(crate) checked: bool,
 }
 
 /// A borrowed element.
@@ -84,7 +90,7 @@ impl Transform {
             Self::Copy => element.value.cloned(),
             Self::Coded(coded) => coded.get(element.value?),
             Self::Time { zoned } => time::get(element, *zoned, env.context),
-            Self::Reference { .. } => reference::get(element.value?, env),
+            Self::Reference { to } => reference::get(element.value?, to, env),
             Self::Base64 => text_of(element.value?),
             Self::Quantity { unit } => quantity::get(element.value?, unit),
             Self::File => attachment::get(element.value?, env),
@@ -155,9 +161,26 @@ impl Transform {
     }
 }
 
+/// Others leave the padding out, or fill its bits.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Base64 in one line; FHIR lets it be broken and spaced, and means the same bytes.
+fn without_space(base64: &str) -> Cow<'_, str> {
+    if base64.contains(|c: char| c.is_ascii_whitespace()) {
+        base64.split_ascii_whitespace().collect::<String>().into()
+    } else {
+        base64.into()
+    }
+}
+
 /// The text of base64; none where it is no text.
 fn text_of(value: &Value) -> Option<Value> {
-    let bytes = BASE64.decode(value.as_str()?).ok()?;
+    let bytes = LENIENT.decode(&*without_space(value.as_str()?)).ok()?;
     String::from_utf8(bytes).ok().map(Value::String)
 }
 

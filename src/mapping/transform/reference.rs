@@ -13,7 +13,9 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     fhir::inner(value, name).and_then(Value::as_str)
 }
 
-pub(super) fn get(reference: &Value, env: &Env<'_>) -> Option<Value> {
+/// One of ours of a kind that cannot stand here is named by its FHIR type and our identifier, as the EHR wrote it.
+pub(super) fn get(reference: &Value, to: &[Name], env: &Env<'_>) -> Option<Value> {
+    let fits = |object: &str| to.is_empty() || to.iter().any(|own| **own == *object);
     let display = text(reference, "display");
     let mut internal = Object::with_capacity(2 + usize::from(display.is_some()));
     let mut set = |name: &str, value: &str| internal.insert(name.to_owned(), Value::String(value.to_owned()));
@@ -21,24 +23,24 @@ pub(super) fn get(reference: &Value, env: &Env<'_>) -> Option<Value> {
     let system = identifier.and_then(|identifier| text(identifier, "system"));
     let number = identifier.and_then(|identifier| text(identifier, "value"));
     let own = system.and_then(|system| env.context.object_of(system));
-    if let (Some(object), Some(id)) = (own, number) {
+    let literal = text(reference, "reference").filter(|_| own.is_none());
+    if let (Some(object), Some(id)) = (own.filter(|object| fits(object)), number) {
         set("object", object);
         set("id", id);
-    } else if let Some(literal) = text(reference, "reference") {
+    } else if let Some(literal) = literal {
         set("reference", literal);
-    } else if let Some(number) = number {
-        if let Some(kind) = text(reference, "type") {
-            match env.objects.of_type.get(kind).and_then(|objects| objects.first()) {
+    } else if let (Some(system), Some(number)) = (system, number) {
+        let kind = text(reference, "type").or_else(|| env.objects.type_of.get(own?).map(|kind| &**kind));
+        if let Some(kind) = kind {
+            let mut objects = env.objects.of_type.get(kind).into_iter().flatten();
+            match objects.find(|object| own.is_none() && fits(object)) {
                 Some(object) => set("object", object),
                 None => set("type", kind),
             };
         }
-        let mut inner = Object::new();
-        if let Some(system) = system {
-            inner.insert("system".to_owned(), system.into());
-        }
-        inner.insert("value".to_owned(), number.into());
-        internal.insert("identifier".to_owned(), Value::Object(inner));
+        internal.insert("identifier".to_owned(), object([("system", system.into()), ("value", number.into())]));
+    } else if let Some(literal) = text(reference, "reference") {
+        set("reference", literal);
     }
     if let Some(display) = display {
         internal.insert("display".to_owned(), display.into());
@@ -127,5 +129,5 @@ pub(super) fn normal(value: &Value, to: &[Name], env: &Env<'_>) -> Option<Value>
     }
     let mut element = Element::default();
     put(Some(value), None, &mut element, to, env).ok()?;
-    get(element.value.as_ref()?, env)
+    get(element.value.as_ref()?, to, env)
 }

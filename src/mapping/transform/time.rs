@@ -1,11 +1,13 @@
 //! Times: RFC 9557 text inside, FHIR `instant` or `dateTime` with the zone in the `tz-code` extension outside
 //! (<https://hl7.org/fhir/R4/extension-tz-code.html>). What is no time in the record is shown as it stands.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{Element, ElementRef, Unsayable};
 use crate::{
-    domain::Time,
+    domain::{Time, TimeError},
     fhir::{Object, inner, object},
     mapping::Context,
 };
@@ -16,11 +18,34 @@ pub(super) fn get(element: ElementRef<'_>, zoned: bool, context: &Context) -> Op
     let text = element.value?.as_str()?;
     let zone = element.beside.and_then(zone_of);
     let default = if zoned { context.zone.as_deref() } else { None };
-    let Some(zone) = zone.or(default) else { return Some(Value::String(text.to_owned())) };
+    let text = &*shortened(text);
+    let Some(zone) = zone.or(default) else { return Some(Value::String(placed(text, context))) };
     Some(Value::String(match Time::parse_in(text, zone) {
         Ok(time) => time.in_zone(zone).to_string(),
         Err(_) => text.to_owned(),
     }))
+}
+
+/// A moment that does not say where is one of the system's zone; its offset there is written.
+fn placed(text: &str, context: &Context) -> String {
+    match (context.zone.as_deref(), Time::parse(text)) {
+        (Some(zone), Err(TimeError::NoOffset)) => {
+            Time::parse_in(text, zone).map_or_else(|_| text.to_owned(), |time| time.without_zone())
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// FHIR lets a second have any number of digits; more than nanoseconds are no time here.
+fn shortened(text: &str) -> Cow<'_, str> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    match text.split_once('.') {
+        Some((whole, fraction)) if digits(fraction) > 9 => {
+            let end = whole.len() + 10;
+            format!("{}{}", &text[..end], &fraction[digits(fraction)..]).into()
+        }
+        _ => text.into(),
+    }
 }
 
 fn read(text: &str) -> Result<Time, Unsayable> {
