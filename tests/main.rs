@@ -30,6 +30,7 @@ mod peers;
 mod promises;
 mod pull;
 mod push;
+mod read_back;
 mod reload;
 mod sandbox;
 mod sandbox_faults;

@@ -36,6 +36,7 @@ impl<'a> Objects<'a> {
                 members.shift_remove("version");
             }
             self.plan.point_references(&mut made, &mut |count| rng.usize(..count.max(1)));
+            self.object.put_in_order(&mut made);
             if self.object.is_valid(&made) {
                 return Some(made);
             }

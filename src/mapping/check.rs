@@ -3,18 +3,23 @@
 
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind as Kind};
 
-use super::load::yaml::nearest;
+use super::{load::yaml::nearest, plan::Name};
 use crate::{
     domain::{Time, TimeError},
     error::{Explained, Finding},
     fhir::{Counterparts, Value},
 };
 
-/// A finding, and the fields of the object at its place that it speaks of; none: all of what stands there.
+/// A finding, and what it speaks of.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) finding: Finding,
+    /// JSON pointer of the object or value that is faulty.
+    pub(crate) at: String,
+    /// The fields of it that are; none: all of it.
     pub(crate) about: Vec<String>,
+    /// The rule that is broken: a check's name, or the schema.
+    pub(crate) rule: Name,
 }
 
 /// The faults of `after` that `before` lacks: compared by code and place, items of lists told by what they are. Who edits
@@ -22,9 +27,10 @@ pub(crate) struct Fault {
 pub(crate) fn new_faults(before: (&[Fault], &Value), after: (Vec<Fault>, &Value)) -> Vec<Finding> {
     let mut places = Counterparts::new(before.1, after.1);
     let mut is_old = |fault: &Fault| {
-        places.unchanged(&fault.finding.pointer, &fault.about).is_some_and(|was| {
+        places.unchanged(&fault.at, &fault.about).is_some_and(|was| {
             let same = |known: &Fault| {
-                known.finding.pointer == was && known.finding.code == fault.finding.code && known.about == fault.about
+                let rule = known.finding.code == fault.finding.code && known.rule == fault.rule;
+                rule && known.at == was && known.about == fault.about
             };
             before.0.iter().any(same)
         })
@@ -81,7 +87,13 @@ impl Schema {
         let mut faults: Vec<Fault> = Vec::new();
         for error in self.validator.iter_errors(value) {
             let about = self.about(&error);
-            faults.extend(self.tell(&error).into_iter().map(|finding| Fault { finding, about: about.clone() }));
+            let fault = |finding: Finding| Fault {
+                at: finding.pointer.clone(),
+                about: about.clone(),
+                rule: Name::from("schema"),
+                finding,
+            };
+            faults.extend(self.tell(&error).into_iter().map(fault));
         }
         // One finding a place is enough; a time's own words say more than its pattern.
         let is_timed = |fault: &Fault| fault.finding.code.starts_with("LIA-TIME");

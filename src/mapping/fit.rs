@@ -12,6 +12,8 @@ use crate::fhir::Value;
 pub(crate) struct Fit {
     field: Value,
     object: Arc<Schema>,
+    /// The list takes no item twice.
+    pub(crate) once: bool,
     compiled: OnceLock<Option<Schema>>,
 }
 
@@ -23,9 +25,9 @@ impl std::fmt::Debug for Fit {
 }
 
 impl Fit {
-    /// Of a field's schema within the schema of its object.
-    pub(crate) fn new(field: &Value, object: &Arc<Schema>) -> Self {
-        Self { field: field.clone(), object: Arc::clone(object), compiled: OnceLock::new() }
+    /// Of a field's schema within the schema of its object; `once`: it is that of a list's items, none of which stands twice.
+    pub(crate) fn new(field: &Value, once: bool, object: &Arc<Schema>) -> Self {
+        Self { field: field.clone(), once, object: Arc::clone(object), compiled: OnceLock::new() }
     }
 
     fn schema(&self) -> Option<&Schema> {

@@ -3,6 +3,7 @@
 //! (`coverage`, `explain`, `export`). The language is written up in `mappings/README.md`.
 //! Refuses: an object's or vendor's name in code, I/O other than reading the folder of mappings, time and chance.
 
+mod between;
 mod check;
 mod context;
 mod coverage;

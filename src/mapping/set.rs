@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     MappingError,
+    between::Between,
     check::{self, Schema},
     engine::Plan,
     examples::{Example, Refusal},
@@ -249,6 +250,8 @@ pub struct ObjectType {
     pub(crate) schema: Arc<Schema>,
     pub(crate) transitions: Option<Transitions>,
     pub(crate) reread: Vec<Reread>,
+    /// Rules between fields.
+    pub(crate) checks: Vec<Between>,
     pub(crate) standing: StandingRules,
     pub(crate) examples: Vec<Example>,
     pub(crate) refusals: Vec<Refusal>,
@@ -285,7 +288,8 @@ impl ObjectType {
     pub fn schema(&self) -> &Value {
         self.schema.json()
     }
-    /// Everything that is wrong with an internal object by its schema, in plain words; empty: it is good.
+    /// Everything that is wrong with an internal object, by its schema and by the rules between its fields, in plain words;
+    /// empty: it is good.
     #[must_use]
     pub fn validate(&self, internal: &Value) -> Vec<Finding> {
         self.faults(internal).into_iter().map(|fault| fault.finding).collect()
@@ -301,12 +305,34 @@ impl ObjectType {
         check::new_faults((&self.faults(before), before), (faults, after))
     }
     fn faults(&self, internal: &Value) -> Vec<check::Fault> {
-        self.schema.faults(internal)
+        let mut faults = self.schema.faults(internal);
+        let checks = self.checks.iter().filter(|check| !check.warns);
+        faults.extend(checks.flat_map(|check| check.faults(internal)));
+        faults
+    }
+    /// What is worth a look in an object that is good all the same, by the rules between its fields (`severity: warning`).
+    #[must_use]
+    pub fn warnings(&self, internal: &Value) -> Vec<Finding> {
+        let checks = self.checks.iter().filter(|check| check.warns);
+        checks.flat_map(|check| check.faults(internal)).map(|fault| fault.finding).collect()
+    }
+    /// Turns round what stands in the wrong order: for generated objects.
+    pub(crate) fn put_in_order(&self, internal: &mut Value) {
+        let turned: Vec<_> = self.checks.iter().flat_map(|check| check.turned(internal)).collect();
+        for (first, second) in turned {
+            let (a, b) = (internal.pointer(&first).cloned(), internal.pointer(&second).cloned());
+            for (pointer, value) in [(first, b), (second, a)] {
+                if let (Some(place), Some(value)) = (internal.pointer_mut(&pointer), value) {
+                    *place = value;
+                }
+            }
+        }
     }
     /// Whether [`Self::validate`] finds nothing.
     #[must_use]
     pub fn is_valid(&self, internal: &Value) -> bool {
         self.schema.is_valid(internal)
+            && self.checks.iter().filter(|check| !check.warns).all(|check| check.faults(internal).is_empty())
     }
     /// The status table, where the object has one.
     #[must_use]

@@ -16,6 +16,7 @@ use crate::{
     fhir::Object,
     mapping::{
         Constant, Owner,
+        between::Between,
         check::Schema,
         fit::Fit,
         plan::{Condition, Direction, Kind, Leaf, Name, ObjectTable, Rule, Scope, Selector, Step},
@@ -59,6 +60,8 @@ pub(super) struct Fragment {
     pub(super) rules: Node,
     /// By what items of a list of them are recognised, where the list's rule says nothing.
     pub(super) key: Option<Node>,
+    /// Between the fields of what the rules are about.
+    pub(super) checks: Option<Node>,
 }
 
 /// What all mappings of a set share while they are compiled.
@@ -92,6 +95,8 @@ pub(super) struct Compiler<'a> {
     pub(super) parts: Vec<(String, String)>,
     /// The object's.
     schema: Arc<Schema>,
+    /// Those of fragments, wherever they are used.
+    pub(super) checks: Vec<Between>,
 }
 
 /// Where rules are compiled: the FHIR side and the internal side.
@@ -116,6 +121,7 @@ impl<'a> Compiler<'a> {
             around: Vec::new(),
             constants: Vec::new(),
             parts: Vec::new(),
+            checks: Vec::new(),
         }
     }
 
@@ -282,7 +288,7 @@ impl<'a> Compiler<'a> {
             at: node.at.clone(),
             internal: internal.iter().map(|name| Name::from(name.as_str())).collect(),
             target: resolved.target,
-            fit: self.fit(&kind, inner.schema),
+            fit: self.fit(&kind, inner.schema, schema),
             kind,
             default: node.get("default").map(Node::json),
             absent: self.absent(node),
@@ -298,9 +304,10 @@ impl<'a> Compiler<'a> {
     }
 
     /// What a value must be for the object to say it; nested rules ask by themselves.
-    pub(super) fn fit(&self, kind: &Kind, schema: Option<Cursor<'_>>) -> Option<Fit> {
+    pub(super) fn fit(&self, kind: &Kind, item: Option<Cursor<'_>>, field: Option<Cursor<'_>>) -> Option<Fit> {
         let leaf = matches!(kind, Kind::Leaf(_) | Kind::Values(_));
-        schema.filter(|_| leaf).map(|schema| Fit::new(schema.written(), &self.schema))
+        let once = field.is_some_and(Cursor::is_once);
+        item.filter(|_| leaf).map(|item| Fit::new(item.written(), once, &self.schema))
     }
 
     fn claim_target(&mut self, resolved: &Resolved, at: &Place) {

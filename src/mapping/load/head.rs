@@ -16,6 +16,7 @@ pub(super) const HEAD: &[&str] = &[
     "transitions",
     "reread",
     "standing",
+    "checks",
     "parts",
     "identifier",
     "rules",

@@ -37,7 +37,7 @@ pub(super) fn add(
             text: format!("{}.identifier[ours].value", start.prefix).into(),
             type_name: "string".into(),
         },
-        fit: main.and_then(|schema| compiler.fit(&Kind::Leaf(Transform::Copy), schema.field("id"))),
+        fit: main.and_then(|schema| compiler.fit(&Kind::Leaf(Transform::Copy), schema.field("id"), None)),
         kind: Kind::Leaf(Transform::Copy),
         default: None,
         absent: None,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::{
+    between,
     compile::{Compiler, Within},
     concepts,
     schema::Cursor,
@@ -65,6 +66,7 @@ impl Compiler<'_> {
         let scope = nodes.map(|nodes| self.scope(&nodes, within));
         self.open.truncate(before);
         let scope = scope?;
+        self.checks_of(nested.and_then(Node::text).or(fragment.as_deref()), within);
         if let Some(schema) = within.schema {
             for name in by.iter().filter(|name| schema.field(name).is_none()) {
                 let at = self.place(node, "by");
@@ -77,6 +79,16 @@ impl Compiler<'_> {
             }
         }
         Some(if list { Kind::Each { scope, by } } else { Kind::Group(scope) })
+    }
+
+    /// The checks of a fragment hold wherever it is used.
+    fn checks_of(&mut self, fragment: Option<&str>, within: &Within<'_>) {
+        let shared = self.shared;
+        let checks = fragment.and_then(|name| shared.fragments.get(name)?.checks.as_ref());
+        if let (Some(checks), Some(schema)) = (checks, within.schema) {
+            let path: Vec<Name> = within.field.split('.').map(Name::from).collect();
+            self.checks.extend(between::read(checks, &path, schema, &mut self.mistakes));
+        }
     }
 
     pub(super) fn says_how(&self, node: &Node) -> bool {

@@ -2,6 +2,7 @@
 //! told with file, line, column and a hint; all of them at once.
 
 mod answers;
+mod between;
 mod checks;
 mod compile;
 mod concepts;
@@ -153,7 +154,7 @@ fn shared(
     for (path, name, text) in files.within("fragments") {
         let Some(stem) = name.strip_suffix(".yaml") else { continue };
         let Some(node) = Node::read(&path.into(), text, mistakes) else { continue };
-        node.only(&["fragment", "type", "default", "key", "rules", "why"], mistakes);
+        node.only(&["fragment", "type", "default", "key", "rules", "checks", "why"], mistakes);
         if node.text_at("fragment", mistakes) != Some(stem) {
             mistakes.add(&node.at, "`fragment` must be the file's name", format!("write `fragment: {stem}`"));
         }
@@ -170,8 +171,9 @@ fn shared(
             let what = format!("two fragments are the default for {type_name} (the other one: {other})");
             mistakes.add(&node.at, what, "let only one say `default: true`");
         }
-        let (type_name, rules, key) = (type_name.to_owned(), rules.clone(), node.get("key").cloned());
-        fragments.insert(stem.to_owned(), Fragment { type_name, rules, key });
+        let (type_name, rules) = (type_name.to_owned(), rules.clone());
+        let (key, checks) = (node.get("key").cloned(), node.get("checks").cloned());
+        fragments.insert(stem.to_owned(), Fragment { type_name, rules, key, checks });
     }
     let dialects = dialects(files, mistakes);
     // What is a Quantity by another name is written like one.

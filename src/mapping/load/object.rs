@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Files, Shared,
+    Files, Shared, between,
     compile::{Compiler, Within},
     examples, head, identity, json, limits, merging,
     overlay::{self, Effective},
@@ -75,7 +75,7 @@ pub(super) fn load(
         Effective { transitions: node.get("transitions").cloned().into_iter().collect(), ..Effective::default() };
     let mut dialects: Vec<&str> = vec!["generic"];
     dialects.extend(overlays.keys().map(String::as_str).filter(|name| *name != "generic"));
-    let mut plans = BTreeMap::new();
+    let (mut plans, mut checks) = (BTreeMap::new(), Vec::new());
     for dialect in dialects {
         let mut compiler = Compiler::new(shared, &checker);
         let mut effective = base.clone();
@@ -94,6 +94,9 @@ pub(super) fn load(
                 mistakes.0.push(mistake);
             }
         }
+        if dialect == "generic" {
+            checks = std::mem::take(&mut compiler.checks);
+        }
         if let Some(mut plan) = plan {
             plan.transitions = transitions;
             plan.narrowed = narrowed;
@@ -102,6 +105,9 @@ pub(super) fn load(
         }
     }
     named_fields(node, Cursor::root(checker.json()), mistakes);
+    if let Some(own) = node.get("checks") {
+        checks.splice(0..0, between::read(own, &[], Cursor::root(checker.json()), mistakes));
+    }
     let standing = node.get("standing").map(|node| standing::read(node, Cursor::root(checker.json()), mistakes));
     let (examples, refusals) = examples::read(name, files, node, shared.drafts, mistakes);
     let text = |key: &str| node.get(key).and_then(Node::text);
@@ -124,6 +130,7 @@ pub(super) fn load(
         schema: checker,
         transitions: plans.get("generic").and_then(|plan| plan.transitions.clone()),
         reread: node.get("reread").map(|node| head::reread(node, mistakes)).unwrap_or_default(),
+        checks,
         standing: standing.unwrap_or_default(),
         examples,
         refusals,

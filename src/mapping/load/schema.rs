@@ -158,6 +158,11 @@ impl<'s> Cursor<'s> {
         self.kind() == Some("array")
     }
 
+    /// Whether a list takes no item twice.
+    pub(crate) fn is_once(self) -> bool {
+        self.at.get("uniqueItems") == Some(&Value::Bool(true))
+    }
+
     pub(crate) fn is_internal_only(self, name: &str) -> bool {
         self.at.get("properties").and_then(|all| all.get(name)).and_then(|field| field.get(INTERNAL_ONLY))
             == Some(&Value::Bool(true))

@@ -27,9 +27,17 @@ pub(super) fn read(object: &Object, rule: &Rule, env: &Env<'_>) -> Vec<Value> {
     let items = member(owner, name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let besides = beside.as_ref().and_then(|beside| member(owner, beside)).and_then(Value::as_array);
     let besides = besides.map_or(&[][..], Vec::as_slice);
-    (0..items.len().max(besides.len()))
-        .filter_map(|at| read_item(ElementRef { value: items.get(at), beside: besides.get(at) }, at, rule, select, env))
-        .collect()
+    let read = |at| read_item(ElementRef { value: items.get(at), beside: besides.get(at) }, at, rule, select, env);
+    let mut found: Vec<Value> = (0..items.len().max(besides.len())).filter_map(read).collect();
+    // Few enough: what may stand once only is a word of a list.
+    if env.checked && rule.fit.as_ref().is_some_and(|fit| fit.once) {
+        for at in (1..found.len()).rev() {
+            if found[..at].iter().any(|other| canonically_equal(other, &found[at])) {
+                found.remove(at);
+            }
+        }
+    }
+    found
 }
 
 /// The internal value of one item; none if the rule is not about it, or finds nothing in it.
