@@ -350,3 +350,50 @@ fn what_an_overlay_says_of_answers_must_be_possible() {
     told(&overlay("{ gender: { male: [mal] } }"), 3, "does not allow `mal`", "did you mean `male`?");
     told(&overlay("{}"), 3, "names no field", "for example");
 }
+
+#[test]
+fn rules_between_fields_are_checked_against_the_schema() {
+    let with = |check: &str| {
+        let words = if check.contains("says") { "" } else { ", says: It is wrong., remedy: Mend it." };
+        let mapping = format!("{}checks:\n  - {{ {check}{words} }}\n", head(RULES));
+        mistakes(&[("thing/mapping.yaml", &mapping)])
+    };
+    let line = head(RULES).lines().count() + 2;
+    for good in [
+        "name: a, order: [born, born]",
+        "name: a, some: [names, gender], severity: warning, when: active = true",
+        "name: a, holds: names.exists(), fields: [names]",
+        "name: a, in: names, some: [full, family]",
+        "name: a, fields: [names.family], bytes_at_most: 3",
+    ] {
+        assert_eq!(with(good), [], "{good}");
+    }
+    for (check, what, hint) in [
+        ("order: [born, born]", "a check needs its `name`", "a short word"),
+        ("name: a, order: [born, born], says: Wrong.", "a check needs its `remedy`", "what to do"),
+        ("name: a, order: [born]", "`order` compares two fields", "[start, end]"),
+        ("name: a, order: [born, gender]", "`gender` is not a time or date", "see the object's schema"),
+        ("name: a, order: [born, brn]", "no field `brn`", "did you mean `born`?"),
+        ("name: a", "does not say what is demanded", "order, some, holds"),
+        ("name: a, some: [born], order: [born, born]", "exclude each other", "write two checks"),
+        ("name: a, some: []", "which fields are meant", "a list of fields"),
+        ("name: a, holds: \"born.exists(\", fields: [born]", "`holds` is no FHIRPath", ""),
+        ("name: a, holds: born.exists(), fields: [names]", "`holds` does not look at `names`", "name the fields"),
+        ("name: a, holds: brn.exists() or born.exists(), fields: [born]", "no field `brn`", "did you mean `born`?"),
+        ("name: a, holds: born.exists()", "which fields are meant", "add `fields: [ … ]`"),
+        ("name: a, fields: [names.family], bytes_at_most: few", "`bytes_at_most` is a whole number", "1048576"),
+        ("name: a, fields: [names], bytes_at_most: 3", "`names` is not base64 text", "see the object's schema"),
+        ("name: a, some: [born], when: \"born =\"", "`when` is no FHIRPath", ""),
+        ("name: a, some: [born], severity: fatal", "`error` or `warning`", "leave it out"),
+        ("name: a, some: [born], in: nams", "no field `nams`", "did you mean `names`?"),
+        ("name: a, some: [born], fields: [born]", "names its fields itself", "leave `fields` out"),
+        ("name: a, sum: [born]", "the key `sum` is not known here", "did you mean `some`?"),
+    ] {
+        told(&with(check), line, what, hint);
+    }
+    let twice = format!(
+        "{}checks:\n  - {{ name: a, some: [born], says: x, remedy: x }}\n  - {{ name: a, some: [names], says: x, remedy: x }}\n",
+        head(RULES)
+    );
+    told(&mistakes(&[("thing/mapping.yaml", &twice)]), line + 1, "two checks are called `a`", "a name of its own");
+}

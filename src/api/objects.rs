@@ -12,7 +12,7 @@ use crate::{
     domain::{ObjectId, ObjectName},
     error::Finding,
     ledger::{Answer, LedgerError, ObjectRow},
-    mapping::remarks,
+    mapping::{Mappings, remarks},
     sync::{Accept, Change, Key, Preview, Update},
 };
 
@@ -44,6 +44,13 @@ fn etag(version: u64) -> String {
     format!("W/\"{version}\"")
 }
 
+/// What is worth a remark in an object that is good all the same.
+fn remarkable(mappings: &Mappings, object: &str, body: &Value) -> Vec<Finding> {
+    let mut found = remarks(body);
+    found.extend(mappings.object(object).map(|kind| kind.warnings(body)).unwrap_or_default());
+    found
+}
+
 /// 202. What was taken on and is worth a remark all the same stands under `warnings`, which is left out where it is empty.
 fn accepted(plural: &str, answer: &Answer, warnings: &[Finding]) -> Answered {
     let mut body = answer.to_json();
@@ -61,18 +68,18 @@ pub(super) async fn create(ask: Ask) -> Answered {
     let (api, by, lenient) = (ask.api.clone(), ask.who().to_owned(), ask.is_lenient());
     if ask.preview()? {
         let body = ask.json(JSON).await?;
-        return previewed(&api.engine().preview(&object, body)?);
+        return previewed(&api.mappings(), object.as_str(), &api.engine().preview(&object, body)?);
     }
     let key = ask.key()?.ok_or(ApiError::NoKey)?.to_owned();
     let key = Key { scope: format!("{by} POST {}", ask.parts.uri.path()), key };
     let body = ask.json(JSON).await?;
-    let warnings = remarks(&body);
+    let warnings = remarkable(&api.mappings(), object.as_str(), &body);
     let answer = api.engine().accept(Accept { object, body, key, by, lenient }).await?;
     accepted(&plural, &answer, &warnings)
 }
 
-fn previewed(preview: &Preview) -> Answered {
-    let warnings = remarks(&preview.body);
+fn previewed(mappings: &Mappings, object: &str, preview: &Preview) -> Answered {
+    let warnings = remarkable(mappings, object, &preview.body);
     let targets: Vec<Value> = preview
         .targets
         .iter()
@@ -127,10 +134,13 @@ async fn change(ask: Ask, reads: Reads) -> Answered {
         Reads::Cancel => Change::Cancel { reason: reason(ask.json_or_nothing().await?)? },
     };
     if preview {
-        return previewed(&api.engine().preview_change(&object, &row.id, expected, change)?);
+        let preview = api.engine().preview_change(&object, &row.id, expected, change)?;
+        return previewed(&api.mappings(), object.as_str(), &preview);
     }
     let warnings = match &change {
-        Change::Replace(body) | Change::Merge(body) => remarks(body),
+        Change::Replace(body) => remarkable(&api.mappings(), object.as_str(), body),
+        // What a patch leaves out is not missing.
+        Change::Merge(body) => remarks(body),
         Change::Cancel { .. } => Vec::new(),
     };
     let expected = expected.unwrap_or(row.version);

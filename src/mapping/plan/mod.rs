@@ -48,11 +48,25 @@ pub(crate) struct Rule {
     pub(crate) doc: Option<Name>,
 }
 
-/// All that decides how the rule runs: part of a plan's digest. What it says to the merge does not.
+/// All that decides how the rule runs: part of a plan's digest. What it says to the merge does not; what the schema takes is
+/// in the plan's version.
 impl std::fmt::Debug for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { at, internal, target, kind, default, absent, direction, lossy, owner, merging: _, condition, doc } =
-            self;
+        let Self {
+            at,
+            internal,
+            target,
+            kind,
+            fit: _,
+            default,
+            absent,
+            direction,
+            lossy,
+            owner,
+            merging: _,
+            condition,
+            doc,
+        } = self;
         f.debug_struct("Rule")
             .field("at", at)
             .field("internal", internal)
