@@ -321,7 +321,7 @@ fn times_are_refused_or_flagged_as_the_clocks_demand() {
     }
     assert_eq!(gateway.get("/api/v1/appointments/a2").json()["start"], odd["start"], "kept");
     let patch = [("Content-Type", "application/merge-patch+json"), ("If-Match", "W/\"1\"")];
-    let later = json!({"end": "2026-07-01T12:00:00+05:00[Europe/London]"});
+    let later = json!({"end": "2026-07-01T16:00:00+05:00[Europe/London]"});
     let changed = gateway.call("PATCH", "/api/v1/appointments/a2", &patch, later.to_string().as_bytes());
     assert_eq!(changed.json()["warnings"][0]["pointer"], "/end", "{changed:?}");
     let page = gateway.get("/docs/errors/LIA-TIME-005");

@@ -30,7 +30,8 @@ pub(super) fn get(reference: &Value, to: &[Name], env: &Env<'_>) -> Option<Value
     } else if let Some(literal) = literal {
         set("reference", literal);
     } else if let (Some(system), Some(number)) = (system, number) {
-        let kind = text(reference, "type").or_else(|| env.objects.type_of.get(own?).map(|kind| &**kind));
+        let ours = own.and_then(|own| env.objects.type_of.get(own)).map(|kind| &**kind);
+        let kind = ours.or_else(|| text(reference, "type"));
         if let Some(kind) = kind {
             let mut objects = env.objects.of_type.get(kind).into_iter().flatten();
             match objects.find(|object| own.is_none() && fits(object)) {
