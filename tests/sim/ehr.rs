@@ -248,6 +248,9 @@ impl SimEhr {
         } else {
             None
         };
+        if writes && self.strikes(Kind::Moves).is_some() {
+            self.moves(&mut request);
+        }
         let mut answer = if request.path == "metadata" {
             rest::Response { status: 200, headers: Vec::new(), body: self.statement().to_string().into_bytes() }
         } else {

@@ -125,25 +125,79 @@ impl Button {
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A client sends a new object; twice under the same key.
-    Push { thing: usize, twice: bool },
+    Push {
+        thing: usize,
+        twice: bool,
+    },
     /// A client changes a field (or cancels).
-    Change { thing: usize, field: Field, number: u64 },
+    Change {
+        thing: usize,
+        field: Field,
+        number: u64,
+    },
     /// The EHR's staff change a field.
-    Edit { ehr: usize, thing: usize, field: Field, number: u64 },
+    Edit {
+        ehr: usize,
+        thing: usize,
+        field: Field,
+        number: u64,
+    },
     /// The EHR's staff create a patient of their own.
-    Own { ehr: usize, number: u64, identified: bool },
+    Own {
+        ehr: usize,
+        number: u64,
+        identified: bool,
+    },
     /// The EHR's staff delete a record.
-    Delete { ehr: usize, thing: usize },
+    Delete {
+        ehr: usize,
+        thing: usize,
+    },
+    /// A client, or the EHR's staff, add a telephone number to a patient.
+    AddHere {
+        thing: usize,
+        number: u64,
+    },
+    AddThere {
+        ehr: usize,
+        thing: usize,
+        number: u64,
+    },
+    /// The EHR's staff make a visit for a patient, who is named under the EHR's own base or under another one.
+    Foreign {
+        ehr: usize,
+        thing: usize,
+        number: u64,
+        own: bool,
+    },
+    /// The EHR's staff merge a patient into another one.
+    MergeAway {
+        ehr: usize,
+        thing: usize,
+    },
     /// A person presses a button at some item, perhaps twice.
-    Press { choice: u64, button: Button, twice: bool },
+    Press {
+        choice: u64,
+        button: Button,
+        twice: bool,
+    },
     /// The gateway is stopped in good order and started again.
     Restart,
     /// It dies at the effect after so many; with the power, or only the process.
-    Kill { effects: i64, power: bool },
+    Kill {
+        effects: i64,
+        power: bool,
+    },
     /// Its clock jumps.
-    Jump { by_s: i64 },
+    Jump {
+        by_s: i64,
+    },
     /// Its disk has only so much room for a while, and says so or not.
-    Full { room: u64, says_so: bool, for_s: u64 },
+    Full {
+        room: u64,
+        says_so: bool,
+        for_s: u64,
+    },
     /// Its disk does not confirm the next sync.
     SyncFails,
     /// Somebody makes a backup of the ledger.
@@ -310,10 +364,34 @@ impl Plan {
                 Kind::Deletes => {
                     self.steps.push((at, Step::Delete { ehr, thing: chance.usize(0..self.things.len()) }));
                 }
+                Kind::Foreign => {
+                    let (thing, own) = (self.a_patient(chance), chance.bool());
+                    let number = 70 + quirk.vary % 20;
+                    self.steps.push((at, Step::Foreign { ehr, thing, number, own }));
+                }
+                Kind::BothAdd => {
+                    let (thing, number) = (self.a_patient(chance), 100 + self.steps.len() as u64);
+                    self.steps.push((at, Step::AddHere { thing, number }));
+                    let at = at + chance.u64(0..90_000);
+                    self.steps.push((at, Step::AddThere { ehr, thing, number: number + 500 }));
+                }
+                Kind::MergedAway => {
+                    let thing = self.a_patient(chance);
+                    self.steps.push((at, Step::MergeAway { ehr, thing }));
+                }
                 _ => {}
             }
         }
     }
+
+    fn a_patient(&self, chance: &mut fastrand::Rng) -> usize {
+        chance.usize(0..self.things.iter().filter(|thing| thing.of.is_none()).count())
+    }
+}
+
+/// A telephone number that is written once.
+pub fn phone(number: u64) -> String {
+    format!("+44 20 7946 {number:04}")
 }
 
 impl fmt::Display for Plan {

@@ -134,6 +134,7 @@ enum Next {
 enum Done {
     Pushed { thing: usize, tries: u64, result: Result<Answer, Error> },
     Changed { thing: usize, field: Field, number: u64, tries: u64, result: Result<Answer, Error> },
+    Added { thing: usize, phone: String, tries: u64, result: Result<Answer, Error> },
     Pressed { press: Press, result: Result<(), Error> },
 }
 
@@ -346,7 +347,13 @@ impl Living<'_> {
         match step {
             Step::Push { thing, twice } => self.push(thing, twice, tries),
             Step::Change { thing, field, number } => self.change(thing, field, number, tries),
-            Step::Edit { .. } | Step::Own { .. } | Step::Delete { .. } => self.world.at_ehr(&step),
+            Step::AddHere { thing, number } => self.add(thing, number, tries),
+            Step::Edit { .. }
+            | Step::Own { .. }
+            | Step::Delete { .. }
+            | Step::AddThere { .. }
+            | Step::MergeAway { .. }
+            | Step::Foreign { .. } => self.world.at_ehr(&step),
             Step::Press { choice, button, twice } => self.press(choice, button, twice),
             Step::Restart => {
                 self.stop().await;

@@ -116,6 +116,12 @@ pub struct World {
     pub edits: Vec<Edit>,
     pub own: Vec<(usize, String, String)>,
     pub deleted: Vec<(usize, usize)>,
+    /// Of these, those that the gateway knew to be there, and those that were merged away: a person must be told.
+    pub gone: Vec<(usize, usize)>,
+    /// Telephone numbers that were added, with the EHR where that was, or here.
+    pub added: Vec<(usize, Option<usize>, String)>,
+    /// Visits of the EHR's own: their mark, and whose they are, where they are a patient's of ours.
+    pub foreign: Vec<(String, Option<usize>)>,
     pub presses: Vec<Press>,
     /// When the backup was made.
     pub backed_up: Option<Duration>,
@@ -153,6 +159,9 @@ impl World {
             edits: Vec::new(),
             own: Vec::new(),
             deleted: Vec::new(),
+            gone: Vec::new(),
+            added: Vec::new(),
+            foreign: Vec::new(),
             presses: Vec::new(),
             backed_up: None,
             restored: false,

@@ -53,6 +53,27 @@ impl SimEhr {
         }
     }
 
+    /// What it makes of a write: trims a remark, shouts a name, leaves out a date of birth, puts a visit off.
+    pub(super) fn moves(&self, request: &mut rest::Request) {
+        let Ok(mut body) = serde_json::from_slice::<Value>(&request.body) else { return };
+        let vary = self.active(Kind::Moves).map_or(0, |quirk| quirk.vary);
+        if let Some(family) = body.pointer("/name/0/family").and_then(Value::as_str).map(str::to_uppercase) {
+            if vary % 2 == 0 {
+                body["name"][0]["family"] = json!(family);
+            } else if let Some(members) = body.as_object_mut() {
+                members.shift_remove("birthDate");
+            }
+        }
+        if let Some(comment) = body["comment"].as_str().map(|text| text.replace("comment ", "c ")) {
+            match vary % 3 {
+                0 => body["comment"] = json!(comment),
+                1 => body["status"] = json!("pending"),
+                _ => body["start"] = json!(body["start"].as_str().unwrap_or_default().replace("09:00", "09:15")),
+            }
+        }
+        request.body = body.to_string().into_bytes();
+    }
+
     /// A second record that nobody asked for.
     pub(super) fn double(&self, answer: &rest::Response) {
         let Some(mut copy) = serde_json::from_slice::<Value>(&answer.body).ok() else { return };

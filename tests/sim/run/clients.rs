@@ -9,10 +9,12 @@ use liaison::{
     sync::{Accept, Change, Error, Key, Update},
 };
 
+use serde_json::json;
+
 use super::{Done, Living};
 use crate::{
     coverage,
-    plan::{Field, Step, marker},
+    plan::{Field, Step, marker, phone},
     world::{Acked, name, object},
 };
 
@@ -87,6 +89,39 @@ impl Living<'_> {
         });
     }
 
+    /// A client reads a patient, and adds a telephone number to those that it saw.
+    pub(super) fn add(&mut self, thing: usize, number: u64, tries: u64) {
+        let step = Step::AddHere { thing, number };
+        let Some(id) = self.world.known[thing].id.clone() else {
+            let at = self.world.now_ms() + 5000;
+            if tries < 100 {
+                self.world.later(at, step, tries + 1);
+            }
+            return;
+        };
+        let kind = self.world.plan.things[thing].object();
+        let Ok(Some(body)) = object(&self.ledger, kind, &id) else { return };
+        let (expected, phone) = (body["version"].as_u64().unwrap_or_default(), phone(number));
+        let mut list = body["contact_details"].as_array().cloned().unwrap_or_default();
+        list.push(json!({"kind": "phone", "value": phone}));
+        let open = self.opens(step, tries);
+        let key = Key { scope: "sim".to_owned(), key: format!("add-{thing}-{number}-{expected}") };
+        let update = Update {
+            object: name(kind),
+            id: ObjectId::new(&id).expect("an id"),
+            expected,
+            change: Change::Merge(json!({"contact_details": list})),
+            key: Some(key),
+            by: "sim".to_owned(),
+            lenient: false,
+        };
+        let engine = self.engine.clone();
+        self.clients.spawn(async move {
+            let result = engine.update(update).await;
+            Done::Added { thing, phone, tries: open, result }
+        });
+    }
+
     /// A client or a person is answered.
     pub(super) fn answered(&mut self, done: Done) {
         if self.life.is_dead() {
@@ -137,6 +172,13 @@ impl Living<'_> {
                         self.world.known[thing].ever.push(acked.clone());
                         self.world.known[thing].acked.push(acked);
                     }
+                    Err(error) => self.refused(step, tries, &error),
+                }
+            }
+            Done::Added { thing, phone, tries: open, result } => {
+                let Some((step, tries)) = self.open.remove(&open) else { return };
+                match result {
+                    Ok(_) => self.world.added.push((thing, None, phone)),
                     Err(error) => self.refused(step, tries, &error),
                 }
             }

@@ -29,6 +29,10 @@ pub struct Shown {
     pub now: BTreeMap<(usize, Field), String>,
     /// Markers of staff's own records among the patients here.
     pub own: Vec<String>,
+    /// Visits that staff made, by their mark.
+    pub visits: BTreeMap<String, Value>,
+    /// The contact details of patients.
+    pub contacts: BTreeMap<usize, String>,
     /// At which entry a sync, an item or an object stood when it was looked at last: what did not move shows the same.
     stood: HashMap<String, u64>,
 }
@@ -143,6 +147,16 @@ impl World {
             );
         }
         self.shown.own = own;
+        for row in ledger.objects(&name("appointment"), None, 1000).map_err(|error| error.to_string())? {
+            let body = object(ledger, "appointment", row.id.as_str())?.unwrap_or_default();
+            let mark = body["description"].as_str().unwrap_or_default().to_owned();
+            self.shown.visits.insert(mark, body);
+        }
+        for (thing, known) in self.known.iter().enumerate() {
+            let Some(id) = known.id.as_ref().filter(|_| self.plan.things[thing].of.is_none()) else { continue };
+            let body = object(ledger, "patient", id)?.unwrap_or_default();
+            self.shown.contacts.insert(thing, body["contact_details"].to_string());
+        }
         Ok(())
     }
 

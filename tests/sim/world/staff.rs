@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Edit, World};
 use crate::{
     books::Who,
-    plan::{Step, own_marker},
+    plan::{Step, own_marker, phone},
     quirk,
 };
 
@@ -55,9 +55,80 @@ impl World {
                     self.trace.say(|| format!("staff of {} delete {}", there.name, found.kind));
                     quirk::count(quirk::Kind::Deletes);
                     self.deleted.push((*ehr, *thing));
+                    self.is_gone(*ehr, *thing, &format!("{}/{}", found.kind, found.id));
                 }
             }
+            Step::AddThere { ehr, thing, number } => {
+                let number = phone(*number);
+                let there = self.rewritten(*ehr, *thing, |body| {
+                    let more = json!({"system": "phone", "value": number});
+                    match body.get_mut("telecom").and_then(Value::as_array_mut) {
+                        Some(list) => list.push(more),
+                        None => body["telecom"] = json!([more]),
+                    }
+                });
+                if there.is_some() {
+                    quirk::count(quirk::Kind::BothAdd);
+                    self.added.push((*thing, Some(*ehr), number));
+                }
+            }
+            Step::MergeAway { ehr, thing } => {
+                let Some(reference) = self.rewritten(*ehr, *thing, |body| {
+                    body["active"] = json!(false);
+                    body["link"] = json!([{"other": {"reference": "Patient/the-better-one"}, "type": "replaced-by"}]);
+                }) else {
+                    return;
+                };
+                quirk::count(quirk::Kind::MergedAway);
+                self.is_gone(*ehr, *thing, &reference);
+            }
+            Step::Foreign { ehr, thing, number, own } => {
+                let there = self.ehrs[*ehr].clone();
+                there.work();
+                let standing = there.books.standing();
+                let found = standing
+                    .iter()
+                    .find(|version| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing)));
+                let Some(found) = found else { return };
+                let base = if *own { there.base() } else { "https://regional.example/fhir" };
+                let mark = own_marker(*number);
+                let visit = json!({"resourceType": "Appointment", "status": "booked", "description": mark,
+                    "start": "2026-06-20T09:00:00Z", "end": "2026-06-20T09:30:00Z",
+                    "participant": [{"actor": {"reference": format!("{base}/Patient/{}", found.id)}, "status": "accepted"}]});
+                self.staff(*ehr, Method::Post, "Appointment", Some(&visit));
+                self.trace
+                    .say(|| format!("staff of {} make a visit ({mark}) of {base}/Patient/{}", there.name, found.id));
+                quirk::count(quirk::Kind::Foreign);
+                self.foreign.push((mark, own.then_some(*thing)));
+            }
             _ => {}
+        }
+    }
+
+    /// Staff change a record; its reference, where it is there.
+    fn rewritten(&self, ehr: usize, thing: usize, change: impl FnOnce(&mut Value)) -> Option<String> {
+        let there = self.ehrs[ehr].clone();
+        there.work();
+        let standing = there.books.standing();
+        let of = |body: &Value| self.thing_of(body) == Some(thing);
+        let found = standing.iter().find(|version| version.resource.as_ref().is_some_and(&of))?;
+        let mut body = found.resource.clone()?;
+        change(&mut body);
+        let reference = format!("{}/{}", found.kind, found.id);
+        self.staff(ehr, Method::Put, &reference, Some(&body));
+        self.trace.say(|| format!("staff of {} rewrite {reference} ({thing})", there.name));
+        Some(reference)
+    }
+
+    /// A record is not to be used any more; whether the gateway knew it.
+    fn is_gone(&mut self, ehr: usize, thing: usize, reference: &str) {
+        let kind = self.plan.things[thing].object();
+        let system = self.system(ehr);
+        let known = self.shown.syncs.iter().any(|((object, _, at), sync)| {
+            object == kind && *at == system && sync["remote"].to_string().contains(reference)
+        });
+        if known {
+            self.gone.push((ehr, thing));
         }
     }
 
