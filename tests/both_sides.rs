@@ -7,7 +7,10 @@ use liaison::{
 };
 use serde_json::{Value, json};
 
-use crate::support::rig::{Rig, appointment, patient};
+use crate::{
+    inbound::{careless, put},
+    support::rig::{Rig, appointment, patient},
+};
 
 const DAY: (&str, &str) = ("2026-05-04T09:30:00-07:00[America/Phoenix]", "2026-05-04T10:00:00-07:00[America/Phoenix]");
 
@@ -117,4 +120,69 @@ async fn what_refers_to_a_dismissed_one_goes_without_it_where_a_person_says_so()
             assert!(rig.states("Appointment", "a1").is_empty());
         }
     }
+}
+
+/// What an EHR may hold beside what is read: nothing of it keeps the record out, or locks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn blemishes_that_nobody_reads_neither_keep_a_record_out_nor_lock_it() {
+    let rig = Rig::with(careless(), Rig::pulling(&["Patient", "Appointment"]), None).await;
+    put(
+        &rig,
+        &json!({
+            "resourceType": "Patient", "id": "blemished", "active": true,
+            // As Cerner sends them: element ids that are not unique.
+            "name": [{"id": "CI-1-0", "family": "Example", "given": ["Ada"]}],
+            "photo": [{"id": "CI-1-0", "title": "x"}, {}],
+            "text": {"status": "generated", "div": "<div>no namespace</div>"},
+            "identifier": [{"system": "MRN"}, {"system": "http://ehr.example/mrn", "value": "1"}],
+            "contained": [{"resourceType": "Organization", "id": "nobody-names-it", "name": "Lost"}],
+        }),
+    );
+    put(
+        &rig,
+        &json!({
+            "resourceType": "Appointment", "id": "with-contained", "status": "booked", "start": "2026-05-04T09:30:00Z",
+            "end": "2026-05-04T10:00:00Z",
+            "contained": [{"resourceType": "Practitioner", "id": "dr", "name": [{"family": "Doe"}]}],
+            "participant": [{"actor": {"reference": "Patient/blemished"}, "status": "accepted"},
+                {"actor": {"reference": "#dr"}, "status": "accepted"}],
+        }),
+    );
+    rig.until(15, "both are taken in", |rig| {
+        rig.objects("patient").len() == 1 && rig.objects("appointment").len() == 1
+    })
+    .await;
+    assert!(rig.open_items().is_empty(), "{:#?}", rig.open_items());
+    for (object, change, member, value) in [
+        ("patient", json!({"gender": "female"}), "gender", json!("female")),
+        ("appointment", json!({"comment": "comes in a wheelchair"}), "comment", json!("comes in a wheelchair")),
+    ] {
+        let (id, _) = rig.objects(object).remove(0);
+        rig.change(object, &id, 1, Change::Merge(change)).await.unwrap_or_else(|why| panic!("{why:?}"));
+        rig.settled(10).await;
+        let there = rig.at_ehr(Method::Get, &rig.sync(object, &id).remote[0].clone(), None);
+        assert_eq!(there[member], value, "{there:#}");
+        assert!(there["contained"].is_array(), "{there:#}");
+    }
+    // Who edits the faulty one is judged on it.
+    let (id, mut body) = rig.objects("patient").remove(0);
+    body["identifiers"] = json!([{"system": "MRN"}, {"system": "OTHER"}]);
+    let refused = rig.change("patient", &id, 2, Change::Replace(body)).await.expect_err("refused");
+    assert!(refused.findings()[0].detail.contains("identifier[1]"), "{refused:?}");
+}
+
+/// One who may change the meaning of all the rest keeps it out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_change_the_meaning_is_never_passed_over() {
+    let rig = Rig::with(careless(), Rig::pulling(&["Patient"]), None).await;
+    let name = json!([{"family": "Example"}]);
+    put(
+        &rig,
+        &json!({"resourceType": "Patient", "id": "a", "name": name, "implicitRules": "http://ehr.example/rules"}),
+    );
+    let negated = json!([{"url": "http://ehr.example/not", "valueBoolean": true}]);
+    put(&rig, &json!({"resourceType": "Patient", "id": "b", "name": name, "modifierExtension": negated}));
+    put(&rig, &json!({"resourceType": "Patient", "id": "c", "name": "Ada"}));
+    rig.until(15, "three questions", |rig| rig.open_items().len() == 3).await;
+    assert!(rig.objects("patient").is_empty());
 }

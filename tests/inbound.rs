@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use crate::support::rig::{Rig, Tamper, patient};
 
 /// An EHR that takes whatever it is given.
-fn careless() -> sandbox::Options {
+pub(crate) fn careless() -> sandbox::Options {
     sandbox::Options { check: None, ..sandbox::Options::practice() }
 }
 
-fn put(rig: &Rig, body: &Value) -> String {
+pub(crate) fn put(rig: &Rig, body: &Value) -> String {
     let reference =
         format!("{}/{}", body["resourceType"].as_str().expect("a type"), body["id"].as_str().expect("an id"));
     rig.at_ehr(Method::Put, &reference, Some(body));

@@ -32,6 +32,8 @@ impl Issue {
             "resource-type" | "json-type" | "depth" if pointer.is_empty() => Bearing::Whole,
             _ if pointer == "/implicitRules" => Bearing::Whole,
             "empty" | "ele-1" => Bearing::At(Vec::new()),
+            // A name that is no absolute URI goes through as it is, and names nobody else.
+            "identifier-system" | "identifier-value" | "coding-system" => Bearing::At(Vec::new()),
             "format" if says_nothing(resource.pointer(pointer)) => Bearing::At(Vec::new()),
             _ if self.about.is_empty() => here(),
             _ => Bearing::At(self.about.iter().map(|name| format!("{pointer}/{name}")).collect()),

@@ -3,14 +3,19 @@
 
 use serde_json::Value;
 
-use super::{Error, documents, identity, prepare::Held, setup::System, translator::Translator};
+use super::{
+    Error, identity,
+    prepare::{Held, part_name},
+    setup::System,
+    translator::Translator,
+};
 use crate::{
     domain::{ObjectId, ObjectName, Time, TimeError},
     error::Finding,
     fhir::stored,
     ledger::{Hash, SyncId},
     mapping::{MAIN, ObjectType, Part, Plan},
-    profile::Options,
+    profile::{Issue, Options, new_faults},
 };
 
 /// What one system would get.
@@ -22,11 +27,15 @@ pub(super) struct Translated {
 }
 
 impl Translator {
-    /// Schema and references: what is wrong with the object itself.
-    pub fn check_object(&self, kind: &ObjectType, body: &Value) -> Result<(), Error> {
-        let mut findings = kind.validate(body);
+    /// Schema and references: what is wrong with the object itself; of a change of `before` what is new in it.
+    pub fn check_object(&self, kind: &ObjectType, before: Option<&Value>, body: &Value) -> Result<(), Error> {
+        let mut findings = before.map_or_else(|| kind.validate(body), |before| kind.new_faults(before, body));
         if findings.is_empty() {
+            let known = before.map(identity::references).unwrap_or_default();
             for (pointer, (object, id)) in identity::references(body) {
+                if known.iter().any(|(_, whose)| *whose == (object.clone(), id.clone())) {
+                    continue;
+                }
                 if self.mappings.now().object(object.as_str()).is_none() {
                     findings.push(unknown(pointer, &format!("There is no kind of object called {object}.")));
                 } else if self.ledger.object(&object, &id)?.is_none() {
@@ -44,31 +53,25 @@ impl Translator {
         if findings.is_empty() { Ok(()) } else { Err(Error::Invalid(findings)) }
     }
 
-    /// The translation for a system and what is wrong with it.
+    /// The translation for a system, written into what it was last seen to hold, and what is wrong with it. Faults that
+    /// are there already are nobody's who changes something else.
     pub fn translate(&self, object: &ObjectName, body: &Value, system: &System) -> Result<Translated, Error> {
         let plan = self.plan(object, system)?;
-        let parts = match plan.to_fhir(body, &system.context).map_err(Error::from) {
+        let id = body.get("id").and_then(Value::as_str).and_then(|id| ObjectId::new(id).ok());
+        let held = id.map_or(Ok(Vec::new()), |id| self.held(&SyncId::of(object, &id, system.name())))?;
+        let made = self.as_made(&held, system);
+        let parts = match plan.put(body, &made, &system.context).map_err(Error::from) {
             Ok(parts) => parts,
             Err(Error::Invalid(findings)) => return Ok(Translated { parts: Vec::new(), findings }),
             Err(error) => return Err(error),
         };
-        let mut findings = self.not_taken(object, &plan, body, system)?;
-        findings.extend(parts.iter().flat_map(|part| self.break_rules(object, part, system)));
+        // What this system, by its dialect, does not let others write.
+        let mut findings = self.not_permitted(&plan, body, &held, system);
+        for part in &parts {
+            let before = made.iter().find(|before| part_name(before) == part_name(part));
+            findings.extend(self.break_rules(object, part, before, system));
+        }
         Ok(Translated { parts, findings })
-    }
-
-    /// What this system, by its dialect, does not let others write: asked of what it was last seen to hold.
-    fn not_taken(
-        &self,
-        object: &ObjectName,
-        plan: &Plan,
-        body: &Value,
-        system: &System,
-    ) -> Result<Vec<Finding>, Error> {
-        let id = body.get("id").and_then(Value::as_str).and_then(|id| ObjectId::new(id).ok());
-        let Some(id) = id.filter(|_| plan.is_choosy()) else { return Ok(Vec::new()) };
-        let held = self.held(&SyncId::of(object, &id, system.name()))?;
-        Ok(self.not_permitted(plan, body, &held, system))
     }
 
     /// As [`Plan::permits`], of what is held.
@@ -85,8 +88,8 @@ impl Translator {
         Options { now: Some(self.clock.now()), doubtful_data: true, ..Options::with_profiles(profiles) }
     }
 
-    /// Errors of one part against FHIR R4 and, for the main part, the system's profiles.
-    fn break_rules(&self, object: &ObjectName, part: &Part, system: &System) -> Vec<Finding> {
+    /// Errors of one part against FHIR R4 and, for the main part, the system's profiles, that what is there (`before`) lacks.
+    fn break_rules(&self, object: &ObjectName, part: &Part, before: Option<&Part>, system: &System) -> Vec<Finding> {
         // The bytes of a stored attachment are put in when it is sent.
         if part.attachment().is_some() {
             return Vec::new();
@@ -95,9 +98,18 @@ impl Translator {
         let profiles = system.config.profiles.get(object).filter(|_| main).cloned().unwrap_or_default();
         let stand_in = stored::stand_in(&part.resource);
         let resource = stand_in.as_ref().unwrap_or(&part.resource);
-        let report = self.validator.validate(resource, &self.options(profiles));
-        report
-            .errors()
+        let options = self.options(profiles);
+        let report = self.validator.validate(resource, &options);
+        let issues: Vec<&Issue> = match before.filter(|_| report.errors().next().is_some()) {
+            None => report.errors().collect(),
+            Some(before) => {
+                let stand_in = stored::stand_in(&before.resource);
+                let before = stand_in.as_ref().unwrap_or(&before.resource);
+                new_faults((&self.validator.validate(before, &options), before), (&report, resource))
+            }
+        };
+        issues
+            .into_iter()
             .map(|issue| {
                 let outcome = issue.to_outcome(None);
                 Finding {
@@ -111,25 +123,69 @@ impl Translator {
             .collect()
     }
 
-    /// What is wrong with a resource that an EHR sent: places and rules.
-    pub fn breaks_base(&self, resource: &Value, zone: &str) -> Vec<Finding> {
+    /// What is wrong with a resource that an EHR sent. A fault in a place that the object's mapping does not read keeps
+    /// nothing out; where there is no mapping, every one counts.
+    pub fn breaks_base(&self, resource: &Value, plan: Option<&Plan>, system: &System) -> Blemishes {
         let mut stand_in = stored::stand_in(resource);
         if has_local_times(resource) {
-            place_in(stand_in.get_or_insert_with(|| resource.clone()), zone);
+            place_in(stand_in.get_or_insert_with(|| resource.clone()), &system.config.zone);
         }
-        let report = self.validator.validate(stand_in.as_ref().unwrap_or(resource), &self.options(Vec::new()));
-        // What is known of the bytes is judged without them.
-        let claims = self.false_claims(resource).unwrap_or_default();
-        let finding = |issue: &crate::profile::Issue| {
-            let outcome = issue.to_outcome(None);
-            Finding {
-                pointer: outcome.expression,
-                code: "LIA-SYNC-014".to_owned(),
-                detail: outcome.text,
-                remedy: "Have it mended at the EHR.".to_owned(),
-            }
+        let judged = stand_in.as_ref().unwrap_or(resource);
+        let report = self.validator.validate(judged, &self.options(Vec::new()));
+        let counts: Vec<&Issue> = match plan {
+            Some(plan) => report.bearing(judged, &|place| plan.reads(judged, place, &system.context)),
+            None => report.errors().collect(),
         };
-        report.errors().map(finding).chain(claims.into_iter().map(documents::finding)).collect()
+        let finding = |issue: &Issue| {
+            let outcome = issue.to_outcome(None);
+            received(&outcome.expression, &outcome.text)
+        };
+        let mut keep_out: Vec<Finding> = counts.iter().map(|issue| finding(issue)).collect();
+        // What is known of the bytes is judged without them.
+        keep_out.extend(self.false_claims(resource).unwrap_or_default().into_iter().map(|claim| received("", claim)));
+        let told = |place: &String| counts.iter().any(|issue| issue.pointer == *place);
+        let modifiers = plan.map(|plan| plan.unread_modifiers(judged, &system.context)).unwrap_or_default();
+        let not_understood = "It carries something that may change its meaning and that the gateway does not know: ";
+        keep_out.extend(
+            modifiers
+                .iter()
+                .filter(|place| !told(place))
+                .map(|place| received(place, &format!("{not_understood}{place}"))),
+        );
+        let passed_over = report.errors().filter(|issue| !counts.iter().any(|counted| std::ptr::eq(*counted, *issue)));
+        Blemishes { passed_over: passed_over.map(finding).collect(), keep_out }
+    }
+}
+
+/// What is wrong with a resource that was received.
+#[derive(Debug, Default)]
+pub(super) struct Blemishes {
+    /// It cannot be taken in for these.
+    pub keep_out: Vec<Finding>,
+    /// They change nothing of what is read.
+    pub passed_over: Vec<Finding>,
+}
+
+impl Blemishes {
+    /// What history says of those that were passed over.
+    pub fn remark(&self) -> String {
+        match self.passed_over.as_slice() {
+            [] => String::new(),
+            [first, ..] => format!(
+                " Passed over: {} of FHIR's rules broken in places that are not read, first at {}.",
+                self.passed_over.len(),
+                first.pointer
+            ),
+        }
+    }
+}
+
+fn received(place: &str, detail: &str) -> Finding {
+    Finding {
+        pointer: place.to_owned(),
+        code: "LIA-SYNC-014".to_owned(),
+        detail: detail.to_owned(),
+        remedy: "Have it mended at the EHR.".to_owned(),
     }
 }
 

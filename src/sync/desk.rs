@@ -301,7 +301,7 @@ impl Desk {
             return Err(Error::Decision(format!("{name} is still to be decided")));
         }
         if let Some(kind) = inner.mappings.now().object(topic.object.as_str()) {
-            inner.check_object(kind, &value)?;
+            inner.check_object(kind, Some(&subject.ours), &value)?;
         }
         let findings = inner.translate(&topic.object, &value, system)?.findings;
         if !findings.is_empty() {

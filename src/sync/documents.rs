@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::{Error, record::LIAISON, translator::Translator};
 use crate::{
     ehr::{Body, Content, Keep, Keeping, Kept},
-    error::Finding,
     fhir::{Object, stored},
     ledger::{Hash, Ledger, LedgerError, Proposal, Receiving},
 };
@@ -151,15 +150,5 @@ fn files(
             members.values_mut().try_for_each(|inner| files(inner, found))
         }
         _ => Ok(()),
-    }
-}
-
-/// A finding about named bytes.
-pub(super) fn finding(detail: &str) -> Finding {
-    Finding {
-        pointer: String::new(),
-        code: "LIA-SYNC-014".to_owned(),
-        detail: detail.to_owned(),
-        remedy: "Have it mended at the EHR.".to_owned(),
     }
 }

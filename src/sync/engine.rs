@@ -81,7 +81,7 @@ impl Engine {
         if self.parts.translator.ledger.object(&request.object, &id)?.is_some_and(|row| row.content != content) {
             return Err(Error::Ledger(LedgerError::Exists));
         }
-        let checked = self.check(&request.object, body, content, request.lenient)?;
+        let checked = self.check(&request.object, None, body, content, request.lenient)?;
         let expect = Expect::NewOrEqual(content);
         self.store(&request.object, &id, 1, Operation::Created, &checked, expect, Some(key), &request.by).await
     }
@@ -100,14 +100,14 @@ impl Engine {
             return Ok(answer);
         }
         let kind = self.kind(&request.object)?;
-        let (row, (body, cancelled)) =
+        let (row, before, body, cancelled) =
             self.changed(&kind, &request.object, &request.id, Some(request.expected), request.change)?;
         let content = Hash::of(&canonical_bytes(&body));
         if row.content == content {
             let syncs = self.parts.translator.ledger.syncs_of(&request.object, &request.id)?;
             return Ok(Answer { id: request.id, version: row.version, syncs });
         }
-        let checked = self.check(&request.object, body, content, request.lenient)?;
+        let checked = self.check(&request.object, Some(&before), body, content, request.lenient)?;
         let operation = if cancelled { Operation::Cancelled } else { Operation::Updated };
         let (version, expect) = (row.version + 1, Expect::Version(row.version));
         self.store(&request.object, &request.id, version, operation, &checked, expect, key, &request.by).await
@@ -124,7 +124,7 @@ impl Engine {
             .and_then(Value::as_str)
             .map_or_else(|| ObjectId::new(&self.parts.translator.clock.new_id().to_string()), ObjectId::new);
         let body = with_id(body, &id.map_err(|_| bad_id())?)?;
-        self.previewed(&kind, object, body)
+        self.previewed(&kind, object, None, body)
     }
 
     /// What a change would send, with findings; nothing is stored. `expected` is the version that the caller saw.
@@ -139,11 +139,11 @@ impl Engine {
         change: Change,
     ) -> Result<Preview, Error> {
         let kind = self.kind(object)?;
-        let (body, _) = self.changed(&kind, object, id, expected, change)?.1;
-        self.previewed(&kind, object, body)
+        let (_, before, body, _) = self.changed(&kind, object, id, expected, change)?;
+        self.previewed(&kind, object, Some(&before), body)
     }
 
-    /// An object's row, and its body after a change; whether the change calls it off.
+    /// An object's row, its body before and after a change, and whether the change calls it off.
     fn changed(
         &self,
         kind: &ObjectType,
@@ -151,7 +151,7 @@ impl Engine {
         id: &ObjectId,
         expected: Option<u64>,
         change: Change,
-    ) -> Result<(ObjectRow, (Value, bool)), Error> {
+    ) -> Result<(ObjectRow, Value, Value, bool), Error> {
         let row = self.parts.translator.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
         if expected.is_some_and(|expected| expected != row.version) {
             return Err(Error::Ledger(LedgerError::Stale { current: row.version }));
@@ -160,11 +160,17 @@ impl Engine {
         let (body, cancels) = changed(kind, &before, change)?;
         let body = with_id(body, id)?;
         let cancelled = moves(kind, &before, &body)? || cancels;
-        Ok((row, (body, cancelled)))
+        Ok((row, before, body, cancelled))
     }
 
-    fn previewed(&self, kind: &ObjectType, object: &ObjectName, body: Value) -> Result<Preview, Error> {
-        self.parts.translator.check_object(kind, &body)?;
+    fn previewed(
+        &self,
+        kind: &ObjectType,
+        object: &ObjectName,
+        before: Option<&Value>,
+        body: Value,
+    ) -> Result<Preview, Error> {
+        self.parts.translator.check_object(kind, before, &body)?;
         let mut targets = Vec::new();
         for system in self.parts.translator.targets(object) {
             let translated = self.parts.translator.translate(object, &body, system)?;
@@ -185,9 +191,16 @@ impl Engine {
         Ok(self.parts.translator.ledger.remembered(key)?.and_then(|receipt| receipt.answer))
     }
 
-    fn check(&self, object: &ObjectName, body: Value, content: Hash, lenient: bool) -> Result<Checked, Error> {
+    fn check(
+        &self,
+        object: &ObjectName,
+        before: Option<&Value>,
+        body: Value,
+        content: Hash,
+        lenient: bool,
+    ) -> Result<Checked, Error> {
         let kind = self.kind(object)?;
-        self.parts.translator.check_object(&kind, &body)?;
+        self.parts.translator.check_object(&kind, before, &body)?;
         let mut parked = Vec::new();
         for system in self.parts.translator.targets(object) {
             let findings = self.parts.translator.translate(object, &body, system)?.findings;

@@ -130,15 +130,18 @@ impl Puller {
             return Ok(Taken::Done);
         }
         let subject = self.translator.subject(&part.object, &part.object_id, system)?;
-        if let Some(trouble) = self.broken(system, &seen, &body) {
-            self.now_known(&subject_of, shown.as_ref());
-            return self.recorder.puzzled(system, &trouble, bytes).await;
-        }
+        let remark = match self.broken(system, &seen, &body, Some(&subject.plan)) {
+            Ok(remark) => remark,
+            Err(trouble) => {
+                self.now_known(&subject_of, shown.as_ref());
+                return self.recorder.puzzled(system, &trouble, bytes).await;
+            }
+        };
         let base = held[at].body.as_ref();
         let before = base.map(|_| held.clone());
         held[at].body = Some(body);
         let merged = self.translator.merged(system, &subject, before.as_deref(), &held);
-        let taken = self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes)).await?;
+        let taken = self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes), &remark).await?;
         self.recorder.answered(&subject_of, "It could be taken in.").await?;
         self.judge_again(&topic).await?;
         Ok(taken)
@@ -151,6 +154,7 @@ impl Puller {
         row: Option<&SyncRow>,
         merged: Merged,
         seen: Sighting,
+        remark: &str,
     ) -> Result<Taken, Error> {
         if !merged.conflicts.is_empty() {
             // The same disagreement need not be told twice.
@@ -165,7 +169,7 @@ impl Puller {
         let at_rest = row.is_none_or(|row| matches!(row.state(), SyncState::Synced | SyncState::Resolved));
         if merged.takes_theirs || (merged.overrules && at_rest) {
             let back = merged.overrules || (merged.keeps_ours && !at_rest);
-            self.recorder.apply(topic, subject.version, &merged.value, vec![seen], back).await?;
+            self.recorder.apply(topic, subject.version, &merged.value, vec![seen], back, remark).await?;
         } else {
             self.recorder.observed(topic, seen).await?;
         }
@@ -195,10 +199,14 @@ impl Puller {
                 _ => self.adopt(system, &topic, &body, sighting).await,
             };
         }
-        if let Some(trouble) = self.broken(system, &seen, &body) {
-            return self.recorder.puzzled(system, &trouble, sighting.1).await;
-        }
-        let Some(kind) = self.translator.mappings.now().object_for(&body).cloned() else {
+        let kind = self.translator.mappings.now().object_for(&body).cloned();
+        let object = kind.as_ref().and_then(|kind| ObjectName::new(kind.name()).ok());
+        let plan = object.map(|object| self.translator.plan(&object, system)).transpose()?;
+        let remark = match self.broken(system, &seen, &body, plan.as_deref()) {
+            Ok(remark) => remark,
+            Err(trouble) => return self.recorder.puzzled(system, &trouble, sighting.1).await,
+        };
+        let Some(kind) = kind else {
             let trouble = Trouble::new(
                 ItemKind::Inbound,
                 "LIA-SYNC-014",
@@ -208,7 +216,7 @@ impl Puller {
             .subject(format!("{} {}", system.name(), seen.reference()));
             return self.recorder.puzzled(system, &trouble, sighting.1).await;
         };
-        self.new_or_matched(system, &kind, &seen, &body, sighting).await
+        self.new_or_matched(system, &kind, &seen, &body, sighting, &remark).await
     }
 
     /// What a person was asked about is at the EHR: it is linked, and looked at like any other open outcome.
@@ -238,6 +246,7 @@ impl Puller {
         seen: &Seen,
         body: &Value,
         sighting: Sighting,
+        remark: &str,
     ) -> Result<Taken, Error> {
         let Ok(object) = ObjectName::new(kind.name()) else { return Ok(Taken::Done) };
         let plan = self.translator.plan(&object, system)?;
@@ -293,7 +302,7 @@ impl Puller {
                     let found = others.iter().find(|seen| seen.reference() == other.reference);
                     seen.extend(found.map(|found| record::remote(&other.part, found)));
                 }
-                self.recorder.apply(&Topic::new(&object, &id, system.name()), 0, &read, seen, false).await?;
+                self.recorder.apply(&Topic::new(&object, &id, system.name()), 0, &read, seen, false, remark).await?;
                 Ok(Taken::Done)
             }
         }
@@ -311,7 +320,7 @@ impl Puller {
         let linked = Draft::new(Fact::Linked { remotes: vec![found] }, LIAISON, sentence);
         self.recorder.ledger.commit(Proposal::of(topic.draft(linked, subject.version))).await?;
         let row = self.recorder.ledger.sync(&topic.sync)?;
-        self.settle_inbound(topic, &subject, row.as_ref(), merged, seen).await
+        self.settle_inbound(topic, &subject, row.as_ref(), merged, seen, "").await
     }
 
     /// The EHR's own Binaries that a resource names: parts of it. Other addresses are never fetched.

@@ -61,7 +61,7 @@ impl Sender {
             Note::Takes { value, part, seen, back } => {
                 let topic = Topic::of(&row);
                 let sighting = record::remote(&part, &seen);
-                self.recorder.apply(&topic, scene.subject.version, &value, vec![sighting], back).await
+                self.recorder.apply(&topic, scene.subject.version, &value, vec![sighting], back, "").await
             }
             Note::Spared => {
                 let sentence = "Called off before it was sent: there is nothing to send.";

@@ -89,7 +89,7 @@ impl Translator {
     }
 
     /// Held parts as the mapping made them: references logical, parts under the ids of their making.
-    fn as_made(&self, held: &[Held], system: &System) -> Vec<Part> {
+    pub fn as_made(&self, held: &[Held], system: &System) -> Vec<Part> {
         as_made(held, &|resource| self.logical(resource, system))
     }
 

@@ -20,6 +20,7 @@ use crate::{
     error::Explained as _,
     fhir::canonical_bytes,
     ledger::{Hash, ItemKind},
+    mapping::Plan,
 };
 
 /// So many times a record cannot be read before a person is asked, and `tell_after` at least.
@@ -46,10 +47,11 @@ impl Puller {
         self.recorder.puzzled(system, &trouble, Some(body)).await
     }
 
-    /// What breaks FHIR's rules in a received resource, as a question.
-    pub fn broken(&self, system: &System, seen: &Seen, body: &Value) -> Option<Trouble> {
-        let findings = self.translator.breaks_base(body, &system.config.zone);
-        let first = findings.first()?;
+    /// What breaks FHIR's rules in a received resource so that it cannot be taken in, as a question; else what was passed over.
+    pub fn broken(&self, system: &System, seen: &Seen, body: &Value, plan: Option<&Plan>) -> Result<String, Trouble> {
+        let blemishes = self.translator.breaks_base(body, plan, system);
+        let findings = &blemishes.keep_out;
+        let Some(first) = findings.first() else { return Ok(blemishes.remark()) };
         let sentence = format!(
             "{} from {} breaks FHIR's rules: {}",
             crate::domain::capital_a(&seen.kind),
@@ -58,7 +60,7 @@ impl Puller {
         );
         let cause = [system.name().as_str(), &seen.kind, &first.detail];
         let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence).cause(&cause);
-        Some(trouble.subject(format!("{} {}", system.name(), seen.reference())).fields(record::places(&findings)))
+        Err(trouble.subject(format!("{} {}", system.name(), seen.reference())).fields(record::places(findings)))
     }
 
     /// Whether a person was asked about a record when a list showed it just so.

@@ -193,7 +193,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// A new version made from what a system holds. It goes to all other systems, and `back` there where something of
+    /// A new version made from what a system holds; `remark` is added to what history says. It goes to all other systems, and `back` there where something of
     /// ours is to be kept.
     pub async fn apply(
         &self,
@@ -202,6 +202,7 @@ impl Recorder {
         value: &Value,
         seen: Vec<Sighting>,
         back: bool,
+        remark: &str,
     ) -> Result<(), Error> {
         let mappings = self.translator.mappings.now();
         let transitions = mappings.object(topic.object.as_str()).and_then(|kind| kind.transitions().cloned());
@@ -218,11 +219,11 @@ impl Recorder {
         let (remotes, bodies): (Vec<Remote>, Vec<Option<Bytes>>) = seen.into_iter().unzip();
         let fact = Fact::Applied { operation, content, remotes, targets };
         let words = if version == 0 { "New at" } else { "Changed at" };
-        let remark = match crate::mapping::remarks(value).len() {
+        let zones = match crate::mapping::remarks(value).len() {
             0 => "",
             _ => " A time's offset is not its zone's (LIA-TIME-005).",
         };
-        let draft = Draft::new(fact, LIAISON, format!("{words} {}; taken over here.{remark}", topic.system));
+        let draft = Draft::new(fact, LIAISON, format!("{words} {}; taken over here.{remark}{zones}", topic.system));
         let expect = if version == 0 { Expect::NewOrEqual(content) } else { Expect::Version(version) };
         let proposal = Proposal::of(topic.draft(draft, version + 1).body(Hash::of(&bytes)))
             .body(bytes)
