@@ -188,6 +188,7 @@ async fn push(ledger: &Ledger, id: &ObjectId) {
         version: Some("1".to_owned()),
         body: output,
         settled: None,
+        sent: false,
     };
     let fact = Fact::Acknowledged { done: true, remotes: vec![remote], mapping: Some("m1".to_owned()), output };
     let draft = Draft::new(fact, "liaison", "ehr has it.").sync(&row).about(&name, id, 1);

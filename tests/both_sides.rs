@@ -1,15 +1,18 @@
 //! What both sides do to one record: deleted there, refused here with others waiting for it (PROMISES R24 to R27).
 
 use liaison::{
+    domain::{ObjectId, ObjectName},
+    ehr::{Request, Response},
     ledger::SyncState,
     rest::Method,
-    sync::{Action, Change},
+    sandbox,
+    sync::{Action, Change, Choice, Error, Resend},
 };
 use serde_json::{Value, json};
 
 use crate::{
     inbound::{careless, put},
-    support::rig::{Rig, appointment, patient},
+    support::rig::{Rig, Tamper, appointment, patient},
 };
 
 const DAY: (&str, &str) = ("2026-05-04T09:30:00-07:00[America/Phoenix]", "2026-05-04T10:00:00-07:00[America/Phoenix]");
@@ -185,4 +188,244 @@ async fn what_may_change_the_meaning_is_never_passed_over() {
     put(&rig, &json!({"resourceType": "Patient", "id": "c", "name": "Ada"}));
     rig.until(15, "three questions", |rig| rig.open_items().len() == 3).await;
     assert!(rig.objects("patient").is_empty());
+}
+
+/// An EHR that makes something else of an appointment, or shows it otherwise: in every answer, for as long as it is told.
+struct Makes(std::sync::Mutex<fn(&mut Value)>);
+
+impl Makes {
+    fn of(how: fn(&mut Value)) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self(std::sync::Mutex::new(how)))
+    }
+}
+
+impl Tamper for Makes {
+    fn answers(&self, request: &Request, mut response: Response) -> Response {
+        if !request.url.path().contains("/Appointment") {
+            return response;
+        }
+        let Ok(mut body) = serde_json::from_slice::<Value>(&response.body) else { return response };
+        let how = *self.0.lock().expect("unpoisoned");
+        if body["resourceType"] == "Appointment" {
+            how(&mut body);
+        } else if let Some(entries) = body["entry"].as_array_mut() {
+            entries.iter_mut().for_each(|entry| how(&mut entry["resource"]));
+        }
+        response.body = body.to_string().into_bytes().into();
+        response
+    }
+}
+
+async fn booked(how: fn(&mut Value)) -> (Rig, std::sync::Arc<Makes>) {
+    let makes = Makes::of(how);
+    let rig = Rig::with(sandbox::Options::practice(), |_| {}, Some(makes.clone())).await;
+    rig.push("patient", patient("p1")).await;
+    rig.push("appointment", appointment("a1", "p1", DAY.0, DAY.1)).await;
+    rig.until(20, "an outcome", |rig| !rig.sync("appointment", "a1").state().is_pending()).await;
+    (rig, makes)
+}
+
+fn writes(rig: &Rig) -> usize {
+    rig.states("Appointment", "a1").len()
+}
+
+const LATER: &str = "2026-05-04T09:45:00-07:00";
+
+/// P2: the EHR moves what it was sent. Nobody is overwritten: a person decides, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_ehr_makes_of_it_is_a_question_and_is_never_written_over_unseen() {
+    let (rig, _makes) = booked(|body| body["start"] = json!(LATER)).await;
+    let (_, asked) = item(&rig);
+    assert_eq!((&asked["code"], &asked["kind"]), (&json!("LIA-SYNC-028"), &json!("conflict")));
+    assert_eq!((&asked["fields"][0]["path"], &asked["fields"][0]["origin"]), (&json!("start"), &json!("answer")));
+    assert_eq!(rig.sync("appointment", "a1").state(), SyncState::Conflict);
+    assert_eq!(writes(&rig), 1, "nothing is sent again");
+    // Ours: it is sent once more, and the EHR answers the same: then it is settled.
+    let (id, _) = item(&rig);
+    let decided = |choice| Action::Resolve {
+        note: "they know".to_owned(),
+        fields: std::collections::BTreeMap::from([("start".to_owned(), choice)]),
+    };
+    rig.engine.act(&id, decided(Choice::Ours), "eve").await.expect("decided");
+    rig.state("appointment", "a1", SyncState::Synced, 20).await;
+    assert_eq!(writes(&rig), 2, "once");
+    assert!(rig.open_items().is_empty(), "asked once: {:#?}", rig.open_items());
+    let told = rig.items().into_iter().find(|item| item["id"] == json!(id)).expect("there");
+    assert!(told["comments"].to_string().contains("answers the same"), "{told:#}");
+    // An unrelated change neither asks again nor carries ours over.
+    rig.change("appointment", "a1", 1, Change::Merge(json!({"comment": "bring insurance card"}))).await.expect("taken");
+    rig.settled(20).await;
+    assert!(rig.open_items().is_empty(), "{:#?}", rig.open_items());
+    let there = rig.states("Appointment", "a1").pop().expect("there");
+    assert_eq!((&there["comment"], &there["start"]), (&json!("bring insurance card"), &json!(LATER)));
+    assert_eq!(rig.object("appointment", "a1").expect("here")["start"], DAY.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_ehr_adds_or_leaves_out_is_taken_or_told_once() {
+    let (rig, _makes) = booked(|body| {
+        body["patientInstruction"] = json!("come fasting");
+        if let Some(members) = body.as_object_mut() {
+            members.shift_remove("description");
+        }
+    })
+    .await;
+    assert_eq!(rig.sync("appointment", "a1").state(), SyncState::Synced);
+    let body = rig.object("appointment", "a1").expect("here");
+    assert_eq!((&body["patient_instructions"], &body["description"]), (&json!("come fasting"), &json!("Check-up")));
+    let (_, asked) = item(&rig);
+    assert_eq!((&asked["code"], &asked["fields"][0]["count"]), (&json!("LIA-SYNC-029"), &json!(1)));
+    assert_eq!(writes(&rig), 1);
+    rig.push("appointment", appointment("a2", "p1", DAY.0, DAY.1)).await;
+    rig.settled(20).await;
+    assert_eq!(item(&rig).1["fields"][0]["count"], json!(2), "one question for all");
+    rig.change("appointment", "a1", 2, Change::Merge(json!({"comment": "x"}))).await.expect("taken on");
+    rig.settled(20).await;
+    assert_eq!(item(&rig).1["fields"][0]["count"], json!(2), "told once an object");
+}
+
+/// P2c: both add to one list, and both change a field that is ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_additions_are_kept_and_what_is_overruled_is_not_lost() {
+    let rig = Rig::new("", Rig::pulling(&["Patient"])).await;
+    let phone = |value: &str| json!({"kind": "phone", "value": value});
+    let mut body = patient("p1");
+    body["contact_details"] = json!([phone("1")]);
+    body["marital_status"] = json!({"text": "single"});
+    rig.push("patient", body).await;
+    rig.settled(10).await;
+    let reference = rig.sync("patient", "p1").remote[0].clone();
+    rig.edit(&reference, |body| {
+        body["telecom"].as_array_mut().expect("a list").push(json!({"system": "phone", "value": "theirs"}));
+        body["maritalStatus"] = json!({"text": "married"});
+    });
+    let ours = json!({"contact_details": [phone("1"), phone("ours")], "marital_status": {"text": "widowed"}});
+    rig.change("patient", "p1", 1, Change::Merge(ours)).await.expect("taken on");
+    rig.until(20, "both have all", |rig| {
+        let here = rig.object("patient", "p1").expect("here")["contact_details"].as_array().map_or(0, Vec::len);
+        let there = rig.at_ehr(Method::Get, &reference, None)["telecom"].as_array().map_or(0, Vec::len);
+        (here, there) == (3, 3)
+    })
+    .await;
+    rig.settled(10).await;
+    assert_eq!(rig.at_ehr(Method::Get, &reference, None)["maritalStatus"]["text"], "widowed");
+    let id = ObjectId::new("p1").expect("an id");
+    let history = rig.ledger.history(&ObjectName::new("patient").expect("a name"), &id).expect("readable");
+    let kept = history.iter().find(|entry| entry.draft.fact.kind() == "overruled").expect("kept");
+    assert!(kept.draft.summary.contains("marital_status"), "{}", kept.draft.summary);
+    assert!(rig.open_items().is_empty(), "{:#?}", rig.open_items());
+}
+
+/// P9: a record made at the EHR that is one of ours by its identifier, and differs.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_record_that_differs_is_decided_field_by_field() {
+    for theirs in [true, false] {
+        let rig = Rig::new("", |config| {
+            Rig::pulling(&["Patient"])(config);
+            config.push.retain(|object| object.as_str() != "patient");
+        })
+        .await;
+        let identifiers = json!([{"system": "http://ehr.example/mrn", "value": "7"}]);
+        let mut body = patient("p1");
+        body["identifiers"] = identifiers.clone();
+        body["gender"] = json!("female");
+        rig.push("patient", body).await;
+        put(
+            &rig,
+            &json!({"resourceType": "Patient", "id": "made-there", "identifier": identifiers,
+            "name": [{"family": "Example", "given": ["Ada"]}], "gender": "male", "birthDate": "1980-02-29"}),
+        );
+        rig.until(20, "a question", |rig| !rig.open_items().is_empty()).await;
+        let (id, asked) = item(&rig);
+        assert_eq!(asked["fields"].as_array().expect("fields").len(), 1, "{asked:#}");
+        assert_eq!(asked["fields"][0]["path"], "gender");
+        let choice = if theirs { Choice::Theirs } else { Choice::Ours };
+        let fields = std::collections::BTreeMap::from([("gender".to_owned(), choice)]);
+        let nothing = Action::Resolve { note: "x".to_owned(), fields: std::collections::BTreeMap::new() };
+        rig.engine.act(&id, nothing, "eve").await.expect_err("a field is still to be decided");
+        rig.engine.act(&id, Action::Resolve { note: "asked her".to_owned(), fields }, "eve").await.expect("decided");
+        let here = rig.object("patient", "p1").expect("here")["gender"].clone();
+        assert_eq!(here, if theirs { json!("male") } else { json!("female") });
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        assert!(rig.open_items().is_empty(), "asked once: {:#?}", rig.open_items());
+    }
+}
+
+/// P2b, R27: the same file again after the ward added an e-mail: nothing of theirs goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_senders_file_sent_again_undoes_nobodys_work() {
+    let rig = Rig::new("", Rig::pulling(&["Patient"])).await;
+    let contact =
+        |values: &[&str]| -> Value { values.iter().map(|value| json!({"kind": "phone", "value": value})).collect() };
+    let mut file = patient("p1");
+    file["contact_details"] = contact(&["1"]);
+    let send = |body: Value| {
+        let (object, id) = (ObjectName::new("patient").expect("a name"), ObjectId::new("p1").expect("an id"));
+        let resend = Resend { object, id, body, key: None, by: "test".to_owned(), lenient: false };
+        rig.engine.resend(resend)
+    };
+    rig.push("patient", file.clone()).await;
+    rig.settled(10).await;
+    let reference = rig.sync("patient", "p1").remote[0].clone();
+    rig.edit(&reference, |body| {
+        body["telecom"].as_array_mut().expect("a list").push(json!({"system": "phone", "value": "ward"}));
+        body["gender"] = json!("female");
+    });
+    let here = || rig.object("patient", "p1").expect("here");
+    rig.until(10, "theirs is here", |rig| rig.object("patient", "p1").expect("here")["gender"] == "female").await;
+    // The same again: nothing changes.
+    let (answer, warnings) = send(file.clone()).await.expect("taken on");
+    assert_eq!((answer.version, warnings.len()), (2, 0));
+    assert_eq!(here()["contact_details"], contact(&["1", "ward"]));
+    // A number more, and one that is gone: only these.
+    file["contact_details"] = contact(&["2"]);
+    send(file.clone()).await.expect("taken on");
+    assert_eq!(here()["contact_details"], contact(&["2", "ward"]));
+    assert_eq!(here()["gender"], "female", "absent in both: theirs stays");
+    // Both changed it: refused by field, nothing is stored.
+    file["birth_date"] = json!("1981-01-01");
+    send(file.clone()).await.expect("taken on");
+    rig.settled(10).await;
+    rig.edit(&reference, |body| body["birthDate"] = json!("1982-02-02"));
+    rig.until(10, "theirs is here", |rig| rig.object("patient", "p1").expect("here")["birth_date"] == "1982-02-02")
+        .await;
+    file["birth_date"] = json!("1983-03-03");
+    let Err(Error::Differs { fields, .. }) = send(file.clone()).await else { panic!("refused") };
+    assert_eq!((&fields[0]["path"], &fields[0]["theirs"]), (&json!("birth_date"), &json!("1982-02-02")));
+    assert_eq!(here()["birth_date"], "1982-02-02");
+    // The sender takes it over, which needs no version, and is the base from then on.
+    file["birth_date"] = json!("1982-02-02");
+    let (same, _) = send(file.clone()).await.expect("taken on");
+    file["birth_date"] = json!("1984-04-04");
+    let (next, _) = send(file).await.expect("taken on");
+    assert_eq!((next.version, here()["birth_date"].clone()), (same.version + 1, json!("1984-04-04")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_moves_to_the_right_patient_and_an_overruled_value_comes_back() {
+    let rig = Rig::new("", Rig::pulling(&["Patient", "Appointment"])).await;
+    for id in ["p1", "p2"] {
+        rig.push("patient", patient(id)).await;
+    }
+    rig.push("appointment", appointment("a1", "p1", DAY.0, DAY.1)).await;
+    rig.settled(10).await;
+    let (wrong, right) = (json!({"object": "patient", "id": "p1"}), json!({"object": "patient", "id": "p2"}));
+    rig.change("appointment", "a1", 1, Change::Relink { reference: wrong, to: Some(right) }).await.expect("taken on");
+    rig.settled(10).await;
+    let there = rig.states("Appointment", "a1").pop().expect("there");
+    assert_eq!(there["participant"][0]["actor"]["reference"], json!(rig.sync("patient", "p2").remote[0]));
+
+    let reference = rig.sync("appointment", "a1").remote[0].clone();
+    rig.edit(&reference, |body| body["comment"] = json!("theirs"));
+    rig.change("appointment", "a1", 2, Change::Merge(json!({"comment": "ours"}))).await.expect("taken on");
+    rig.settled(10).await;
+    assert_eq!(rig.at_ehr(Method::Get, &reference, None)["comment"], "ours");
+    let (object, id) = (ObjectName::new("appointment").expect("a name"), ObjectId::new("a1").expect("an id"));
+    let history = rig.ledger.history(&object, &id).expect("readable");
+    let kept = history.iter().find(|entry| entry.draft.fact.kind() == "overruled").expect("kept");
+    let version = rig.ledger.object(&object, &id).expect("readable").expect("here").version;
+    let restore = Change::Restore { seq: kept.seq, path: "comment".to_owned() };
+    rig.change("appointment", "a1", version, restore).await.expect("taken on");
+    rig.settled(10).await;
+    assert_eq!(rig.at_ehr(Method::Get, &reference, None)["comment"], "theirs");
 }

@@ -131,6 +131,13 @@ impl Ask {
         })
     }
 
+    /// `Prefer: merge`: what is sent is merged with what others changed since this sender sent it last.
+    #[must_use]
+    pub fn wants_merge(&self) -> bool {
+        let values = self.parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split([',', ';'])).any(|one| one.trim().eq_ignore_ascii_case("merge"))
+    }
+
     /// Reads the body as JSON of one of these media types.
     ///
     /// # Errors

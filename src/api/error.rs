@@ -106,6 +106,8 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     errors: Vec<Finding>,
+    /// What both sides changed, field by field.
+    fields: Vec<serde_json::Value>,
     retry_after_s: Option<u64>,
 }
 
@@ -113,7 +115,13 @@ impl Problem {
     /// Any room's error, told in its own words.
     #[must_use]
     pub fn of(error: &dyn Explained) -> Self {
-        Self { code: error.code(), detail: error.to_string(), errors: Vec::new(), retry_after_s: None }
+        Self {
+            code: error.code(),
+            detail: error.to_string(),
+            errors: Vec::new(),
+            fields: Vec::new(),
+            retry_after_s: None,
+        }
     }
 
     /// The status of its code's page.
@@ -126,12 +134,15 @@ impl Problem {
     /// The answer; `instance` is the path that was asked for.
     pub(super) fn answer(&self, instance: &str) -> Response<Body> {
         let status = self.status();
-        let body = json!({
+        let mut body = json!({
             "type": format!("/docs/errors/{}", self.code),
             "title": page(self.code).map_or(self.code, |page| page.title),
             "status": status.as_u16(), "code": self.code, "detail": self.detail, "instance": instance,
             "errors": self.errors,
         });
+        if !self.fields.is_empty() {
+            body["fields"] = json!(self.fields);
+        }
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -191,6 +202,7 @@ impl From<sync::Error> for Problem {
     fn from(error: sync::Error) -> Self {
         match error {
             sync::Error::Ledger(error) => error.into(),
+            sync::Error::Differs { ref fields, .. } => Self { fields: fields.clone(), ..Self::of(&error) },
             other => Self { errors: other.findings().to_vec(), ..Self::of(&other) },
         }
     }

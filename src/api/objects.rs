@@ -12,8 +12,7 @@ use crate::{
     domain::{ObjectId, ObjectName},
     error::Finding,
     ledger::{Answer, LedgerError, ObjectRow},
-    mapping::{Mappings, remarks},
-    sync::{Accept, Change, Key, Preview, Update},
+    sync::{Accept, Change, Key, Preview, Resend, Update},
 };
 
 /// The kind of object that the route names, and its plural.
@@ -44,13 +43,6 @@ fn etag(version: u64) -> String {
     format!("W/\"{version}\"")
 }
 
-/// What is worth a remark in an object that is good all the same.
-fn remarkable(mappings: &Mappings, object: &str, body: &Value) -> Vec<Finding> {
-    let mut found = remarks(body);
-    found.extend(mappings.object(object).map(|kind| kind.warnings(body)).unwrap_or_default());
-    found
-}
-
 /// 202. What was taken on and is worth a remark all the same stands under `warnings`, which is left out where it is empty.
 fn accepted(plural: &str, answer: &Answer, warnings: &[Finding]) -> Answered {
     let mut body = answer.to_json();
@@ -68,18 +60,18 @@ pub(super) async fn create(ask: Ask) -> Answered {
     let (api, by, lenient) = (ask.api.clone(), ask.who().to_owned(), ask.is_lenient());
     if ask.preview()? {
         let body = ask.json(JSON).await?;
-        return previewed(&api.mappings(), object.as_str(), &api.engine().preview(&object, body)?);
+        return previewed(&api, &object, &api.engine().preview(&object, body)?);
     }
     let key = ask.key()?.ok_or(ApiError::NoKey)?.to_owned();
     let key = Key { scope: format!("{by} POST {}", ask.parts.uri.path()), key };
     let body = ask.json(JSON).await?;
-    let warnings = remarkable(&api.mappings(), object.as_str(), &body);
+    let warnings = api.engine().warnings(&object, &body, true);
     let answer = api.engine().accept(Accept { object, body, key, by, lenient }).await?;
     accepted(&plural, &answer, &warnings)
 }
 
-fn previewed(mappings: &Mappings, object: &str, preview: &Preview) -> Answered {
-    let warnings = remarkable(mappings, object, &preview.body);
+fn previewed(api: &Api, object: &ObjectName, preview: &Preview) -> Answered {
+    let warnings = api.engine().warnings(object, &preview.body, true);
     let targets: Vec<Value> = preview
         .targets
         .iter()
@@ -99,7 +91,34 @@ fn previewed(mappings: &Mappings, object: &str, preview: &Preview) -> Answered {
 
 /// `PUT /api/v1/{objects}/{id}`
 pub(super) async fn replace(ask: Ask) -> Answered {
+    if ask.wants_merge() && ask.header("if-match").is_none() && !ask.preview()? {
+        return resend(ask).await;
+    }
     change(ask, Reads::Object).await
+}
+
+/// The same with `Prefer: merge`.
+async fn resend(ask: Ask) -> Answered {
+    let (object, plural) = kind(&ask)?;
+    let row = existing(&ask, &object)?;
+    let (api, by, lenient) = (ask.api.clone(), ask.who().to_owned(), ask.is_lenient());
+    let scope = format!("{by} {} {}", ask.parts.method, ask.parts.uri.path());
+    let key = ask.key()?.map(|key| Key { scope, key: key.to_owned() });
+    let body = ask.json(JSON).await?;
+    let mut warnings = api.engine().warnings(&object, &body, true);
+    let (answer, stands) = api.engine().resend(Resend { object, id: row.id, body, key, by, lenient }).await?;
+    warnings.extend(stands);
+    accepted(&plural, &answer, &warnings)
+}
+
+/// `POST /api/v1/{objects}/{id}/restore`
+pub(super) async fn restore(ask: Ask) -> Answered {
+    change(ask, Reads::Restore).await
+}
+
+/// `POST /api/v1/{objects}/{id}/relink`
+pub(super) async fn relink(ask: Ask) -> Answered {
+    change(ask, Reads::Relink).await
 }
 
 /// `PATCH /api/v1/{objects}/{id}`
@@ -117,6 +136,8 @@ enum Reads {
     Object,
     Patch,
     Cancel,
+    Restore,
+    Relink,
 }
 
 async fn change(ask: Ask, reads: Reads) -> Answered {
@@ -132,20 +153,41 @@ async fn change(ask: Ask, reads: Reads) -> Answered {
         Reads::Object => Change::Replace(ask.json(JSON).await?),
         Reads::Patch => Change::Merge(ask.json(PATCH).await?),
         Reads::Cancel => Change::Cancel { reason: reason(ask.json_or_nothing().await?)? },
+        Reads::Restore => restored(ask.json(JSON).await?)?,
+        Reads::Relink => relinked(ask.json(JSON).await?)?,
     };
     if preview {
         let preview = api.engine().preview_change(&object, &row.id, expected, change)?;
-        return previewed(&api.mappings(), object.as_str(), &preview);
+        return previewed(&api, &object, &preview);
     }
     let warnings = match &change {
-        Change::Replace(body) => remarkable(&api.mappings(), object.as_str(), body),
+        Change::Replace(body) => api.engine().warnings(&object, body, true),
         // What a patch leaves out is not missing.
-        Change::Merge(body) => remarks(body),
-        Change::Cancel { .. } => Vec::new(),
+        Change::Merge(body) => api.engine().warnings(&object, body, false),
+        _ => api.engine().warnings(&object, &Value::Null, false),
     };
     let expected = expected.unwrap_or(row.version);
     let answer = api.engine().update(Update { object, id: row.id, expected, change, key, by, lenient }).await?;
     accepted(&plural, &answer, &warnings)
+}
+
+/// `{"seq", "path"}`
+fn restored(body: Value) -> Result<Change, Problem> {
+    let mut fields = super::worklist::Fields::of(body)?;
+    let seq = fields.take("seq").and_then(|seq| seq.as_u64());
+    let seq = seq.ok_or_else(|| super::worklist::finding("/seq", "the sequence of the entry that kept the value"))?;
+    let path = fields.text("path")?;
+    fields.done()?;
+    Ok(Change::Restore { seq, path })
+}
+
+/// `{"reference", "to"}`
+fn relinked(body: Value) -> Result<Change, Problem> {
+    let mut fields = super::worklist::Fields::of(body)?;
+    let (reference, to) = (fields.take("reference"), fields.take("to"));
+    fields.done()?;
+    let what = "the reference as it stands, or its place, such as participants.0.who";
+    Ok(Change::Relink { reference: reference.ok_or_else(|| super::worklist::finding("/reference", what))?, to })
 }
 
 /// `{"reason": …}` or `{}`.

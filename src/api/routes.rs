@@ -72,7 +72,8 @@ const IF_MATCH: Header =
 const PREFER: Header = Header {
     name: "Prefer",
     required: false,
-    about: "handling=lenient: what is invalid for a system is parked for a person instead of refused",
+    about: "handling=lenient: what is invalid for a system is parked for a person instead of refused; merge (PUT, without \
+            If-Match): what others changed since you sent it last stays, what both changed is 409 with `fields`",
 };
 const LAST_EVENT: Header =
     Header { name: "Last-Event-ID", required: false, about: "go on behind this event; without it from now on" };
@@ -150,6 +151,20 @@ pub(super) const ROUTES: &[Route] = &[
         handler!(objects::cancel),
         Takes::Members(&["reason"]),
     ),
+    change(
+        "POST",
+        "/api/v1/{objects}/{id}/restore",
+        "Bring back a value of an EHR's that ours replaced: the entry that kept it, and the field",
+        handler!(objects::restore),
+        Takes::Members(&["seq", "path"]),
+    ),
+    change(
+        "POST",
+        "/api/v1/{objects}/{id}/relink",
+        "Move a reference to the right record, or take it out",
+        handler!(objects::relink),
+        Takes::Members(&["reference", "to"]),
+    ),
     get("/api/v1/{objects}/{id}/history", "All that happened to it", handler!(objects::history), Gives::History),
     post(
         "/api/v1/attachments",
@@ -188,7 +203,7 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/v1/worklist/{id}/{action}",
         "Act on an item: assign {to}, retry {}, dismiss {reason, dependants}, comment {text}, resolve {note, fields}",
         handler!(worklist::act),
-        Takes::Members(&["to", "reason", "text", "note", "fields"]),
+        Takes::Members(&["to", "reason", "dependants", "text", "note", "fields"]),
         (200, Gives::Item),
     ),
     Route {

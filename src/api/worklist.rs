@@ -166,7 +166,7 @@ impl Fields {
         self.0.shift_remove(name).filter(|value| !value.is_null())
     }
 
-    fn text(&mut self, name: &str) -> Result<String, Problem> {
+    pub(super) fn text(&mut self, name: &str) -> Result<String, Problem> {
         let text = self.text_or_nothing(name)?;
         if text.trim().is_empty() { Err(finding(&format!("/{name}"), "a text is required here")) } else { Ok(text) }
     }
@@ -188,7 +188,7 @@ impl Fields {
     }
 }
 
-fn finding(pointer: &str, detail: &str) -> Problem {
+pub(super) fn finding(pointer: &str, detail: &str) -> Problem {
     ApiError::Action(vec![Finding {
         pointer: pointer.to_owned(),
         code: "LIA-API-013".to_owned(),

@@ -1,6 +1,6 @@
 //! `liaison push`: sends internal objects to a running gateway. The idempotency key is the hash of object, id and body, so
-//! that a command repeated after a lost answer doubles nothing; an id that exists already is updated (PUT with the
-//! version just read). One NDJSON line per input on stdout. Follows no mapping and keeps no state. A gateway that has
+//! that a command repeated after a lost answer doubles nothing; an id that exists already is sent again with `Prefer: merge`, so
+//! that nobody's work is undone. One NDJSON line per input on stdout. Follows no mapping and keeps no state. A gateway that has
 //! never answered is told at once; one that has is waited for.
 
 use std::{
@@ -106,18 +106,18 @@ struct Gateway {
     met: Cell<bool>,
 }
 
-/// Method, URL and `If-Match` of one request.
+/// One request.
 struct Call<'a> {
     method: reqwest::Method,
     url: &'a str,
     key: Option<&'a str>,
-    if_match: Option<&'a str>,
+    /// Merged with what others changed.
+    merge: bool,
     body: Option<&'a [u8]>,
 }
 
 struct Answer {
     status: u16,
-    etag: Option<String>,
     body: Value,
 }
 
@@ -150,7 +150,7 @@ impl Gateway {
     /// found out record by record.
     async fn greet(&self) -> Result<(), CouldNotRun> {
         let url = format!("{}?limit=1", self.collection);
-        let get = Call { method: reqwest::Method::GET, url: &url, key: None, if_match: None, body: None };
+        let get = Call { method: reqwest::Method::GET, url: &url, key: None, merge: false, body: None };
         let answer = self.persistently(&get).await?;
         match answer.status {
             404 if answer.body["code"].as_str().is_some_and(|code| code.starts_with("LIA-")) => {
@@ -179,17 +179,16 @@ impl Gateway {
         if let Some(key) = call.key {
             request = request.header("Idempotency-Key", key);
         }
-        if let Some(version) = call.if_match {
-            request = request.header("If-Match", version);
+        if call.merge {
+            request = request.header("Prefer", "merge");
         }
         if let Some(body) = call.body {
             request = request.header("Content-Type", "application/json").body(body.to_vec());
         }
         let answer = request.send().await?;
         let status = answer.status().as_u16();
-        let etag = answer.headers().get("etag").and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         let text = answer.bytes().await?;
-        Ok(Answer { status, etag, body: crate::fhir::read(&text).unwrap_or(Value::Null) })
+        Ok(Answer { status, body: crate::fhir::read(&text).unwrap_or(Value::Null) })
     }
 
     /// Repeats what cannot have been answered: safe, since every write carries its key.
@@ -229,7 +228,7 @@ impl Gateway {
         let key = key(&self.object, id.unwrap_or(""), &value);
         let collection = &self.collection;
         let existing = match id {
-            Some(id) => self.replace(&format!("{collection}/{id}"), &input.bytes).await?,
+            Some(id) => self.resend(&format!("{collection}/{id}"), &input.bytes).await?,
             None => None,
         };
         let answer = match existing {
@@ -239,7 +238,7 @@ impl Gateway {
                     method: reqwest::Method::POST,
                     url: collection,
                     key: Some(&key),
-                    if_match: None,
+                    merge: false,
                     body: Some(&input.bytes),
                 })
                 .await?
@@ -255,21 +254,13 @@ impl Gateway {
         Ok(line)
     }
 
-    /// Replaces the object if it is there, with the version just read; `None` if it is not. Carries no key: a body that
-    /// comes back after another one (A, B, A) must be written again, and `If-Match` already makes a repeat harmless.
-    async fn replace(&self, url: &str, body: &[u8]) -> Result<Option<Answer>, CouldNotRun> {
-        let mut tries = 0;
-        loop {
-            let get = Call { method: reqwest::Method::GET, url, key: None, if_match: None, body: None };
-            let now = self.persistently(&get).await?;
-            let (200, Some(version)) = (now.status, now.etag) else { return Ok(None) };
-            let put = Call { method: reqwest::Method::PUT, url, key: None, if_match: Some(&version), body: Some(body) };
-            let answer = self.persistently(&put).await?;
-            tries += 1;
-            if answer.status != 412 || tries == TRIES {
-                return Ok(Some(answer));
-            }
-        }
+    /// Sends the object again if it is there, merged with what others changed since this sender sent it last; `None` if it is
+    /// not there. Carries no key: a body that comes back after another one (A, B, A) must be written again, and a repeat says
+    /// nothing new.
+    async fn resend(&self, url: &str, body: &[u8]) -> Result<Option<Answer>, CouldNotRun> {
+        let put = Call { method: reqwest::Method::PUT, url, key: None, merge: true, body: Some(body) };
+        let answer = self.persistently(&put).await?;
+        Ok(Some(answer).filter(|answer| answer.status != 404))
     }
 
     /// Waits until every sync of an accepted line is settled; whether all are synced.
@@ -279,7 +270,7 @@ impl Gateway {
         for at in 0..count {
             let Some(id) = line["syncs"][at]["id"].as_str().map(str::to_owned) else { continue };
             let url = format!("{}/api/v1/syncs/{id}", self.base);
-            let get = Call { method: reqwest::Method::GET, url: &url, key: None, if_match: None, body: None };
+            let get = Call { method: reqwest::Method::GET, url: &url, key: None, merge: false, body: None };
             loop {
                 let state = match self.call(&get).await {
                     Ok(answer) if answer.status == 200 => {

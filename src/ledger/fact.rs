@@ -35,10 +35,10 @@ pub struct Target {
 pub struct Settled {
     /// What the object held here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ours: Option<Hash>,
+    pub ours: Option<String>,
     /// What the system held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub theirs: Option<Hash>,
+    pub theirs: Option<String>,
     /// A person wants ours there: it is sent once more, and settled where the system answers the same again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insisted: bool,
@@ -60,6 +60,9 @@ pub struct Remote {
     /// By pointer into the internal object, what was left different; nothing: as it was before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<BTreeMap<String, Settled>>,
+    /// The body is what was sent: what the system made of it is yet to be looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sent: bool,
 }
 
 /// Why a person is asked.

@@ -311,6 +311,9 @@ pub struct PartRow {
     /// By pointer into the internal object, what was left different on purpose.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settled: BTreeMap<String, Settled>,
+    /// The body is what was sent: what the system made of it is yet to be looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sent: bool,
     /// The entry that last moved it.
     pub seq: u64,
 }

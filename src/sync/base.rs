@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Error,
-    merge::merge,
+    merge::{Occasion, compare, settled},
     prepare::{Held, Prepared, Subject},
     scene::Scene,
     setup::System,
@@ -16,7 +16,6 @@ use crate::{
     ehr::Seen,
     fhir::canonical_bytes,
     ledger::{Fact, Hash, InFlight, SyncRow},
-    mapping::Owner,
 };
 
 impl Translator {
@@ -44,7 +43,8 @@ impl Translator {
         // A change was written into what was held; what was made was written into nothing.
         let into = |held: &&Held| held.part != flight.part || flight.interaction == "update";
         let held: Vec<Held> = held.iter().filter(into).cloned().collect();
-        let parts = match self.prepare(system, row, &subject.plan, &ours, &held) {
+        let then = Subject { ours, ..subject.clone() };
+        let parts = match self.prepare(system, row, &then.plan, &self.to_write(system, &then, &held), &held) {
             Ok(Prepared::Ready(parts)) => parts,
             Ok(Prepared::Waiting(_)) | Err(Error::Invalid(_)) => return Ok(None),
             Err(error) => return Err(error),
@@ -119,11 +119,11 @@ impl Translator {
         }
         // The EHR may have added something of its own: then what counts is what the mapping reads.
         let Some(ours) = self.version_of(&scene.row, flight.version)? else { return Ok(false) };
-        let plan = &scene.subject.plan;
-        let said = plan.normalise(&ours, &system.context);
+        let said = scene.subject.plan.normalise(&ours, &system.context);
         let theirs = self.read_part(system, scene, &flight.part, body);
-        let rest = merge(None, &ours, &said, &theirs, &|_| Owner::Internal);
-        Ok(!rest.keeps_ours && !rest.takes_theirs)
+        let then = Subject { ours, ..scene.subject.clone() };
+        let before = settled(&scene.held);
+        Ok(compare(&then, Some(&said), &theirs, &before, Occasion::Answered).is_quiet())
     }
 }
 
@@ -147,7 +147,7 @@ fn in_place_of(scene: &Scene, part: &str, body: &Value) -> Vec<Held> {
     match held.iter_mut().find(|held| held.part == part) {
         Some(held) => held.body = Some(body.clone()),
         None => {
-            held.push(Held { part: part.to_owned(), reference: String::new(), version: None, body: Some(body.clone()) })
+            held.push(Held::found(part, String::new(), None, Some(body.clone())));
         }
     }
     held

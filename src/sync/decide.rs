@@ -5,12 +5,13 @@
 
 use super::{
     identity,
+    merge::{Occasion, Outcome},
     prepare::{Held, Outgoing, Prepared},
     record::{self, Trouble, same_content},
     retry::{backoff, millis},
     scene::{Reading, Scene},
     settle::looked_back,
-    step::{Ask, Heard, Note, Sent, Step, Way},
+    step::{Ask, Has, Heard, Note, Sent, Step, Way},
 };
 use crate::{
     ehr::{self, Failure, Seen},
@@ -19,6 +20,9 @@ use crate::{
     ledger::{Hash, ItemKind, State, SyncId},
     mapping::{MAIN, identifier_system},
 };
+
+/// An answer that differs is looked at again after this.
+const LOOKED_AGAIN_MS: u64 = 2000;
 
 /// Versions refused so often although nobody changed the record: the EHR's conditions cannot be met.
 const REFUSED_VERSIONS: u32 = 3;
@@ -63,7 +67,7 @@ fn turn(scene: &Scene) -> Step {
     if let (Some(main), Reading::NotYet) = (main, &scene.reading)
         && let Some((kind, id)) = main.reference.split_once('/')
         // What was found there, and not what it was made from, is yet to be compared.
-        && (!missing.is_empty() || main.version.is_none())
+        && (!missing.is_empty() || main.sent || main.body.is_none())
     {
         return Step::Ask(Ask::Main { kind: kind.to_owned(), id: id.to_owned() });
     }
@@ -98,8 +102,9 @@ fn waits(scene: &Scene, on: &[SyncId]) -> Note {
 }
 
 fn has_all(scene: &Scene) -> Note {
-    let (parts, named) = scene.held.iter().filter_map(|held| Some((held.seen()?, held.part.clone()))).unzip();
-    Note::Has { done: true, parts, named, output: None, sentence: "has it" }
+    let parts = scene.held.iter().filter_map(|held| Some((held.part.clone(), held.seen()?))).collect();
+    let settled = scene.compared().map(|outcome| outcome.settled.clone());
+    Note::Has(Has { done: true, parts, output: None, as_sent: None, settled, sentence: "has it" })
 }
 
 fn send(scene: &Scene, next: &Outgoing, last: bool) -> Step {
@@ -161,14 +166,16 @@ fn way(scene: &Scene, part: &Outgoing) -> Result<Way, Failure> {
 
 /// After the main part was read: what changed there is merged before anything is written over it.
 fn read(scene: &Scene) -> Step {
-    let Reading::Merged { merged, seen } = &scene.reading else { return turn(scene) };
+    let Reading::Compared { outcome, occasion, seen } = &scene.reading else { return turn(scene) };
+    let merged = &outcome.merged;
     if !merged.conflicts.is_empty() {
-        let trouble = record::conflict(&merged.conflicts, &scene.row.object, &scene.row.system);
+        let trouble = record::conflict(&merged.conflicts, *occasion, &scene.row.object, &scene.row.system);
         return Step::Record(Note::Conflict { trouble, theirs: seen.clone() });
     }
     if merged.takes_theirs {
-        let value = Box::new(merged.value.clone());
-        return Step::Record(Note::Takes { value, part: MAIN.to_owned(), seen: seen.clone(), back: true });
+        // What an EHR made of what was sent is not aimed back at it.
+        let back = *occasion == Occasion::Fetched || merged.keeps_ours;
+        return Step::Record(Note::Takes { outcome: outcome.clone(), seen: seen.clone(), back });
     }
     turn(scene)
 }
@@ -234,11 +241,26 @@ fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {
     // A conditional create that found something wrote nothing: compare with what it was made from, then update.
     let matched = matches!(&sent.way, Way::Create { condition: Some(_) }) && !seen.created;
     let is_ours = || seen.body.as_ref().is_some_and(|body| same_content(body, &sent.part.resource));
-    let seen = if matched && !is_ours() { Seen { body: scene.sent_then.clone(), version: None, ..seen } } else { seen };
-    let done = sent.last && !matched;
-    let named = vec![sent.part.part.clone()];
+    // An answer that shows something else than what was sent is looked at once more, because indexes and replies lag; what the
+    // EHR only added is taken over at once.
+    let differs = scene.answer.as_deref().filter(|outcome| !matched && !outcome.is_quiet());
+    let (base, as_sent) = match differs {
+        Some(Outcome { merged, .. }) => {
+            let waits = !merged.conflicts.is_empty() || !merged.dropped.is_empty();
+            (Some(Some(sent.part.resource.clone())), Some(if waits { LOOKED_AGAIN_MS } else { 0 }))
+        }
+        None if matched && !is_ours() => (Some(scene.sent_then.clone()), scene.sent_then.as_ref().map(|_| 0)),
+        None => (None, None),
+    };
+    let seen = match base {
+        Some(body) => Seen { body, version: None, ..seen },
+        None => seen,
+    };
+    let done = sent.last && !matched && as_sent.is_none();
+    let settled = scene.answer.as_deref().filter(|_| done).map(|outcome| outcome.settled.clone());
+    let parts = vec![(sent.part.part.clone(), seen)];
     let sentence = if done { "has it" } else { "has a part of it" };
-    Note::Has { done, parts: vec![seen], named, output: Some(sent.output), sentence }
+    Note::Has(Has { done, parts, output: Some(sent.output), as_sent, settled, sentence })
 }
 
 fn lost_between(scene: &Scene, between: Result<Seen, Failure>) -> Step {

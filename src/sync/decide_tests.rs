@@ -12,7 +12,7 @@ use crate::{
     ledger::{Delay, InFlight, SyncRow},
     mapping::{Context, Mappings},
     sync::{
-        merge::Merged,
+        merge::{Merged, Occasion, Outcome},
         prepare::Subject,
         step::{Look, Sight},
     },
@@ -69,8 +69,7 @@ fn outgoing(held: Option<Held>) -> Outgoing {
 }
 
 fn held(version: &str, body: Value) -> Held {
-    let (part, reference) = (MAIN.to_owned(), "Patient/7".to_owned());
-    Held { part, reference, version: Some(version.to_owned()), body: Some(body) }
+    Held::found(MAIN, "Patient/7".to_owned(), Some(version.to_owned()), Some(body))
 }
 
 fn seen(version: &str, created: bool) -> Seen {
@@ -111,6 +110,7 @@ fn scene() -> Scene {
         looked_for: false,
         sent: None,
         answered: None,
+        answer: None,
         shown: false,
         landed: false,
         sent_then: None,
@@ -151,8 +151,10 @@ fn word(step: Step) -> String {
         Step::Send(sent) => sent.way.interaction().to_owned(),
         Step::Restore { .. } => "put back".to_owned(),
         Step::Record(note) => match note {
-            Note::Has { done: true, .. } => "has it".to_owned(),
-            Note::Has { done: false, .. } => "has a part".to_owned(),
+            Note::Has(has) if has.done => "has it".to_owned(),
+            Note::Has(Has { as_sent: Some(0), .. }) => "has a part, to be compared".to_owned(),
+            Note::Has(Has { as_sent: Some(_), .. }) => "has a part, looked at again later".to_owned(),
+            Note::Has(_) => "has a part".to_owned(),
             Note::Later { wait_ms: 0, .. } => "at once again".to_owned(),
             Note::Later { .. } => "later".to_owned(),
             Note::Open { .. } => "open".to_owned(),
@@ -179,8 +181,10 @@ fn merged(takes_theirs: bool, conflicts: bool) -> Reading {
         owner: crate::mapping::Owner::Review,
     };
     let conflicts = if conflicts { vec![field] } else { Vec::new() };
-    let merged = Merged { value: json!({"id": "p1"}), takes_theirs, keeps_ours: true, overrules: false, conflicts };
-    Reading::Merged { merged: Box::new(merged), seen: Box::new(seen("2", false)) }
+    let value = json!({"id": "p1"});
+    let merged = Merged { value, takes_theirs, keeps_ours: true, conflicts, ..Merged::default() };
+    let (outcome, seen) = (Box::new(Outcome { merged, ..Outcome::default() }), Box::new(seen("2", false)));
+    Reading::Compared { outcome, occasion: Occasion::Fetched, seen }
 }
 
 fn with(mut scene: Scene, how: impl FnOnce(&mut Scene)) -> Scene {
@@ -548,8 +552,8 @@ fn a_known_lag_is_waited_out() {
 #[test]
 fn the_base_is_what_was_sent() {
     let base = |step: Step| {
-        let Step::Record(Note::Has { done: false, mut parts, .. }) = step else { panic!("has a part: {step:?}") };
-        (parts[0].body.take(), parts[0].version.take())
+        let Step::Record(Note::Has(Has { done: false, mut parts, .. })) = step else { panic!("has a part: {step:?}") };
+        (parts[0].1.body.take(), parts[0].1.version.take())
     };
     let found = |scene: &Scene| base(decide(scene, Heard::Looked(Ok(Sight::Found(Box::new(seen("2", false)))))));
     let changed = with(unknown("create"), |scene| scene.sent_then = Some(resource()));
@@ -570,8 +574,10 @@ fn the_base_is_what_was_sent() {
     assert_eq!(base(decide(&sent(condition()), Heard::Written(Ok(matched("male"))))), (None, None));
 
     // Compared before it is called done.
-    let there = with(scene_with(held("2", resource())), |scene| scene.held[0].version = None);
-    assert_eq!(word(decide(&there, Heard::Turn)), "read");
+    let as_sent = with(scene_with(held("2", resource())), |scene| scene.held[0].sent = true);
+    assert_eq!(word(decide(&as_sent, Heard::Turn)), "read");
+    let unknown = with(scene_with(held("2", resource())), |scene| scene.held[0].body = None);
+    assert_eq!(word(decide(&unknown, Heard::Turn)), "read");
     assert_eq!(word(decide(&scene_with(held("2", resource())), Heard::Turn)), "has it");
 }
 

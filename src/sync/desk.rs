@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Action, Choice, Engine, Error, GroupRetry,
     inbound::Topic,
-    merge::{dotted, merge, set},
+    merge::{Decision, Differences, dotted, left, occasion},
     prepare::Held,
     puller::Puller,
     record,
@@ -22,7 +22,8 @@ use crate::{
     error::Finding,
     fhir::canonical_bytes,
     ledger::{
-        Check, Draft, Expect, Fact, Hash, ItemKind, ItemRow, LedgerError, Operation, Proposal, SyncId, SyncState,
+        Check, Draft, Expect, Fact, Hash, ItemKind, ItemRow, LedgerError, Operation, Proposal, Remote, SyncId,
+        SyncState,
     },
     mapping::MAIN,
 };
@@ -87,7 +88,9 @@ impl Desk {
                     self.recorder.forget_line(line);
                 }
                 let fact = Fact::Dismissed { item: item.id.clone(), send_without };
-                self.note(&item, Draft::new(fact, by, "Closed without sending."), Some(reason)).await
+                let draft = Draft::new(fact, by, "Closed without sending.");
+                let left = self.left_different(&item, by)?;
+                self.note_with(&item, draft, left, Some(reason)).await
             }
             Action::Retry => self.retry(&item, by).await,
             Action::Resolve { note, fields } => self.resolve(&item, note, &fields, by).await,
@@ -141,11 +144,47 @@ impl Desk {
         Ok(outcome)
     }
 
+    /// A conflict that is dismissed stays as it is on both sides, and is not asked about again while it does.
+    fn left_different(&self, item: &ItemRow, by: &str) -> Result<Option<Draft>, Error> {
+        let (ItemKind::Conflict, Some(object), Some(id), Some(system), false) = (
+            item.kind,
+            &item.object,
+            &item.object_id,
+            item.system.as_ref().and_then(|name| self.system(name)),
+            item.theirs.is_empty(),
+        ) else {
+            return Ok(None);
+        };
+        let topic = Topic::new(object, id, system.name());
+        let subject = self.translator.subject(object, id, system)?;
+        let (before, after) = self.sides(&topic.sync, item)?;
+        let occasion = occasion(before.as_deref().unwrap_or_default());
+        let outcome = self.translator.merged(system, &subject, before.as_deref(), &after, occasion);
+        let rules = subject.plan.fields();
+        let mut settled = outcome.settled;
+        settled.extend(outcome.merged.conflicts.iter().map(|field| (field.path.clone(), left(rules, field, false))));
+        let fact = Fact::Observed { remotes: with_settled(item, settled) };
+        let draft = Draft::new(fact, by, "Left as it is on both sides.");
+        Ok(Some(topic.draft(draft, subject.version)))
+    }
+
     async fn note(&self, item: &ItemRow, draft: Draft, text: Option<String>) -> Result<(), Error> {
+        self.note_with(item, draft, None, text).await
+    }
+
+    /// Notes what a person did, and what else follows of it.
+    async fn note_with(
+        &self,
+        item: &ItemRow,
+        draft: Draft,
+        further: Option<Draft>,
+        text: Option<String>,
+    ) -> Result<(), Error> {
         let mut draft = self.about(item, draft)?;
         let text = text.map(Bytes::from);
         draft.body = text.as_deref().map(Hash::of);
-        let proposal = Proposal::of(draft).check(Check::ItemOpen(item.id.clone()));
+        let proposal = further.into_iter().fold(Proposal::of(draft), Proposal::and);
+        let proposal = proposal.check(Check::ItemOpen(item.id.clone()));
         self.recorder.ledger.commit(record::with(proposal, text)).await?;
         Ok(())
     }
@@ -282,24 +321,30 @@ impl Desk {
         let inner = &self.translator;
         let subject = inner.subject(&topic.object, &topic.id, system)?;
         let (before, after) = self.sides(&topic.sync, item)?;
-        let merged = inner.merged(system, &subject, before.as_deref(), &after);
-        let mut open: BTreeMap<String, &super::merge::Field> =
-            merged.conflicts.iter().map(|field| (dotted(&field.path), field)).collect();
-        let mut value = merged.value.clone();
+        let occasion = occasion(before.as_deref().unwrap_or_default());
+        let outcome = inner.merged(system, &subject, before.as_deref(), &after, occasion);
+        let (mut merged, mut settled, rules) = (outcome.merged, outcome.settled, subject.plan.fields());
+        let mut overruled = std::mem::take(&mut merged.overruled);
         for (name, choice) in fields {
             let name = dotted(name);
-            let Some(field) = open.remove(&name) else {
+            let Some(field) = merged.conflicts.iter().find(|field| dotted(&field.path) == name).cloned() else {
                 return Err(Error::Decision(format!("{name} is not in question")));
             };
-            match choice {
-                Choice::Ours => {}
-                Choice::Theirs => set(&mut value, &field.path, field.theirs.clone()),
-                Choice::Value(decided) => set(&mut value, &field.path, Some(decided.clone())),
+            let decision = match choice {
+                Choice::Ours => Decision::Ours,
+                Choice::Theirs => Decision::Theirs,
+                Choice::Value(decided) => Decision::Value(Some(decided.clone()).filter(|value| !value.is_null())),
+            };
+            merged.decide(rules, &field.path, decision);
+            if *choice == Choice::Ours {
+                settled.insert(field.path.clone(), left(rules, &field, true));
             }
+            overruled.extend(Some(field).filter(|field| *choice != Choice::Theirs && field.theirs.is_some()));
         }
-        if let Some(name) = open.keys().next() {
-            return Err(Error::Decision(format!("{name} is still to be decided")));
+        if let Some(field) = merged.conflicts.first() {
+            return Err(Error::Decision(format!("{} is still to be decided", dotted(&field.path))));
         }
+        let (value, send) = (merged.value, merged.keeps_ours);
         if let Some(kind) = inner.mappings.now().object(topic.object.as_str()) {
             inner.check_object(kind, Some(&subject.ours), &value)?;
         }
@@ -307,10 +352,6 @@ impl Desk {
         if !findings.is_empty() {
             return Err(Error::Invalid(findings));
         }
-        let theirs = inner.read_back(&subject.plan, &after, system);
-        let said = subject.plan.normalise(&value, &system.context);
-        let rest = merge(Some(&theirs), &value, &said, &theirs, &|path| subject.plan.owner(path));
-        let send = rest.keeps_ours;
         let mut choices = serde_json::Map::new();
         for (name, choice) in fields {
             let word = match choice {
@@ -322,22 +363,34 @@ impl Desk {
         }
         let words = if choices.is_empty() { note } else { format!("{note}\n{}", Value::Object(choices)) };
         let note = Bytes::from(words);
-        let fact = Fact::Resolved { item: item.id.clone(), send, remotes: item.theirs.clone() };
+        let theirs = with_settled(item, settled);
+        let fact = Fact::Resolved { item: item.id.clone(), send, remotes: theirs.clone() };
         let mut resolved = self.about(item, Draft::new(fact, by, "Decided by a person."))?;
         resolved.body = Some(Hash::of(&note));
         let changed = canonical_bytes(&value) != canonical_bytes(&subject.ours);
         let proposal = if changed {
-            let applied = self.decided(topic, &subject, &value, item, send, by);
+            let applied = self.decided(topic, &subject, &value, theirs, send, by);
             resolved.version = Some(subject.version + 1);
             let expect = Expect::Version(subject.version);
             applied.and(resolved).check(Check::Object(topic.object.clone(), topic.id.clone(), expect))
         } else {
             Proposal::of(resolved)
         };
+        let (kept, detail) = record::overruled(topic, subject.version, &overruled, by);
+        let proposal = record::with(kept.into_iter().fold(proposal, Proposal::and), detail);
         let proposal = proposal.body(note).check(Check::ItemOpen(item.id.clone()));
         self.recorder.ledger.commit(proposal).await?;
         Ok(())
     }
+}
+
+/// What the EHR held when the conflict was found, with what stays different.
+fn with_settled(item: &ItemRow, settled: Differences) -> Vec<Remote> {
+    let mut theirs = item.theirs.clone();
+    if let Some(main) = theirs.iter_mut().find(|remote| remote.part == MAIN) {
+        main.settled = Some(settled);
+    }
+    theirs
 }
 
 /// A question that is watched: it is tried anyway, and closes by itself.
@@ -372,7 +425,7 @@ impl Desk {
         topic: &Topic,
         subject: &super::prepare::Subject,
         value: &Value,
-        item: &ItemRow,
+        remotes: Vec<Remote>,
         send: bool,
         by: &str,
     ) -> Proposal {
@@ -381,7 +434,7 @@ impl Desk {
         let fact = Fact::Applied {
             operation: Operation::Updated,
             content: Hash::of(&canonical_bytes(value)),
-            remotes: item.theirs.clone(),
+            remotes,
             targets,
         };
         let draft = Draft::new(fact, by, "Decided by a person.")

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Accept, Change, Error, Key, Preview, PreviewTarget, Setup, Update,
-    merge::merge_patch,
+    change::moves,
     setup::{Connect, Parts, over_http},
 };
 use crate::{
@@ -28,10 +28,23 @@ pub struct Engine {
     pub(super) parts: Arc<Parts>,
 }
 
+/// A version to be stored.
+pub(super) struct Version<'v> {
+    pub object: &'v ObjectName,
+    pub id: &'v ObjectId,
+    pub version: u64,
+    pub operation: Operation,
+    pub expect: Expect,
+    pub key: Option<Idempotency>,
+    pub by: &'v str,
+    /// What the sender sent, where it was merged.
+    pub sent: Option<Bytes>,
+}
+
 /// A checked version and the systems for which something is wrong with it (only under lenient handling).
-struct Checked {
+pub(super) struct Checked {
     kind: Arc<ObjectType>,
-    body: Value,
+    pub body: Value,
     /// Hash of the canonical body.
     content: Hash,
     parked: Vec<(crate::domain::SystemName, Vec<Finding>)>,
@@ -60,6 +73,18 @@ impl Engine {
         &self.parts.translator.mappings
     }
 
+    /// What is worth a remark about an object (`is_whole`: not a part of it) that is taken on all the same.
+    #[must_use]
+    pub fn warnings(&self, object: &ObjectName, body: &Value, is_whole: bool) -> Vec<Finding> {
+        let mut warnings = crate::mapping::remarks(body);
+        let kind = self.kind(object).ok().filter(|_| is_whole);
+        warnings.extend(kind.map(|kind| kind.warnings(body)).unwrap_or_default());
+        if self.parts.translator.targets(object).next().is_none() {
+            warnings.push(goes_nowhere(object));
+        }
+        warnings
+    }
+
     /// Takes on a new object. On disk when it returns.
     ///
     /// # Errors
@@ -83,7 +108,9 @@ impl Engine {
         }
         let checked = self.check(&request.object, None, body, content, request.lenient)?;
         let expect = Expect::NewOrEqual(content);
-        self.store(&request.object, &id, 1, Operation::Created, &checked, expect, Some(key), &request.by).await
+        let (object, id, by) = (&request.object, &id, request.by.as_str());
+        let (version, operation, key, sent) = (1, Operation::Created, Some(key), None);
+        self.store(Version { object, id, version, operation, expect, key, by, sent }, &checked).await
     }
 
     /// Changes an object: replace, merge patch or cancel. A change that changes nothing is answered as things stand.
@@ -91,10 +118,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::accept`]; also [`Error::Transition`], and the ledger's for a stale version or unknown id.
     pub async fn update(&self, request: Update) -> Result<Answer, Error> {
-        let shape = match &request.change {
-            Change::Replace(body) | Change::Merge(body) => body.clone(),
-            Change::Cancel { reason } => json!({"cancel": reason}),
-        };
+        let shape = request.change.shape();
         let key = request.key.as_ref().map(|key| idempotency(key, &shape));
         if let Some(answer) = key.as_ref().map_or(Ok(None), |key| self.remembered(key))? {
             return Ok(answer);
@@ -110,7 +134,8 @@ impl Engine {
         let checked = self.check(&request.object, Some(&before), body, content, request.lenient)?;
         let operation = if cancelled { Operation::Cancelled } else { Operation::Updated };
         let (version, expect) = (row.version + 1, Expect::Version(row.version));
-        self.store(&request.object, &request.id, version, operation, &checked, expect, key, &request.by).await
+        let (object, id, by, sent) = (&request.object, &request.id, request.by.as_str(), None);
+        self.store(Version { object, id, version, operation, expect, key, by, sent }, &checked).await
     }
 
     /// What would be sent, with findings; nothing is stored.
@@ -157,7 +182,7 @@ impl Engine {
             return Err(Error::Ledger(LedgerError::Stale { current: row.version }));
         }
         let before = self.parts.translator.object_body(&row)?;
-        let (body, cancels) = changed(kind, &before, change)?;
+        let (body, cancels) = self.parts.translator.changed(kind, &row, &before, change)?;
         let body = with_id(body, id)?;
         let cancelled = moves(kind, &before, &body)? || cancels;
         Ok((row, before, body, cancelled))
@@ -183,15 +208,15 @@ impl Engine {
         Ok(Preview { body, targets })
     }
 
-    fn kind(&self, object: &ObjectName) -> Result<Arc<ObjectType>, Error> {
+    pub(super) fn kind(&self, object: &ObjectName) -> Result<Arc<ObjectType>, Error> {
         self.parts.translator.mappings.now().object(object.as_str()).cloned().ok_or(Error::UnknownObject)
     }
 
-    fn remembered(&self, key: &Idempotency) -> Result<Option<Answer>, Error> {
+    pub(super) fn remembered(&self, key: &Idempotency) -> Result<Option<Answer>, Error> {
         Ok(self.parts.translator.ledger.remembered(key)?.and_then(|receipt| receipt.answer))
     }
 
-    fn check(
+    pub(super) fn check(
         &self,
         object: &ObjectName,
         before: Option<&Value>,
@@ -227,23 +252,13 @@ impl Engine {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call each; a struct would only rename them")]
-    async fn store(
-        &self,
-        object: &ObjectName,
-        id: &ObjectId,
-        version: u64,
-        operation: Operation,
-        checked: &Checked,
-        expect: Expect,
-        key: Option<Idempotency>,
-        by: &str,
-    ) -> Result<Answer, Error> {
+    pub(super) async fn store(&self, version: Version<'_>, checked: &Checked) -> Result<Answer, Error> {
+        let Version { object, id, version, operation, expect, key, by, sent } = version;
         self.room(object)?;
         let bytes = Bytes::from(serde_json::to_vec(&checked.body).map_err(|_| bad_id())?);
         let content = checked.content;
         let targets = self.parts.translator.aims(object, id, None);
-        let fact = Fact::Accepted { operation, content, targets, sent: None };
+        let fact = Fact::Accepted { operation, content, targets, sent: sent.as_deref().map(Hash::of) };
         let draft = Draft::new(fact, by, summary(checked.kind.title(), operation))
             .about(object, id, version)
             .body(Hash::of(&bytes));
@@ -257,6 +272,7 @@ impl Engine {
             let draft = draft.about(object, id, version).system(system).sync_id(&sync_id);
             proposal = super::record::with(proposal.and(draft), detail);
         }
+        proposal = super::record::with(proposal, sent);
         proposal.idempotency = key;
         let outcome = self.parts.translator.ledger.commit(proposal).await?;
         match outcome {
@@ -267,7 +283,7 @@ impl Engine {
     }
 }
 
-fn idempotency(key: &Key, body: &Value) -> Idempotency {
+pub(super) fn idempotency(key: &Key, body: &Value) -> Idempotency {
     Idempotency::new(&key.scope, "", &key.key, Hash::of(&canonical_bytes(body)))
 }
 
@@ -281,7 +297,7 @@ fn bad_id() -> Error {
 }
 
 /// The object with its id first and without what only we write.
-fn with_id(body: Value, id: &ObjectId) -> Result<Value, Error> {
+pub(super) fn with_id(body: Value, id: &ObjectId) -> Result<Value, Error> {
     let Value::Object(mut members) = body else {
         return Err(Error::Invalid(vec![Finding {
             pointer: String::new(),
@@ -301,37 +317,13 @@ fn with_id(body: Value, id: &ObjectId) -> Result<Value, Error> {
     Ok(Value::Object(whole))
 }
 
-/// The new body, and whether the change is a cancellation.
-fn changed(kind: &ObjectType, before: &Value, change: Change) -> Result<(Value, bool), Error> {
-    match change {
-        Change::Replace(body) => Ok((body, false)),
-        Change::Merge(patch) => {
-            let mut body = before.clone();
-            merge_patch(&mut body, &patch);
-            Ok((body, false))
-        }
-        Change::Cancel { reason } => {
-            let transitions = kind.transitions().ok_or(Error::Transition)?;
-            let cancel = transitions.cancel.as_ref().ok_or(Error::Transition)?;
-            let mut body = before.clone();
-            super::merge::set(&mut body, &format!("/{}", transitions.field), Some(json!(cancel)));
-            if let (Some(field), Some(reason)) = (&transitions.reason, reason) {
-                super::merge::set(&mut body, &format!("/{field}"), Some(reason));
-            }
-            Ok((body, true))
-        }
+fn goes_nowhere(object: &ObjectName) -> Finding {
+    Finding {
+        pointer: String::new(),
+        code: "LIA-SYNC-031".to_owned(),
+        detail: format!("It goes nowhere: no system takes objects of kind {object}."),
+        remedy: "Name the kind under push of a system in the configuration.".to_owned(),
     }
-}
-
-/// Whether the step from `before` to `after` calls the object off.
-fn moves(kind: &ObjectType, before: &Value, after: &Value) -> Result<bool, Error> {
-    let Some(transitions) = kind.transitions() else { return Ok(false) };
-    let state = |body: &Value| body.get(&transitions.field).and_then(Value::as_str).map(str::to_owned);
-    let (Some(from), Some(to)) = (state(before), state(after)) else { return Ok(false) };
-    if !transitions.allows(&from, &to) {
-        return Err(Error::Transition);
-    }
-    Ok(transitions.cancel.as_ref() == Some(&to) && from != to)
 }
 
 fn summary(title: &str, operation: Operation) -> String {

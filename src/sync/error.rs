@@ -19,6 +19,14 @@ pub enum Error {
     /// The mapping knows no such transition from the state that the object is in.
     #[error("the object's present state does not allow this")]
     Transition,
+    /// Others changed the same fields since this sender sent them last; nothing was stored.
+    #[error("{} field(s) were changed here by others since you sent them last", .fields.len())]
+    Differs {
+        /// The version that stands.
+        current: u64,
+        /// `{"path","base","ours","theirs","owner"}`: ours is the sender's.
+        fields: Vec<serde_json::Value>,
+    },
     /// No worklist item (or group) of this id.
     #[error("no such item on the worklist")]
     NoItem,
@@ -87,6 +95,7 @@ impl Explained for Error {
             Self::UnknownObject => "LIA-SYNC-001",
             Self::Invalid(_) => "LIA-SYNC-002",
             Self::Transition => "LIA-SYNC-006",
+            Self::Differs { .. } => "LIA-SYNC-030",
             Self::NoItem => "LIA-SYNC-008",
             Self::Closed => "LIA-SYNC-009",
             Self::Decision(_) => "LIA-SYNC-019",
@@ -99,7 +108,7 @@ impl Explained for Error {
         match self {
             Self::UnknownObject | Self::NoItem => Category::NotFound,
             Self::Invalid(_) | Self::Transition | Self::Decision(_) => Category::Invalid,
-            Self::Closed => Category::Conflict,
+            Self::Closed | Self::Differs { .. } => Category::Conflict,
             Self::Setup { .. } => Category::Internal,
             Self::Mapping(error) => error.category(),
             Self::Ledger(error) => error.category(),

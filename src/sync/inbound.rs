@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::{
     Error, identity,
     identity::Match,
-    merge::Merged,
+    merge::{Occasion, Outcome, occasion},
     prepare::{Held, Subject, part_name},
     puller::Puller,
     record::{self, LIAISON, Trouble, same_content},
+    recorder::Taking,
     setup::System,
 };
 use crate::{
@@ -50,6 +51,17 @@ pub(super) enum Taken {
     Done,
     /// A push of ours is under way: looked at again later.
     Held,
+}
+
+/// What was found of an object, and what comparing came to.
+struct Found {
+    outcome: Outcome,
+    occasion: Occasion,
+    seen: Sighting,
+    /// What history says beside.
+    remark: String,
+    /// That it was linked just before.
+    linked: Option<Draft>,
 }
 
 /// A part seen, with its body's bytes.
@@ -125,7 +137,7 @@ impl Puller {
                 (seen, held) => seen != held,
             };
             if moved {
-                self.recorder.observed(&topic, (remote, bytes)).await?;
+                self.recorder.observed(&topic, (remote, bytes), None).await?;
             }
             return Ok(Taken::Done);
         }
@@ -139,9 +151,11 @@ impl Puller {
         };
         let base = held[at].body.as_ref();
         let before = base.map(|_| held.clone());
+        let occasion = occasion(&held);
         held[at].body = Some(body);
-        let merged = self.translator.merged(system, &subject, before.as_deref(), &held);
-        let taken = self.settle_inbound(&topic, &subject, row.as_ref(), merged, (remote, bytes), &remark).await?;
+        let outcome = self.translator.merged(system, &subject, before.as_deref(), &held, occasion);
+        let found = Found { outcome, occasion, seen: (remote, bytes), remark, linked: None };
+        let taken = self.settle_inbound(&topic, &subject, row.as_ref(), found).await?;
         self.recorder.answered(&subject_of, "It could be taken in.").await?;
         self.judge_again(&topic).await?;
         Ok(taken)
@@ -152,10 +166,10 @@ impl Puller {
         topic: &Topic,
         subject: &Subject,
         row: Option<&SyncRow>,
-        merged: Merged,
-        seen: Sighting,
-        remark: &str,
+        found: Found,
     ) -> Result<Taken, Error> {
+        let Found { outcome, occasion, mut seen, remark, linked } = found;
+        let merged = &outcome.merged;
         if !merged.conflicts.is_empty() {
             // The same disagreement need not be told twice.
             let told =
@@ -163,15 +177,22 @@ impl Puller {
             if told.is_some_and(|item| item.status.is_open() && item.theirs.iter().any(|t| t.body == seen.0.body)) {
                 return Ok(Taken::Done);
             }
-            self.recorder.conflict(topic, subject.version, &merged.conflicts, seen).await?;
+            let about = (merged.conflicts.as_slice(), occasion);
+            self.recorder.conflict(topic, subject.version, about, seen, linked).await?;
             return Ok(Taken::Done);
         }
+        self.recorder.dropped(topic, &outcome).await?;
+        seen.0.settled = Some(outcome.settled.clone());
         let at_rest = row.is_none_or(|row| matches!(row.state(), SyncState::Synced | SyncState::Resolved));
-        if merged.takes_theirs || (merged.overrules && at_rest) {
-            let back = merged.overrules || (merged.keeps_ours && !at_rest);
-            self.recorder.apply(topic, subject.version, &merged.value, vec![seen], back, remark).await?;
+        let overrules = !merged.overruled.is_empty();
+        if merged.takes_theirs || (overrules && at_rest) {
+            let back = overrules || (merged.keeps_ours && !at_rest);
+            let overruled = merged.overruled.as_slice();
+            let (version, value, seen) = (subject.version, &merged.value, vec![seen]);
+            let taking = Taking { version, value, seen, back, overruled, remark: &remark, linked };
+            self.recorder.apply(topic, taking).await?;
         } else {
-            self.recorder.observed(topic, seen).await?;
+            self.recorder.observed(topic, seen, linked).await?;
         }
         Ok(Taken::Done)
     }
@@ -228,7 +249,8 @@ impl Puller {
             None => None,
         };
         let bytes = base.as_ref().and_then(|base| serde_json::to_vec(base).ok()).map(Bytes::from);
-        let found = Remote { body: bytes.as_deref().map(Hash::of), version: None, ..seen.0 };
+        let sent = bytes.is_some();
+        let found = Remote { body: bytes.as_deref().map(Hash::of), version: None, sent, ..seen.0 };
         let linked = Draft::new(Fact::Linked { remotes: vec![found] }, LIAISON, sentence).sync(row);
         let mut proposal = Proposal::of(linked);
         if let Some(item) = row.worklist_id.clone() {
@@ -251,14 +273,13 @@ impl Puller {
         let Ok(object) = ObjectName::new(kind.name()) else { return Ok(Taken::Done) };
         let plan = self.translator.plan(&object, system)?;
         let others = self.companions(system, body).await;
-        let mut held =
-            vec![Held { part: MAIN.to_owned(), reference: seen.reference(), version: None, body: seen.body.clone() }];
+        let mut held = vec![Held::found(MAIN, seen.reference(), None, seen.body.clone())];
         let resources: Vec<Value> =
             std::iter::once(body.clone()).chain(others.iter().filter_map(|seen| seen.body.clone())).collect();
         for part in plan.parts(&resources).iter().filter(|part| *part.role != *MAIN) {
             if let Some(other) = others.iter().find(|other| other.body.as_ref() == Some(&part.resource)) {
                 let (part, reference, body) = (part_name(part), other.reference(), other.body.clone());
-                held.push(Held { part, reference, version: other.version.clone(), body });
+                held.push(Held::found(&part, reference, other.version.clone(), body));
             }
         }
         let mut read = self.translator.read_back(&plan, &held, system);
@@ -302,7 +323,9 @@ impl Puller {
                     let found = others.iter().find(|seen| seen.reference() == other.reference);
                     seen.extend(found.map(|found| record::remote(&other.part, found)));
                 }
-                self.recorder.apply(&Topic::new(&object, &id, system.name()), 0, &read, seen, false, remark).await?;
+                let taking =
+                    Taking { version: 0, value: &read, seen, back: false, overruled: &[], remark, linked: None };
+                self.recorder.apply(&Topic::new(&object, &id, system.name()), taking).await?;
                 Ok(Taken::Done)
             }
         }
@@ -311,16 +334,15 @@ impl Puller {
     /// Joins a resource to an object that was here before.
     async fn adopt(&self, system: &System, topic: &Topic, body: &Value, seen: Sighting) -> Result<Taken, Error> {
         let subject = self.translator.subject(&topic.object, &topic.id, system)?;
-        let part = MAIN.to_owned();
-        let held = Held { part, reference: seen.0.reference.clone(), version: None, body: Some(body.clone()) };
-        let merged = self.translator.merged(system, &subject, None, &[held]);
+        let held = [Held::found(MAIN, seen.0.reference.clone(), None, Some(body.clone()))];
+        let outcome = self.translator.merged(system, &subject, None, &held, Occasion::Fetched);
         let sentence = "Found at the EHR by its identifier.";
         // What was found is nobody's base: until the merge is recorded, all of it may be theirs.
         let found = Remote { body: None, version: None, ..seen.0.clone() };
-        let linked = Draft::new(Fact::Linked { remotes: vec![found] }, LIAISON, sentence);
-        self.recorder.ledger.commit(Proposal::of(topic.draft(linked, subject.version))).await?;
+        let linked = topic.draft(Draft::new(Fact::Linked { remotes: vec![found] }, LIAISON, sentence), subject.version);
         let row = self.recorder.ledger.sync(&topic.sync)?;
-        self.settle_inbound(topic, &subject, row.as_ref(), merged, seen, "").await
+        let found = Found { outcome, occasion: Occasion::Fetched, seen, remark: String::new(), linked: Some(linked) };
+        self.settle_inbound(topic, &subject, row.as_ref(), found).await
     }
 
     /// The EHR's own Binaries that a resource names: parts of it. Other addresses are never fetched.

@@ -2,6 +2,7 @@
 //! truth; what is here decides which fact is appended next. Knows neither axum nor who may ask.
 
 mod base;
+mod change;
 mod check;
 mod decide;
 mod desk;
@@ -25,6 +26,7 @@ mod recorded;
 mod recorder;
 mod request;
 mod reread;
+mod resend;
 mod retry;
 mod scene;
 mod sender;
@@ -41,6 +43,6 @@ pub use documents::content;
 pub use engine::Engine;
 pub use error::Error;
 pub use recorded::{History, Spoken};
-pub use request::{Accept, Action, Change, Choice, GroupRetry, Key, Preview, PreviewTarget, Update};
+pub use request::{Accept, Action, Change, Choice, GroupRetry, Key, Preview, PreviewTarget, Resend, Update};
 pub use setup::{Connect, Setup};
 pub use status::{Condition, FetchStatus, SystemStatus};

@@ -5,11 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Error, inbound::Topic, record, recorder::Recorder, scene::Scene, sender::Sender, setup::System, step::Note,
+    Error,
+    inbound::Topic,
+    merge::Outcome,
+    record,
+    recorder::{Recorder, Taking},
+    scene::Scene,
+    sender::Sender,
+    setup::System,
+    step::{Has, Note},
 };
 use crate::{
-    ehr::Seen,
-    ledger::{Fact, Hash, LedgerError, SyncRow},
+    ledger::{Fact, LedgerError, Proposal, SyncRow},
     mapping::MAIN,
 };
 
@@ -25,9 +32,7 @@ impl Sender {
         }
         let about = |fact, code, sentence: &str| Recorder::draft(&row, fact, code, sentence);
         match note {
-            Note::Has { done, parts, named, output, sentence } => {
-                self.has(system, scene, &row, (done, parts, named, output), sentence).await
-            }
+            Note::Has(has) => self.has(system, scene, &row, has).await,
             Note::Later { wait_ms, code, sentence } => {
                 system.evidence(|evidence| evidence.cleared(&row.id));
                 let draft = about(Fact::Deferred { delay_ms: wait_ms }, code, &sentence);
@@ -58,10 +63,15 @@ impl Sender {
                 let (draft, detail) = trouble.conflicted(vec![remote]);
                 self.recorder.commit(&row, draft.sync(&row), vec![detail, bytes]).await
             }
-            Note::Takes { value, part, seen, back } => {
+            Note::Takes { outcome, seen, back } => {
                 let topic = Topic::of(&row);
-                let sighting = record::remote(&part, &seen);
-                self.recorder.apply(&topic, scene.subject.version, &value, vec![sighting], back, "").await
+                let (mut remote, bytes) = record::remote(MAIN, &seen);
+                remote.settled = Some(outcome.settled.clone());
+                let overruled = if back { outcome.merged.overruled.as_slice() } else { &[] };
+                let (version, value, seen) = (scene.subject.version, &outcome.merged.value, vec![(remote, bytes)]);
+                let taking = Taking { version, value, seen, back, overruled, remark: "", linked: None };
+                self.tell_what_it_made(&topic, scene, &outcome).await?;
+                self.recorder.apply(&topic, taking).await
             }
             Note::Spared => {
                 let sentence = "Called off before it was sent: there is nothing to send.";
@@ -70,31 +80,45 @@ impl Sender {
         }
     }
 
-    async fn has(
-        &self,
-        system: &System,
-        scene: &Scene,
-        row: &SyncRow,
-        (done, parts, named, output): (bool, Vec<Seen>, Vec<String>, Option<Hash>),
-        sentence: &str,
-    ) -> Result<(), Error> {
+    /// Told before it is settled, so that nothing is settled untold: what an EHR does not keep, or answers again although a person wanted ours there.
+    async fn tell_what_it_made(&self, topic: &Topic, scene: &Scene, outcome: &Outcome) -> Result<(), Error> {
+        self.recorder.dropped(topic, outcome).await?;
+        if !outcome.again.is_empty() {
+            self.recorder.answered_again(topic, scene.row.last_item.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    async fn has(&self, system: &System, scene: &Scene, row: &SyncRow, has: Has) -> Result<(), Error> {
         system.evidence(|evidence| evidence.cleared(&row.id));
         let carries = scene.sent.as_ref().is_some_and(|sent| sent.part.carries);
+        let Has { done, parts, output, as_sent, settled, sentence } = has;
         let mut remotes = Vec::new();
         let mut bodies: Vec<Option<Bytes>> = Vec::new();
-        for (seen, part) in parts.iter().zip(&named) {
+        for (part, seen) in &parts {
             let (mut remote, bytes) = record::remote(part, seen);
             if carries {
                 // The attachment is stored already.
                 remote.body = None;
             }
+            remote.sent = as_sent.is_some();
+            remote.settled = settled.clone().filter(|_| part == MAIN);
             bodies.push(bytes.filter(|_| !carries));
             remotes.push(remote);
         }
         let mapping = Some(scene.subject.plan.version().to_owned());
         let fact = Fact::Acknowledged { done, remotes, mapping, output };
         let draft = Recorder::draft(row, fact, None, &format!("{} {sentence}.", row.system));
-        self.recorder.commit(row, draft, bodies).await?;
+        let mut proposal = Proposal::of(draft);
+        if let Some(delay_ms) = as_sent.filter(|delay_ms| *delay_ms > 0) {
+            let sentence = "Its answer shows something else than what was sent; it is looked at once more.";
+            proposal = proposal.and(Recorder::draft(row, Fact::Deferred { delay_ms }, Some("LIA-SYNC-028"), sentence));
+        }
+        let outcome = scene.compared().or(scene.answer.as_deref()).filter(|_| done);
+        if let Some(outcome) = outcome {
+            self.tell_what_it_made(&Topic::of(row), scene, outcome).await?;
+        }
+        self.recorder.propose(row, proposal, bodies).await?;
         self.recorder.arrived(row);
         if done {
             self.puller.look_again(system, &scene.row, &scene.subject).await;

@@ -1,7 +1,10 @@
 //! What a sync would send now: the object written into what the EHR was last seen to hold, references made literal.
 //! No network here; the ledger is only read.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -15,7 +18,7 @@ use super::{
 use crate::{
     domain::{ObjectId, ObjectName},
     fhir,
-    ledger::{LedgerError, PartRow, State, SyncId, SyncRow},
+    ledger::{self, LedgerError, PartRow, State, SyncId, SyncRow},
     mapping::{Context, MAIN, Part, Plan},
 };
 
@@ -26,6 +29,17 @@ pub(super) struct Held {
     pub reference: String,
     pub version: Option<String>,
     pub body: Option<Value>,
+    /// The body is what was sent: what the EHR made of it is yet to be looked at.
+    pub sent: bool,
+    /// What was left different on purpose, by pointer into the object.
+    pub settled: BTreeMap<String, ledger::Settled>,
+}
+
+impl Held {
+    /// A part as it was just seen.
+    pub fn found(part: &str, reference: String, version: Option<String>, body: Option<Value>) -> Self {
+        Self { part: part.to_owned(), reference, version, body, sent: false, settled: BTreeMap::new() }
+    }
 }
 
 /// A part as it should stand there.
@@ -62,9 +76,9 @@ impl Translator {
     /// What the EHR was last seen to hold of a sync, the main part first.
     pub fn held(&self, sync: &SyncId) -> Result<Vec<Held>, Error> {
         let mut held = Vec::new();
-        for PartRow { part, reference, version, body, .. } in self.ledger.parts(sync)? {
+        for PartRow { part, reference, version, body, sent, settled, .. } in self.ledger.parts(sync)? {
             let body = body.as_ref().map(|hash| self.read_body(hash)).transpose()?;
-            held.push(Held { part, reference, version, body });
+            held.push(Held { part, reference, version, body, sent, settled });
         }
         held.sort_by_key(|held| held.part != MAIN);
         Ok(held)
@@ -219,6 +233,7 @@ impl identity::Places for At<'_> {
 }
 
 /// An object as it stands, with the plan that takes it to a system.
+#[derive(Clone)]
 pub(super) struct Subject {
     pub plan: Arc<Plan>,
     pub version: u64,

@@ -4,7 +4,10 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::merge::Field;
+use super::{
+    inbound::Topic,
+    merge::{Field, Occasion},
+};
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{self, Seen},
@@ -181,13 +184,61 @@ pub(super) fn gone(object: &ObjectName, system: &SystemName) -> Trouble {
     Trouble::new(ItemKind::Rejected, GONE, sentence).cause(&[system.as_str(), object.as_str()])
 }
 
-/// Both sides changed these fields.
-pub(super) fn conflict(fields: &[Field], object: &ObjectName, system: &SystemName) -> Trouble {
-    let names: Vec<String> = fields.iter().map(|field| super::merge::dotted(&field.path)).collect();
-    let names = names.join(", ");
-    Trouble::new(ItemKind::Conflict, "LIA-SYNC-012", format!("Changed here and at {system} at the same time: {names}."))
+/// Both sides changed these fields, or the EHR made something else of what it was sent.
+pub(super) fn conflict(fields: &[Field], occasion: Occasion, object: &ObjectName, system: &SystemName) -> Trouble {
+    let names = named(fields);
+    let (code, origin, sentence) = match occasion {
+        Occasion::Fetched => {
+            ("LIA-SYNC-012", "both", format!("Changed here and at {system} at the same time: {names}."))
+        }
+        Occasion::Answered => {
+            ("LIA-SYNC-028", "answer", format!("{system} made something else of what it was sent: {names}."))
+        }
+    };
+    let with_origin = |field: &Field| {
+        let mut shown = field.to_json();
+        shown["origin"] = json!(origin);
+        shown
+    };
+    Trouble::new(ItemKind::Conflict, code, sentence)
         .cause(&[system.as_str(), object.as_str(), &names])
-        .fields(fields.iter().map(Field::to_json).collect())
+        .fields(fields.iter().map(with_origin).collect())
+}
+
+/// The names of fields, for people; of a list's item that of the list.
+fn named(fields: &[Field]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for field in fields {
+        let steps = field.path.split('/').skip(1).filter(|step| !step.starts_with('#'));
+        let name = steps.collect::<Vec<_>>().join(".");
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}
+
+/// That ours replaces values of theirs which others had changed as well: they are kept, with the body that holds them.
+pub(super) fn overruled(topic: &Topic, version: u64, fields: &[Field], by: &str) -> (Option<Draft>, Option<Bytes>) {
+    if fields.is_empty() {
+        return (None, None);
+    }
+    let detail = Bytes::from(json!({"fields": fields.iter().map(Field::to_json).collect::<Vec<_>>()}).to_string());
+    let sentence =
+        format!("Ours stands; what {} had is kept and can be brought back: {}.", topic.system, named(fields));
+    let draft = Draft::new(Fact::Overruled { detail: Hash::of(&detail) }, by, sentence);
+    (Some(topic.draft(draft, version)), Some(detail))
+}
+
+/// An EHR that keeps a field of an object for itself: one question for all objects of that kind.
+pub(super) fn dropped(path: &str, object: &ObjectName, system: &SystemName, count: u64) -> Trouble {
+    let field = path.split('/').skip(1).filter(|step| !step.starts_with('#')).collect::<Vec<_>>().join(".");
+    let sentence = format!("{system} does not keep {field} of what it is sent (kind {object}; {count} so far).");
+    let fields = json!({"path": field, "base": null, "ours": null, "theirs": null, "owner": null, "count": count});
+    Trouble::new(ItemKind::Rejected, "LIA-SYNC-029", sentence)
+        .cause(&[system.as_str(), object.as_str(), &field])
+        .subject(format!("{system} {object} {field} dropped"))
+        .fields(vec![fields])
 }
 
 /// A part as it was seen, with its body's bytes for the proposal.
@@ -199,6 +250,7 @@ pub(super) fn remote(part: &str, seen: &Seen) -> (Remote, Option<Bytes>) {
         version: seen.version.clone(),
         body: body.as_deref().map(Hash::of),
         settled: None,
+        sent: false,
     };
     (remote, body)
 }

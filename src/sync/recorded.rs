@@ -80,7 +80,7 @@ impl History {
             let mut held = Vec::with_capacity(trace.parts.len());
             for Remote { part, reference, version, body, .. } in trace.parts.iter().cloned() {
                 let body = body.map_or(Ok(None), |hash| self.json(&hash))?;
-                held.push(Held { part, reference, version, body });
+                held.push(Held::found(&part, reference, version, body));
             }
             held.sort_by_key(|held| held.part != MAIN);
             let known = |reference: &str| self.links.get(&(trace.system.clone(), reference.to_owned())).cloned();

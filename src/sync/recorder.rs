@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Error,
     inbound::{Sighting, Taken, Topic},
-    merge::Field,
+    merge::{Field, Occasion, Outcome, named_dropped},
     record::{self, LIAISON, Trouble},
     setup::System,
     translator::Translator,
@@ -53,7 +53,16 @@ impl Recorder {
     /// Commits a draft about a sync, if its row is still the one that was judged. What was sent has its outcome whatever was
     /// accepted meanwhile: there the transition alone judges.
     pub async fn commit(&self, row: &SyncRow, draft: Draft, bodies: Vec<Option<Bytes>>) -> Result<(), Error> {
-        let mut proposal = Proposal::of(draft);
+        self.propose(row, Proposal::of(draft), bodies).await
+    }
+
+    /// As [`Self::commit`], of several.
+    pub async fn propose(
+        &self,
+        row: &SyncRow,
+        mut proposal: Proposal,
+        bodies: Vec<Option<Bytes>>,
+    ) -> Result<(), Error> {
         if !matches!(row.standing, State::Sending { .. }) {
             proposal = proposal.check(Check::SyncAt(row.id.clone(), row.seq));
         }
@@ -176,34 +185,68 @@ impl Recorder {
     }
 
     /// Both sides changed a field.
-    pub async fn conflict(&self, topic: &Topic, version: u64, fields: &[Field], seen: Sighting) -> Result<(), Error> {
-        let trouble = record::conflict(fields, &topic.object, &topic.system);
+    pub async fn conflict(
+        &self,
+        topic: &Topic,
+        version: u64,
+        (fields, occasion): (&[Field], Occasion),
+        seen: Sighting,
+        linked: Option<Draft>,
+    ) -> Result<(), Error> {
+        let trouble = record::conflict(fields, occasion, &topic.object, &topic.system);
         let (draft, detail) = trouble.conflicted(vec![seen.0]);
-        let proposal = Proposal::of(topic.draft(draft, version));
+        let proposal = after(linked, Proposal::of(topic.draft(draft, version)));
         self.ledger.commit(record::with(record::with(proposal, detail), seen.1)).await?;
         Ok(())
     }
 
     /// Link and base move; nothing else happens.
-    pub async fn observed(&self, topic: &Topic, seen: Sighting) -> Result<(), Error> {
+    pub async fn observed(&self, topic: &Topic, seen: Sighting, linked: Option<Draft>) -> Result<(), Error> {
         let version = self.ledger.object(&topic.object, &topic.id)?.map_or(0, |row| row.version);
         let fact = Fact::Observed { remotes: vec![seen.0] };
         let draft = topic.draft(Draft::new(fact, LIAISON, "Seen at the EHR; nothing to do here."), version);
-        self.ledger.commit(record::with(Proposal::of(draft), seen.1)).await?;
+        let proposal = after(linked, Proposal::of(draft));
+        self.ledger.commit(record::with(proposal, seen.1)).await?;
         Ok(())
     }
 
-    /// A new version made from what a system holds; `remark` is added to what history says. It goes to all other systems, and `back` there where something of
+    /// Fields that an EHR does not keep: one question a kind and field, with a count.
+    pub async fn dropped(&self, topic: &Topic, outcome: &Outcome) -> Result<(), Error> {
+        for path in named_dropped(outcome) {
+            let known = record::dropped(&path, &topic.object, &topic.system, 1);
+            let last = self.ledger.last_item(known.subject.as_deref().unwrap_or_default())?;
+            if last.as_ref().is_some_and(|item| item.is_answered()) {
+                continue;
+            }
+            let open = last.filter(|item| item.status.is_open());
+            let before = open.map_or(Ok(0), |item| self.counted(&item))?;
+            let trouble = record::dropped(&path, &topic.object, &topic.system, before + 1);
+            self.ask_again(&topic.system, &trouble, None).await?;
+        }
+        Ok(())
+    }
+
+    fn counted(&self, item: &crate::ledger::ItemRow) -> Result<u64, Error> {
+        let detail = item.detail.map_or(Ok(Value::Null), |hash| self.translator.read_body(&hash))?;
+        Ok(detail["fields"][0]["count"].as_u64().unwrap_or_default())
+    }
+
+    /// A person wanted ours there, and the EHR answers as before: told on the item that she closed.
+    pub async fn answered_again(&self, topic: &Topic, item: Option<&str>) -> Result<(), Error> {
+        let Some(item) = item else { return Ok(()) };
+        let text = Bytes::from("It was sent once more, and the EHR answers the same as before: both stay as they are.");
+        let fact = Fact::Commented { item: item.to_owned() };
+        let draft = topic.draft(Draft::new(fact, LIAISON, "The EHR answers the same as before."), 0);
+        let version = self.ledger.object(&topic.object, &topic.id)?.map(|row| row.version);
+        let draft = Draft { version, ..draft }.body(Hash::of(&text));
+        self.ledger.commit(Proposal::of(draft).body(text)).await?;
+        Ok(())
+    }
+
+    /// A new version made from what a system holds. It goes to all other systems, and `back` there where something of
     /// ours is to be kept.
-    pub async fn apply(
-        &self,
-        topic: &Topic,
-        version: u64,
-        value: &Value,
-        seen: Vec<Sighting>,
-        back: bool,
-        remark: &str,
-    ) -> Result<(), Error> {
+    pub async fn apply(&self, topic: &Topic, taking: Taking<'_>) -> Result<(), Error> {
+        let Taking { version, value, seen, back, overruled, remark, linked } = taking;
         let mappings = self.translator.mappings.now();
         let transitions = mappings.object(topic.object.as_str()).and_then(|kind| kind.transitions().cloned());
         let cancelled = transitions
@@ -225,12 +268,40 @@ impl Recorder {
         };
         let draft = Draft::new(fact, LIAISON, format!("{words} {}; taken over here.{remark}{zones}", topic.system));
         let expect = if version == 0 { Expect::NewOrEqual(content) } else { Expect::Version(version) };
-        let proposal = Proposal::of(topic.draft(draft, version + 1).body(Hash::of(&bytes)))
-            .body(bytes)
-            .check(Check::Object(topic.object.clone(), topic.id.clone(), expect));
+        let draft = topic.draft(draft, version + 1).body(Hash::of(&bytes));
+        let (kept, detail) = record::overruled(topic, version + 1, overruled, LIAISON);
+        let proposal = kept.into_iter().fold(after(linked, Proposal::of(draft)), Proposal::and);
+        let proposal = record::with(proposal, detail).body(bytes);
+        let proposal = proposal.check(Check::Object(topic.object.clone(), topic.id.clone(), expect));
         self.ledger.commit(bodies.into_iter().fold(proposal, record::with)).await?;
         Ok(())
     }
+}
+
+/// What is taken over from a system.
+pub(super) struct Taking<'t> {
+    /// Of the object as it stands here; 0 where it is new.
+    pub version: u64,
+    /// What it becomes.
+    pub value: &'t Value,
+    /// What was seen.
+    pub seen: Vec<Sighting>,
+    /// Something of ours is to be sent there.
+    pub back: bool,
+    /// What of theirs ours replaces all the same.
+    pub overruled: &'t [Field],
+    /// Added to what history says.
+    pub remark: &'t str,
+    /// That it was linked just before.
+    pub linked: Option<Draft>,
+}
+
+/// What happened just before, in the same proposal.
+fn after(first: Option<Draft>, mut proposal: Proposal) -> Proposal {
+    if let Some(first) = first {
+        proposal.drafts.insert(0, first);
+    }
+    proposal
 }
 
 /// What the question is about that stops a kind at a system.

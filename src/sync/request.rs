@@ -40,11 +40,42 @@ pub enum Change {
     Replace(Value),
     /// A merge patch (RFC 7396, `PATCH`).
     Merge(Value),
+    /// A value of an EHR's that ours replaced is brought back.
+    Restore {
+        /// The entry that kept it.
+        seq: u64,
+        /// The field, as that entry names it.
+        path: String,
+    },
+    /// A reference is moved to the right record, or taken out.
+    Relink {
+        /// As it stands, or its place.
+        reference: Value,
+        /// The right one.
+        to: Option<Value>,
+    },
     /// The object's `cancel` transition.
     Cancel {
         /// Why, in words, where the caller says.
         reason: Option<Value>,
     },
+}
+
+/// A sender's file sent again (`Prefer: merge`): merged with what others changed since this sender sent it last.
+#[derive(Clone, Debug)]
+pub struct Resend {
+    /// Which kind of object.
+    pub object: ObjectName,
+    /// Its id.
+    pub id: ObjectId,
+    /// The whole object, as the sender has it.
+    pub body: Value,
+    /// Idempotency key, where given.
+    pub key: Option<Key>,
+    /// Who sends.
+    pub by: String,
+    /// As in [`Accept`].
+    pub lenient: bool,
 }
 
 /// A change of an existing object.

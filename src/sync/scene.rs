@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::{
     evidence::Doubt,
     identity,
-    merge::Merged,
+    merge::{Occasion, Outcome},
     prepare::{Held, Prepared, Subject, part_name},
     record::{self, Trouble},
-    step::{Look, Note, Sent, Way},
+    step::{Has, Look, Note, Sent, Way},
 };
 use crate::{
     ehr::{Capability, Seen},
@@ -30,7 +30,7 @@ pub(super) enum Reading {
     /// As it was seen last.
     Unchanged,
     /// Somebody changed it, or nobody knows what it was made from: this is what the merge came to.
-    Merged { merged: Box<Merged>, seen: Box<Seen> },
+    Compared { outcome: Box<Outcome>, occasion: Occasion, seen: Box<Seen> },
 }
 
 impl Reading {
@@ -93,6 +93,8 @@ pub(super) struct Scene {
     pub sent: Option<Box<Sent>>,
     /// What the EHR answered first.
     pub answered: Option<Seen>,
+    /// What the EHR's answer came to, compared with what was sent.
+    pub answer: Option<Box<Outcome>>,
     /// Whether what was read back is what the open attempt sent.
     pub shown: bool,
     /// It is not, but it arrived: somebody changed it since.
@@ -100,7 +102,7 @@ pub(super) struct Scene {
     /// What made the resource that was found there: the base of the next merge. Unknown where it cannot be made anew.
     pub sent_then: Option<Value>,
     /// What was found before a create, merged as newer than ours.
-    pub newer: Option<Box<Merged>>,
+    pub newer: Option<Box<Outcome>>,
 }
 
 impl Scene {
@@ -112,6 +114,14 @@ impl Scene {
     /// Nothing of it is there, and nothing is under way.
     pub fn never_left(&self) -> bool {
         self.held.is_empty() && self.row.synced_version.is_none() && self.row.in_flight().is_none()
+    }
+
+    /// What reading the main part in this turn came to.
+    pub fn compared(&self) -> Option<&Outcome> {
+        match &self.reading {
+            Reading::Compared { outcome, .. } => Some(outcome),
+            Reading::NotYet | Reading::Unchanged => None,
+        }
     }
 
     /// Whether what was sent in this turn is a change of the main part.
@@ -169,17 +179,10 @@ impl Scene {
     /// What is there was made from this version or a later one of ours, so that wherever it differs, it is newer.
     pub fn take_later(&self, seen: Seen) -> Note {
         match &self.newer {
-            Some(merged) if merged.takes_theirs && seen.body.is_some() => Note::Takes {
-                value: Box::new(merged.value.clone()),
-                part: MAIN.to_owned(),
-                seen: Box::new(seen),
-                back: false,
-            },
-            _ => {
-                let (parts, named) = (vec![seen], vec![MAIN.to_owned()]);
-                let sentence = "was looked at before sending: it has it";
-                Note::Has { done: false, parts, named, output: None, sentence }
+            Some(outcome) if outcome.merged.takes_theirs && seen.body.is_some() => {
+                Note::Takes { outcome: outcome.clone(), seen: Box::new(seen), back: false }
             }
+            _ => Note::Has(Has::found(seen, MAIN, "was looked at before sending: it has it")),
         }
     }
 }

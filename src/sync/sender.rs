@@ -2,7 +2,7 @@
 //! recorded before it leaves and after its answer.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,8 +15,9 @@ use serde_json::Value;
 use super::{
     Error,
     decide::{decide, not_done},
-    merge::merge,
-    prepare::{Held, Prepared},
+    inbound::Topic,
+    merge::{Occasion, Outcome, compare, occasion, settled},
+    prepare::{Held, Prepared, Subject},
     puller::Puller,
     record::{self, same_content},
     recorder::Recorder,
@@ -29,8 +30,8 @@ use super::{
 use crate::{
     ehr::{self, Failure, Seen},
     fhir::canonical_bytes,
-    ledger::{Fact, Hash, ItemKind, LedgerError, State, SyncId, SyncRow, SyncState},
-    mapping::{MAIN, Owner},
+    ledger::{Fact, Hash, ItemKind, LedgerError, Proposal, State, SyncId, SyncRow, SyncState},
+    mapping::MAIN,
 };
 
 /// So many that were waiting at the start are looked for before the EHR's own word is taken.
@@ -128,6 +129,7 @@ impl Sender {
             looked_for: false,
             sent: None,
             answered: None,
+            answer: None,
             shown: false,
             landed: false,
             sent_then: None,
@@ -152,7 +154,20 @@ impl Sender {
         subject: &super::prepare::Subject,
         held: &[Held],
     ) -> Result<Result<Prepared, Vec<crate::error::Finding>>, Error> {
-        match self.translator.prepare(system, row, &subject.plan, &subject.ours, held) {
+        let written = self.translator.to_write(system, subject, held);
+        self.prepared_as(system, row, subject, &written, held)
+    }
+
+    /// As [`Self::prepared`], of the object as it is to be written.
+    fn prepared_as(
+        &self,
+        system: &System,
+        row: &SyncRow,
+        subject: &super::prepare::Subject,
+        written: &Value,
+        held: &[Held],
+    ) -> Result<Result<Prepared, Vec<crate::error::Finding>>, Error> {
+        match self.translator.prepare(system, row, &subject.plan, written, held) {
             Ok(prepared) => Ok(Ok(prepared)),
             Err(Error::Invalid(findings)) => Ok(Err(findings)),
             Err(error) => Err(error),
@@ -202,7 +217,13 @@ impl Sender {
                 self.compare_found(system, scene, &found);
                 Heard::Found(found)
             }
-            Ask::Again { kind, id } => Heard::Confirmed(system.ask(clock, client.read(&kind, &id)).await),
+            Ask::Again { kind, id } => {
+                let again = system.ask(clock, client.read(&kind, &id)).await;
+                if let Ok(seen) = &again {
+                    scene.answer = self.compare_answer(system, scene, seen);
+                }
+                Heard::Confirmed(again)
+            }
             Ask::Version { kind, id, version } => {
                 Heard::Between(system.ask(clock, client.vread(&kind, &id, &version)).await)
             }
@@ -234,15 +255,18 @@ impl Sender {
         scene.held[at].version.clone_from(&seen.version);
         let is_same = base.as_ref().is_some_and(|base| same_content(base, &theirs));
         scene.held[at].body = Some(theirs);
-        scene.reading = if is_same {
-            Reading::Unchanged
+        if is_same {
+            scene.reading = Reading::Unchanged;
+            scene.prepared = self.prepared(system, &scene.row, &scene.subject, &scene.held)?;
         } else {
             // Without a base every difference may be theirs.
-            let before = base.map(|_| before.as_slice());
-            let merged = self.translator.merged(system, &scene.subject, before, &scene.held);
-            Reading::Merged { merged: Box::new(merged), seen: Box::new(seen.clone()) }
-        };
-        scene.prepared = self.prepared(system, &scene.row, &scene.subject, &scene.held)?;
+            let (occasion, before) = (occasion(&before), base.map(|_| before.as_slice()));
+            let outcome = self.translator.merged(system, &scene.subject, before, &scene.held, occasion);
+            let written = &outcome.merged.outgoing;
+            scene.prepared = self.prepared_as(system, &scene.row, &scene.subject, written, &scene.held)?;
+            let (outcome, seen) = (Box::new(outcome), Box::new(seen.clone()));
+            scene.reading = Reading::Compared { outcome, occasion, seen };
+        }
         scene.not_permitted =
             self.translator.not_permitted(&scene.subject.plan, &scene.subject.ours, &scene.held, system);
         Ok(())
@@ -258,16 +282,28 @@ impl Sender {
         }
         self.doubts.store(DOUBTS, Ordering::Relaxed);
         let [seen] = found.as_slice() else { return };
-        let held = [Held {
-            part: MAIN.to_owned(),
-            reference: seen.reference(),
-            version: seen.version.clone(),
-            body: seen.body.clone(),
-        }];
+        let held = [Held::found(MAIN, seen.reference(), seen.version.clone(), seen.body.clone())];
         let theirs = self.translator.read_back(&scene.subject.plan, &held, system);
         let said = scene.subject.plan.normalise(&scene.subject.ours, &system.context);
-        let merged = merge(Some(&said), &scene.subject.ours, &said, &theirs, &|_| Owner::Ehr);
-        scene.newer = Some(Box::new(merged));
+        let outcome = compare(&scene.subject, Some(&said), &theirs, &BTreeMap::new(), Occasion::Fetched);
+        scene.newer = Some(Box::new(outcome));
+    }
+
+    /// What the EHR answered, compared with what was sent.
+    fn compare_answer(&self, system: &System, scene: &Scene, seen: &Seen) -> Option<Box<Outcome>> {
+        let sent = scene.sent.as_deref().filter(|sent| !sent.part.carries)?;
+        let (body, part) = (seen.body.as_ref()?, sent.part.part.as_str());
+        let before = settled(&scene.held);
+        if before.is_empty() && same_content(body, &sent.part.resource) {
+            return None;
+        }
+        let read = |body: &Value| self.translator.read_part(system, scene, part, body);
+        let base = read(&sent.part.resource);
+        // Until all parts are there, an object says less than ours.
+        let is_whole = sent.last && part == MAIN;
+        let ours = if is_whole { scene.subject.ours.clone() } else { base.clone() };
+        let then = Subject { ours, ..scene.subject.clone() };
+        Some(Box::new(compare(&then, Some(&base), &read(body), &before, Occasion::Answered)))
     }
 
     async fn send(&self, system: &System, scene: &mut Scene, sent: Box<Sent>) -> Result<Heard, Error> {
@@ -280,7 +316,12 @@ impl Sender {
             output: Some(sent.output),
         };
         let sentence = format!("Sending to {}.", scene.row.system);
-        self.recorder.about(&scene.row, fact, None, &sentence).await?;
+        let attempted = Recorder::draft(&scene.row, fact, None, &sentence);
+        let overruled = scene.compared().map(|outcome| outcome.merged.overruled.as_slice()).unwrap_or_default();
+        let (kept, detail) = record::overruled(&Topic::of(&scene.row), scene.row.version, overruled, record::LIAISON);
+        let proposal = record::with(kept.into_iter().fold(Proposal::of(attempted), Proposal::and), detail);
+        let proposal = proposal.check(crate::ledger::Check::SyncAt(scene.row.id.clone(), scene.row.seq));
+        self.translator.ledger.commit(proposal).await?;
         // What comes back is recorded against the row as it stands then.
         scene.row.attempts += 1;
         let body = self.translator.outgoing(&sent.part.resource)?;
@@ -307,6 +348,9 @@ impl Sender {
             Err(failure) => system.evidence(|evidence| evidence.doubt(&scene.row.id, failure.status)),
         }
         scene.sent = Some(sent);
+        if let Ok(seen) = &answer {
+            scene.answer = self.compare_answer(system, scene, seen);
+        }
         Ok(Heard::Written(answer))
     }
 

@@ -11,7 +11,7 @@ use super::{
     record::Trouble,
     retry::{backoff, millis},
     scene::Scene,
-    step::{Note, Sight},
+    step::{Has, Note, Sight},
 };
 use crate::{
     ehr::{Failure, Seen},
@@ -44,10 +44,10 @@ fn found(scene: &Scene, seen: Seen) -> Note {
         // Untouched, or somebody else's: the next turn reads again and merges against what both started from.
         return sent_again("The EHR does not show the change; it is compared and sent again.", scene);
     }
-    let named = vec![flight.part.clone()];
-    // Where it is not what was sent, somebody changed it since: the base is what was sent.
+    // Where it is not what was sent, the EHR or somebody there made something else of it: the base is what was sent.
+    let as_sent = scene.sent_then.as_ref().filter(|_| !scene.shown).map(|_| 0);
     let seen = if scene.shown { seen } else { Seen { body: scene.sent_then.clone(), version: None, ..seen } };
-    Note::Has { done: false, parts: vec![seen], named, output: None, sentence: "was read back: it has it" }
+    Note::Has(Has { as_sent, ..Has::found(seen, &flight.part, "was read back: it has it") })
 }
 
 /// Reading back failed. What only a person can mend asks a person; else it is tried again, ever more rarely.

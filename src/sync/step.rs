@@ -1,6 +1,10 @@
 //! What deciding hears and what it says: the words between the pure middle and the shell that carries them out.
 
-use super::{prepare::Outgoing, record::Trouble};
+use super::{
+    merge::{Differences, Outcome},
+    prepare::Outgoing,
+    record::Trouble,
+};
 use crate::{
     ehr::{Failure, Seen},
     ledger::{Hash, SyncId},
@@ -103,11 +107,35 @@ pub(super) struct Sent {
     pub output: Hash,
 }
 
+/// What the system has.
+#[derive(Clone, Debug)]
+pub(super) struct Has {
+    /// All of it.
+    pub done: bool,
+    /// Its parts there, by name.
+    pub parts: Vec<(String, Seen)>,
+    /// Canonical hash of what was sent.
+    pub output: Option<Hash>,
+    /// Their bodies are what was sent: what the EHR made of it is looked at next, after this long.
+    pub as_sent: Option<u64>,
+    /// What stays settled, where that was looked at.
+    pub settled: Option<Differences>,
+    /// What is said of the system.
+    pub sentence: &'static str,
+}
+
+impl Has {
+    /// A part was found there; what it was made from is known.
+    pub fn found(seen: Seen, part: &str, sentence: &'static str) -> Self {
+        Self { done: false, parts: vec![(part.to_owned(), seen)], output: None, as_sent: None, settled: None, sentence }
+    }
+}
+
 /// Facts to record; they end the turn.
 #[derive(Debug)]
 pub(super) enum Note {
-    /// The system has these parts; with `done`, all of it.
-    Has { done: bool, parts: Vec<Seen>, named: Vec<String>, output: Option<Hash>, sentence: &'static str },
+    /// The system has something of it.
+    Has(Has),
     /// Known not done: again after this.
     Later { wait_ms: u64, code: Option<&'static str>, sentence: String },
     /// Perhaps done: read back after this.
@@ -119,7 +147,7 @@ pub(super) enum Note {
     /// Both sides changed a field.
     Conflict { trouble: Trouble, theirs: Box<Seen> },
     /// Theirs is taken over; with `back` ours goes there still.
-    Takes { value: Box<serde_json::Value>, part: String, seen: Box<Seen>, back: bool },
+    Takes { outcome: Box<Outcome>, seen: Box<Seen>, back: bool },
     /// It was there and is not any more: a person is asked.
     Gone(Trouble),
     /// It never left and is called off.

@@ -5,12 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{
-    Error, identity,
-    merge::{Merged, merge},
-    prepare::{Held, Subject},
-    setup::System,
-};
+use super::{Error, identity, setup::System};
 use crate::{
     clock::{Ages, SharedClock},
     domain::{ObjectName, SystemName},
@@ -70,13 +65,5 @@ impl Translator {
     pub fn read_body(&self, hash: &Hash) -> Result<Value, Error> {
         let bytes = self.ledger.body(hash)?.ok_or(Error::Ledger(LedgerError::Body(*hash)))?;
         crate::fhir::read(&bytes).map_err(|_| Error::Ledger(LedgerError::Body(*hash)))
-    }
-
-    /// What a system holds, merged with what stands here; `before`: what it held when both agreed last.
-    pub fn merged(&self, system: &System, subject: &Subject, before: Option<&[Held]>, after: &[Held]) -> Merged {
-        let read = |held: &[Held]| self.read_back(&subject.plan, held, system);
-        let said = subject.plan.normalise(&subject.ours, &system.context);
-        let (base, theirs) = (before.map(read), read(after));
-        merge(base.as_ref(), &subject.ours, &said, &theirs, &|path| subject.plan.owner(path))
     }
 }

@@ -315,6 +315,7 @@ pub(super) fn seen(view: &mut View<'_>, entry: &Entry, remotes: &[Remote]) -> Re
             reference: remote.reference.clone(),
             version: remote.version.clone(),
             body: remote.body.or(old.as_ref().and_then(|old| old.body)),
+            sent: remote.sent,
             settled: remote.settled.clone().or(old.map(|old| old.settled)).unwrap_or_default(),
             seq: entry.seq,
         };

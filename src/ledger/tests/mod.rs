@@ -176,6 +176,7 @@ pub(super) fn remote(reference: &str, version: &str, body: Option<&str>) -> Remo
         version: Some(version.to_owned()),
         body: body.map(|body| Hash::of(body.as_bytes())),
         settled: None,
+        sent: false,
     }
 }
 
