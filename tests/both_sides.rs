@@ -429,3 +429,39 @@ async fn a_visit_moves_to_the_right_patient_and_an_overruled_value_comes_back() 
     rig.settled(10).await;
     assert_eq!(rig.at_ehr(Method::Get, &reference, None)["comment"], "theirs");
 }
+
+/// P11: a visit that was fetched before its patient; P12: two records that were merged.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_targets_become_known_and_merged_records_are_followed() {
+    let rig = Rig::with(careless(), Rig::pulling(&["Appointment", "Patient"]), None).await;
+    put(
+        &rig,
+        &json!({"resourceType": "Appointment", "id": "early", "status": "booked", "start": "2026-05-04T09:30:00Z",
+        "end": "2026-05-04T10:00:00Z",
+        "participant": [{"actor": {"reference": "Patient/late", "display": "Ada"}, "status": "accepted"}]}),
+    );
+    rig.until(15, "the visit is here", |rig| rig.objects("appointment").len() == 1).await;
+    assert_eq!(rig.objects("appointment")[0].1["participants"][0]["who"]["reference"], "Patient/late");
+    put(&rig, &json!({"resourceType": "Patient", "id": "late", "name": [{"family": "Example"}]}));
+    rig.until(15, "the patient is here", |rig| rig.objects("patient").len() == 1).await;
+    let (late, _) = rig.objects("patient").remove(0);
+    let who = json!({"object": "patient", "id": late, "display": "Ada"});
+    rig.until(15, "the visit names her", |rig| rig.objects("appointment")[0].1["participants"][0]["who"] == who).await;
+    assert!(rig.open_items().is_empty(), "{:#?}", rig.open_items());
+
+    put(&rig, &json!({"resourceType": "Patient", "id": "left", "name": [{"family": "Example"}]}));
+    rig.until(15, "both are here", |rig| rig.objects("patient").len() == 2).await;
+    put(
+        &rig,
+        &json!({"resourceType": "Patient", "id": "late", "name": [{"family": "Example"}], "active": false,
+        "link": [{"other": {"reference": "Patient/left"}, "type": "replaced-by"}]}),
+    );
+    rig.until(15, "the merge is known", |rig| rig.object("patient", &late).expect("here").get("links").is_some()).await;
+    let visit = appointment("a9", &late, DAY.0, DAY.1);
+    let warnings = rig.engine.warnings(&ObjectName::new("appointment").expect("a name"), &visit, true);
+    assert_eq!(warnings.iter().map(|w| w.code.as_str()).collect::<Vec<_>>(), ["LIA-SYNC-032"]);
+    rig.push("appointment", visit).await;
+    rig.state("appointment", "a9", SyncState::Synced, 15).await;
+    let there = rig.states("Appointment", "a9").pop().expect("there");
+    assert_eq!(there["participant"][0]["actor"]["reference"], "Patient/left", "never a record that is out of use");
+}

@@ -74,7 +74,7 @@ mod tests {
         let plan = mappings.plan(object, "generic").unwrap();
         let context = Context::new("north");
         let said = plan.to_internal(std::slice::from_ref(&resource), &context);
-        let parts = plan.parts(&[resource.clone()]);
+        let parts = plan.parts(std::slice::from_ref(&resource));
         let back = plan.put(&said, &parts, &context).unwrap();
         assert_eq!(back[0].resource, resource, "writing back what was read changes nothing");
         assert_eq!(mappings.object(object).unwrap().validate(&said), [], "{said}");

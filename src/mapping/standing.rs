@@ -34,6 +34,12 @@ pub(crate) struct Replaced {
 }
 
 impl ObjectType {
+    /// Whether a record of this kind can say that another one is in its place.
+    #[must_use]
+    pub fn can_be_replaced(&self) -> bool {
+        self.standing.replaced.is_some()
+    }
+
     /// How a record stands by what it says; what says nothing of it is in use. A replacement that is not named leaves it
     /// [`Standing::Inactive`].
     #[must_use]

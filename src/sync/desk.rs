@@ -3,30 +3,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
-use serde_json::{Value, json};
-
 use super::{
-    Action, Choice, Engine, Error, GroupRetry,
-    inbound::Topic,
-    merge::{Decision, Differences, dotted, left, occasion},
-    prepare::Held,
-    puller::Puller,
-    record,
-    recorder::Recorder,
-    setup::System,
-    translator::Translator,
+    Action, Choice, Engine, Error, GroupRetry, inbound::Topic, puller::Puller, record, recorder::Recorder,
+    setup::System, translator::Translator,
 };
 use crate::{
     domain::SystemName,
     error::Finding,
-    fhir::canonical_bytes,
-    ledger::{
-        Check, Draft, Expect, Fact, Hash, ItemKind, ItemRow, LedgerError, Operation, Proposal, Remote, SyncId,
-        SyncState,
-    },
-    mapping::MAIN,
+    ledger::{Check, Draft, Fact, Hash, ItemKind, ItemRow, Proposal, SyncState},
 };
+use bytes::Bytes;
 
 /// What people decide, carried out.
 pub(super) struct Desk {
@@ -144,30 +130,6 @@ impl Desk {
         Ok(outcome)
     }
 
-    /// A conflict that is dismissed stays as it is on both sides, and is not asked about again while it does.
-    fn left_different(&self, item: &ItemRow, by: &str) -> Result<Option<Draft>, Error> {
-        let (ItemKind::Conflict, Some(object), Some(id), Some(system), false) = (
-            item.kind,
-            &item.object,
-            &item.object_id,
-            item.system.as_ref().and_then(|name| self.system(name)),
-            item.theirs.is_empty(),
-        ) else {
-            return Ok(None);
-        };
-        let topic = Topic::new(object, id, system.name());
-        let subject = self.translator.subject(object, id, system)?;
-        let (before, after) = self.sides(&topic.sync, item)?;
-        let occasion = occasion(before.as_deref().unwrap_or_default());
-        let outcome = self.translator.merged(system, &subject, before.as_deref(), &after, occasion);
-        let rules = subject.plan.fields();
-        let mut settled = outcome.settled;
-        settled.extend(outcome.merged.conflicts.iter().map(|field| (field.path.clone(), left(rules, field, false))));
-        let fact = Fact::Observed { remotes: with_settled(item, settled) };
-        let draft = Draft::new(fact, by, "Left as it is on both sides.");
-        Ok(Some(topic.draft(draft, subject.version)))
-    }
-
     async fn note(&self, item: &ItemRow, draft: Draft, text: Option<String>) -> Result<(), Error> {
         self.note_with(item, draft, None, text).await
     }
@@ -189,7 +151,7 @@ impl Desk {
         Ok(())
     }
 
-    fn about(&self, item: &ItemRow, draft: Draft) -> Result<Draft, Error> {
+    pub(super) fn about(&self, item: &ItemRow, draft: Draft) -> Result<Draft, Error> {
         let mut draft = draft.cause(item.created_seq);
         draft.system.clone_from(&item.system);
         draft.sync_id.clone_from(&item.sync_id);
@@ -212,7 +174,7 @@ impl Desk {
         Ok(self.translator.translate(object, &body, system)?.findings)
     }
 
-    fn system(&self, name: &SystemName) -> Option<&System> {
+    pub(super) fn system(&self, name: &SystemName) -> Option<&System> {
         self.translator.systems.get(name).map(AsRef::as_ref)
     }
 
@@ -308,140 +270,9 @@ impl Desk {
         let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };
         self.note(item, Draft::new(fact, by, "Settled by a person."), Some(note)).await
     }
-
-    async fn resolve_conflict(
-        &self,
-        item: &ItemRow,
-        topic: &Topic,
-        system: &System,
-        note: String,
-        fields: &BTreeMap<String, Choice>,
-        by: &str,
-    ) -> Result<(), Error> {
-        let inner = &self.translator;
-        let subject = inner.subject(&topic.object, &topic.id, system)?;
-        let (before, after) = self.sides(&topic.sync, item)?;
-        let occasion = occasion(before.as_deref().unwrap_or_default());
-        let outcome = inner.merged(system, &subject, before.as_deref(), &after, occasion);
-        let (mut merged, mut settled, rules) = (outcome.merged, outcome.settled, subject.plan.fields());
-        let mut overruled = std::mem::take(&mut merged.overruled);
-        for (name, choice) in fields {
-            let name = dotted(name);
-            let Some(field) = merged.conflicts.iter().find(|field| dotted(&field.path) == name).cloned() else {
-                return Err(Error::Decision(format!("{name} is not in question")));
-            };
-            let decision = match choice {
-                Choice::Ours => Decision::Ours,
-                Choice::Theirs => Decision::Theirs,
-                Choice::Value(decided) => Decision::Value(Some(decided.clone()).filter(|value| !value.is_null())),
-            };
-            merged.decide(rules, &field.path, decision);
-            if *choice == Choice::Ours {
-                settled.insert(field.path.clone(), left(rules, &field, true));
-            }
-            overruled.extend(Some(field).filter(|field| *choice != Choice::Theirs && field.theirs.is_some()));
-        }
-        if let Some(field) = merged.conflicts.first() {
-            return Err(Error::Decision(format!("{} is still to be decided", dotted(&field.path))));
-        }
-        let (value, send) = (merged.value, merged.keeps_ours);
-        if let Some(kind) = inner.mappings.now().object(topic.object.as_str()) {
-            inner.check_object(kind, Some(&subject.ours), &value)?;
-        }
-        let findings = inner.translate(&topic.object, &value, system)?.findings;
-        if !findings.is_empty() {
-            return Err(Error::Invalid(findings));
-        }
-        let mut choices = serde_json::Map::new();
-        for (name, choice) in fields {
-            let word = match choice {
-                Choice::Ours => json!("ours"),
-                Choice::Theirs => json!("theirs"),
-                Choice::Value(_) => json!("value"),
-            };
-            choices.insert(dotted(name), word);
-        }
-        let words = if choices.is_empty() { note } else { format!("{note}\n{}", Value::Object(choices)) };
-        let note = Bytes::from(words);
-        let theirs = with_settled(item, settled);
-        let fact = Fact::Resolved { item: item.id.clone(), send, remotes: theirs.clone() };
-        let mut resolved = self.about(item, Draft::new(fact, by, "Decided by a person."))?;
-        resolved.body = Some(Hash::of(&note));
-        let changed = canonical_bytes(&value) != canonical_bytes(&subject.ours);
-        let proposal = if changed {
-            let applied = self.decided(topic, &subject, &value, theirs, send, by);
-            resolved.version = Some(subject.version + 1);
-            let expect = Expect::Version(subject.version);
-            applied.and(resolved).check(Check::Object(topic.object.clone(), topic.id.clone(), expect))
-        } else {
-            Proposal::of(resolved)
-        };
-        let (kept, detail) = record::overruled(topic, subject.version, &overruled, by);
-        let proposal = record::with(kept.into_iter().fold(proposal, Proposal::and), detail);
-        let proposal = proposal.body(note).check(Check::ItemOpen(item.id.clone()));
-        self.recorder.ledger.commit(proposal).await?;
-        Ok(())
-    }
-}
-
-/// What the EHR held when the conflict was found, with what stays different.
-fn with_settled(item: &ItemRow, settled: Differences) -> Vec<Remote> {
-    let mut theirs = item.theirs.clone();
-    if let Some(main) = theirs.iter_mut().find(|remote| remote.part == MAIN) {
-        main.settled = Some(settled);
-    }
-    theirs
 }
 
 /// A question that is watched: it is tried anyway, and closes by itself.
 fn is_watched(item: &ItemRow) -> bool {
     item.subject.as_deref().is_some_and(|subject| subject.ends_with(" system") || subject.ends_with(" fetch"))
-}
-
-/// What the EHR held when both agreed last (where that is known), and when the conflict was found.
-type Sides = (Option<Vec<Held>>, Vec<Held>);
-
-impl Desk {
-    /// What the EHR held when both sides agreed last, and what it held when the conflict was found.
-    fn sides(&self, sync: &SyncId, item: &ItemRow) -> Result<Sides, Error> {
-        let mut held = self.translator.held(sync)?;
-        let based = held.iter().any(|held| held.part == MAIN && held.body.is_some());
-        let before = based.then(|| held.clone());
-        for theirs in &item.theirs {
-            let body = theirs.body.as_ref().map(|hash| self.translator.read_body(hash)).transpose()?;
-            if let Some(held) = held.iter_mut().find(|held| held.part == theirs.part) {
-                held.body = body;
-            }
-        }
-        if held.iter().all(|held| held.body.is_none()) {
-            return Err(Error::Ledger(LedgerError::NoObject));
-        }
-        Ok((before, held))
-    }
-
-    /// The version that a decision makes.
-    fn decided(
-        &self,
-        topic: &Topic,
-        subject: &super::prepare::Subject,
-        value: &Value,
-        remotes: Vec<Remote>,
-        send: bool,
-        by: &str,
-    ) -> Proposal {
-        let bytes = Bytes::from(serde_json::to_vec(value).unwrap_or_default());
-        let targets = self.translator.aims(&topic.object, &topic.id, Some(&topic.system).filter(|_| !send));
-        let fact = Fact::Applied {
-            operation: Operation::Updated,
-            content: Hash::of(&canonical_bytes(value)),
-            remotes,
-            targets,
-        };
-        let draft = Draft::new(fact, by, "Decided by a person.")
-            .about(&topic.object, &topic.id, subject.version + 1)
-            .system(&topic.system)
-            .sync_id(&topic.sync)
-            .body(Hash::of(&bytes));
-        Proposal::of(draft).body(bytes)
-    }
 }

@@ -19,7 +19,7 @@ use crate::{
         Answer, Check, Draft, Expect, Fact, Hash, Idempotency, LedgerError, ObjectRow, Operation, Outcome, Proposal,
         SyncId,
     },
-    mapping::{Live, ObjectType},
+    mapping::{Live, ObjectType, Standing},
 };
 
 /// The sync engine; cheap to clone. Workers run where [`Engine::run`] is awaited.
@@ -79,10 +79,33 @@ impl Engine {
         let mut warnings = crate::mapping::remarks(body);
         let kind = self.kind(object).ok().filter(|_| is_whole);
         warnings.extend(kind.map(|kind| kind.warnings(body)).unwrap_or_default());
+        warnings.extend(self.not_in_use(body));
         if self.parts.translator.targets(object).next().is_none() {
             warnings.push(goes_nowhere(object));
         }
         warnings
+    }
+
+    /// References to records that say of themselves that they are not in use any more.
+    fn not_in_use(&self, body: &Value) -> Vec<Finding> {
+        let translator = &self.parts.translator;
+        let mut found = Vec::new();
+        for (pointer, (object, id)) in super::identity::references(body) {
+            let Some(kind) = translator.mappings.now().object(object.as_str()).cloned() else { continue };
+            // What cannot be read is told where it is used.
+            let Ok(Some(row)) = translator.ledger.object(&object, &id) else { continue };
+            let Ok(record) = translator.object_body(&row) else { continue };
+            let detail = match kind.standing(&record) {
+                Standing::Live => continue,
+                Standing::Inactive => format!("This {object} is marked as not in use any more."),
+                Standing::ReplacedBy(_) => {
+                    format!("This {object} was merged into another record, which takes its place where it is sent.")
+                }
+            };
+            let remedy = "Refer to the record that is in use, if another one is meant.".to_owned();
+            found.push(Finding { pointer, code: "LIA-SYNC-032".to_owned(), detail, remedy });
+        }
+        found
     }
 
     /// Takes on a new object. On disk when it returns.

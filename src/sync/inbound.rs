@@ -94,6 +94,8 @@ impl Puller {
             seen.body.as_ref().zip(held.body.as_ref()).is_some_and(|(a, b)| same_content(a, b))
         };
         if same(&seen, &held[at]) {
+            let topic = Topic::new(&part.object, &part.object_id, system.name());
+            self.name_targets(system, &topic, row.as_ref(), &held).await?;
             return Ok(Taken::Done);
         }
         // A person was told about just this already.

@@ -19,8 +19,11 @@ use crate::{
     domain::{ObjectId, ObjectName},
     fhir,
     ledger::{self, LedgerError, PartRow, State, SyncId, SyncRow},
-    mapping::{Context, MAIN, Part, Plan},
+    mapping::{Context, MAIN, Part, Plan, Standing},
 };
+
+/// Records that were merged into others, which were merged into others: followed so far.
+const MERGED_INTO: usize = 5;
 
 /// A part as it stands at the EHR.
 #[derive(Clone, Debug)]
@@ -146,8 +149,16 @@ impl Translator {
         Ok(Prepared::Ready(outgoing))
     }
 
-    /// Where an object that is referred to stands at a system.
+    /// Where an object that is referred to stands at a system; of one that was merged into another, where that one does.
     fn place(&self, whose: &Whose, system: &System, asking: &SyncRow) -> Result<Place, LedgerError> {
+        let mut whose = whose.clone();
+        for _ in 0..MERGED_INTO {
+            match self.replaced_by(&whose)? {
+                Some(survivor) => whose = survivor,
+                None => break,
+            }
+        }
+        let whose = &whose;
         let sync = SyncId::of(&whose.0, &whose.1, system.name());
         if sync == asking.id {
             return Ok(asking.remote.first().map_or(Place::Elsewhere, |at| Place::At(at.clone())));
@@ -159,6 +170,17 @@ impl Translator {
         let Some(row) = self.ledger.sync(&sync)?.filter(|row| !row.left_out) else { return Ok(Place::Elsewhere) };
         // Two that wait for each other would wait for ever: one goes first, with a reference by identifier.
         Ok(if self.waits_for(&row, &asking.id)? { Place::Elsewhere } else { Place::Coming })
+    }
+
+    /// The record that is in place of this one, by its own word.
+    pub fn replaced_by(&self, whose: &Whose) -> Result<Option<Whose>, LedgerError> {
+        let kind = self.mappings.now().object(whose.0.as_str()).filter(|kind| kind.can_be_replaced()).cloned();
+        let Some(kind) = kind else { return Ok(None) };
+        let Some(row) = self.ledger.object(&whose.0, &whose.1)? else { return Ok(None) };
+        let body = row.body.map_or(Ok(None), |hash| self.ledger.body(&hash))?;
+        let Some(body) = body.and_then(|bytes| fhir::read(&bytes).ok()) else { return Ok(None) };
+        let Standing::ReplacedBy(survivor) = kind.standing(&body) else { return Ok(None) };
+        Ok(identity::references(&survivor).into_iter().next().map(|(_, whose)| whose))
     }
 
     /// Whether a sync waits for another, at whatever remove.

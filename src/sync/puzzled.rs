@@ -48,7 +48,13 @@ impl Puller {
     }
 
     /// What breaks FHIR's rules in a received resource so that it cannot be taken in, as a question; else what was passed over.
-    pub fn broken(&self, system: &System, seen: &Seen, body: &Value, plan: Option<&Plan>) -> Result<String, Trouble> {
+    pub fn broken(
+        &self,
+        system: &System,
+        seen: &Seen,
+        body: &Value,
+        plan: Option<&Plan>,
+    ) -> Result<String, Box<Trouble>> {
         let blemishes = self.translator.breaks_base(body, plan, system);
         let findings = &blemishes.keep_out;
         let Some(first) = findings.first() else { return Ok(blemishes.remark()) };
@@ -60,7 +66,8 @@ impl Puller {
         );
         let cause = [system.name().as_str(), &seen.kind, &first.detail];
         let trouble = Trouble::new(ItemKind::Inbound, "LIA-SYNC-014", sentence).cause(&cause);
-        Err(trouble.subject(format!("{} {}", system.name(), seen.reference())).fields(record::places(findings)))
+        let trouble = trouble.subject(format!("{} {}", system.name(), seen.reference()));
+        Err(Box::new(trouble.fields(record::places(findings))))
     }
 
     /// Whether a person was asked about a record when a list showed it just so.

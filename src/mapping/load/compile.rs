@@ -15,7 +15,7 @@ use crate::{
     definitions::Definitions,
     fhir::Object,
     mapping::{
-        Constant, Owner,
+        Constant,
         between::Between,
         check::Schema,
         fit::Fit,
@@ -335,19 +335,6 @@ impl<'a> Compiler<'a> {
             Err(error) => {
                 let at = self.place(node, key);
                 self.mistakes.add(&at, format!("`{key}` is no FHIRPath: {error}"), "");
-                None
-            }
-        }
-    }
-
-    pub(super) fn owner(&mut self, node: &Node) -> Option<Owner> {
-        match node.text_at("owner", &mut self.mistakes)? {
-            "internal" => Some(Owner::Internal),
-            "ehr" => Some(Owner::Ehr),
-            "review" => Some(Owner::Review),
-            _ => {
-                let at = self.place(node, "owner");
-                self.mistakes.add(&at, "an owner is `internal`, `ehr` or `review`", "");
                 None
             }
         }

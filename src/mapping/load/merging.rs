@@ -1,4 +1,4 @@
-//! What a rule says to the merge: `ordered`, `key`, `forms`, `answers`; checked against the object's schema. What cannot
+//! What a rule says to the merge: `owner`, `ordered`, `key`, `forms`, `answers`; checked against the object's schema. What cannot
 //! be meant is told with its place.
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
 use crate::{
     fhir::Value,
     mapping::{
+        Owner,
         merge::FieldRule,
         plan::{Answered, Forms, Kind, Merging, Name},
     },
@@ -18,6 +19,19 @@ use crate::{
 const FORMS: [&str; 2] = ["white space", "case"];
 
 impl Compiler<'_> {
+    pub(super) fn owner(&mut self, node: &Node) -> Option<Owner> {
+        match node.text_at("owner", &mut self.mistakes)? {
+            "internal" => Some(Owner::Internal),
+            "ehr" => Some(Owner::Ehr),
+            "review" => Some(Owner::Review),
+            _ => {
+                let at = self.place(node, "owner");
+                self.mistakes.add(&at, "an owner is `internal`, `ehr` or `review`", "");
+                None
+            }
+        }
+    }
+
     /// `schema` is the field's; of a list, its items'.
     pub(super) fn merging(
         &mut self,

@@ -103,10 +103,10 @@ fn names(value: &Value, found: &mut Vec<String>) {
 fn reached(mut open: Vec<String>, contained: &[Value]) -> HashSet<String> {
     let mut all = HashSet::new();
     while let Some(id) = open.pop() {
-        if let Some(next) = contained.iter().find(|other| other.get("id").is_some_and(|own| *own == *id)) {
-            if all.insert(id) {
-                names(next, &mut open);
-            }
+        if let Some(next) = contained.iter().find(|other| other.get("id").is_some_and(|own| *own == *id))
+            && all.insert(id)
+        {
+            names(next, &mut open);
         }
     }
     all
