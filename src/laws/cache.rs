@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Raised when laws, generators or the running of mappings change so that old proofs no longer count.
-const EDITION: u32 = 2;
+const EDITION: u32 = 3;
 
 /// The file of proofs in a folder of mappings or a cache folder.
 pub const FILE: &str = "proofs.json";

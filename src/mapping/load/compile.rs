@@ -18,7 +18,6 @@ use crate::{
         Constant,
         between::Between,
         check::Schema,
-        fit::Fit,
         plan::{Condition, Direction, Kind, Leaf, Name, ObjectTable, Rule, Scope, Selector, Step},
         transform::Codes,
     },
@@ -94,7 +93,7 @@ pub(super) struct Compiler<'a> {
     /// Roles and resource types of all parts.
     pub(super) parts: Vec<(String, String)>,
     /// The object's.
-    schema: Arc<Schema>,
+    pub(super) schema: Arc<Schema>,
     /// Those of fragments, wherever they are used.
     pub(super) checks: Vec<Between>,
 }
@@ -301,13 +300,6 @@ impl<'a> Compiler<'a> {
         };
         self.says_why(node, &rule);
         (self.mistakes.0.len() == before).then_some(rule)
-    }
-
-    /// What a value must be for the object to say it; nested rules ask by themselves.
-    pub(super) fn fit(&self, kind: &Kind, item: Option<Cursor<'_>>, field: Option<Cursor<'_>>) -> Option<Fit> {
-        let leaf = matches!(kind, Kind::Leaf(_) | Kind::Values(_));
-        let once = field.is_some_and(Cursor::is_once);
-        item.filter(|_| leaf).map(|item| Fit::new(item.written(), once, &self.schema))
     }
 
     fn claim_target(&mut self, resolved: &Resolved, at: &Place) {

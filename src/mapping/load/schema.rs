@@ -3,6 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::compile::Compiler;
+use crate::mapping::{fit::Fit, plan::Kind};
+
 /// The keyword for fields that never leave the house.
 pub(crate) const INTERNAL_ONLY: &str = "x-internal-only";
 
@@ -171,5 +174,14 @@ impl<'s> Cursor<'s> {
     /// The words of an enumeration.
     pub(crate) fn words(self) -> Option<&'s Vec<Value>> {
         self.at.get("enum")?.as_array()
+    }
+}
+
+impl Compiler<'_> {
+    /// What a value must be for the object to say it; nested rules ask by themselves.
+    pub(super) fn fit(&self, kind: &Kind, item: Option<Cursor<'_>>, field: Option<Cursor<'_>>) -> Option<Fit> {
+        let leaf = matches!(kind, Kind::Leaf(_) | Kind::Values(_));
+        let once = field.is_some_and(Cursor::is_once);
+        item.filter(|_| leaf).map(|item| Fit::new(item.written(), once, &self.schema))
     }
 }
