@@ -203,3 +203,11 @@ async fn a_pull_tells_of_a_time_that_contradicts_its_zone() {
         history.iter().any(|entry| entry.to_json()["summary"].as_str().is_some_and(|s| s.contains("LIA-TIME-005")));
     assert!(told, "kept and flagged");
 }
+
+#[test]
+fn a_dialect_is_guessed_by_what_the_ehr_calls_itself() {
+    let mappings = Mappings::embedded().expect("mappings");
+    let guess = |software: &str| mappings.dialect_of(software).unwrap_or("none").to_owned();
+    let all = ["Epic", "Oracle Health Millennium", "HAPI FHIR Server", "medplum", "Practice EHR"].map(guess);
+    assert_eq!(all, ["epic", "oracle-health", "hapi", "medplum", "none"]);
+}

@@ -9,7 +9,7 @@ use super::{CouldNotRun, Exit, Run};
 use crate::{
     clock::SystemClock,
     domain::SystemName,
-    ehr::{Capability, Client, Http, SystemConfig},
+    ehr::{Capability, Client, Failure, Http, Kind, SystemConfig},
     mapping::Mappings,
 };
 
@@ -50,9 +50,7 @@ pub fn run(args: &Args) -> Run {
         .enable_all()
         .build()
         .map_err(|error| CouldNotRun::new(format!("no runtime: {error}"), ""))?;
-    let could_not = |failure: &crate::ehr::Failure| {
-        CouldNotRun::from_error(failure, "give the EHR's FHIR base URL, the one that /metadata can be read below")
-    };
+    let could_not = |failure: &Failure| CouldNotRun::from_error(failure, remedy(failure));
     let transport = Http::shared(&config).map_err(|why| CouldNotRun::new(why, ""))?;
     let client = Client::new(&config, transport, Arc::new(SystemClock)).map_err(|failure| could_not(&failure))?;
     let capability = runtime.block_on(client.fetch_capability()).map_err(|failure| could_not(&failure))?;
@@ -66,6 +64,20 @@ pub fn run(args: &Args) -> Run {
         Mappings::embedded().map_err(|error| CouldNotRun::from_error(&error, "this is a defect of the program"))?;
     print!("{}", section(&config, &capability, &mappings));
     Ok(Exit::Good)
+}
+
+/// What to do about a failure.
+fn remedy(failure: &Failure) -> &'static str {
+    match failure.kind {
+        Kind::Unreachable => "look whether the EHR runs, and whether host and port are right",
+        Kind::Unauthorised | Kind::Forbidden => {
+            "its statement is not public: ask the vendor for it, and write the section by examples/liaison.toml"
+        }
+        Kind::Busy | Kind::Lost => "try again in a while",
+        // What answers says of itself what it speaks.
+        Kind::NotAnEhr if failure.message.contains("spoken here") => "ask the vendor for the address of its R4 API",
+        _ => "give the EHR's FHIR base URL, the one that /metadata can be read below",
+    }
 }
 
 /// A name from the host; an odd host leaves `ehr`.
@@ -84,10 +96,15 @@ fn section(config: &SystemConfig, capability: &Capability, mappings: &Mappings) 
     let product: String = product.chars().filter(|c| !c.is_control()).collect();
     let _ = writeln!(text, "# {product}, FHIR {}", capability.fhir_version);
     let _ = writeln!(text, "[[systems]]\nname = \"{}\"\nbase_url = {:?}", config.name, config.base_url);
-    let _ = writeln!(text, "dialect = \"generic\"");
+    let guess = capability.software.as_deref().and_then(|software| mappings.dialect_of(software));
+    let why = if guess.is_some() { "  # by what it calls itself" } else { "" };
+    let _ = writeln!(text, "dialect = \"{}\"{why}", guess.unwrap_or("generic"));
     let _ = writeln!(text, "zone = \"UTC\"            # the IANA zone of times that it sends without one: please set");
     let mut push = Vec::new();
     let mut remarks = Vec::new();
+    if !capability.lists_types() {
+        remarks.push("# it does not say which types it takes: everything is tried, and nothing relied upon".to_owned());
+    }
     for object in mappings.objects() {
         let kind = object.resource_type();
         if !capability.offers(kind, "create") {
@@ -98,7 +115,14 @@ fn section(config: &SystemConfig, capability: &Capability, mappings: &Mappings) 
         if !capability.offers(kind, "update") {
             remarks.push(format!("# {}: can be created there but not changed ({kind})", object.name()));
         }
-        if !capability.conditional_create(kind) {
+        if capability.lists_types() && capability.offers(kind, "update") && !capability.versioned_update(kind) {
+            remarks.push(format!(
+                "# {}: edits are unprotected: it does not promise to heed If-Match ({kind}); what was written over is noticed \
+                 by its versions, and put back where it keeps a history",
+                object.name()
+            ));
+        }
+        if capability.lists_types() && !capability.conditional_create(kind) {
             remarks.push(format!(
                 "# {}: no conditional create; lost answers are read back, then asked about",
                 object.name()

@@ -71,11 +71,13 @@ impl Capability {
             return Err(Failure::new(Kind::NotAnEhr, "What answers there does not describe itself as a FHIR server."));
         }
         let fhir_version = statement.get("fhirVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if !fhir_version.starts_with("4.0") {
-            return Err(Failure::new(
-                Kind::NotAnEhr,
-                "The FHIR server there does not state version 4.0 (R4), the only one spoken here.",
-            ));
+        // R4B (4.1, 4.3) differs from R4 in nothing that the types held here say.
+        if !fhir_version.starts_with("4.") {
+            let said: String =
+                fhir_version.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').take(12).collect();
+            let said = if said.is_empty() { "no version".to_owned() } else { format!("version {said}") };
+            let sentence = format!("The FHIR server there states {said}; spoken here are 4.0 (R4) and 4.3 (R4B).");
+            return Err(Failure::new(Kind::NotAnEhr, sentence));
         }
         let software = statement.pointer("/software/name").and_then(Value::as_str).map(str::to_owned);
         let rests = statement.get("rest").and_then(Value::as_array);
@@ -108,10 +110,15 @@ impl Capability {
     pub fn is_stated(&self) -> bool {
         self.statement == Statement::Stated
     }
-    /// Whether an interaction with a type is offered; without a statement, it is tried.
+    /// Whether the statement says anything of types: one that lists none does not offer nothing, it does not say.
+    #[must_use]
+    pub fn lists_types(&self) -> bool {
+        self.is_stated() && !self.types.is_empty()
+    }
+    /// Whether an interaction with a type is offered; where no statement says so, it is tried.
     #[must_use]
     pub fn offers(&self, kind: &str, interaction: &str) -> bool {
-        !self.is_stated() || self.types.get(kind).is_some_and(|offer| offer.interactions.contains(interaction))
+        !self.lists_types() || self.types.get(kind).is_some_and(|offer| offer.interactions.contains(interaction))
     }
     /// Whether a search parameter of a type is offered. Servers often leave the common ones (`_id`,
     /// `_lastUpdated`) out of a type that they can search, so `None` means that it was not said.
@@ -323,6 +330,13 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let statement = json!({"resourceType": "CapabilityStatement", "fhirVersion": "5.0.0"});
-        assert_eq!(Capability::read(&statement).unwrap_err().kind, Kind::NotAnEhr);
+        let refused = Capability::read(&statement).unwrap_err();
+        assert!(refused.kind == Kind::NotAnEhr && refused.message.contains("5.0.0"), "{refused:?}");
+        let r4b = json!({"resourceType": "CapabilityStatement", "fhirVersion": "4.3.0"});
+        let silent = Capability::read(&r4b).expect("R4B is spoken");
+        assert!(
+            silent.offers("Patient", "create") && !silent.conditional_create("Patient"),
+            "it lists no types: tried"
+        );
     }
 }

@@ -40,6 +40,8 @@ pub struct Mappings {
     dialects: Vec<Name>,
     /// Dialect → the one whose overlays hold where it has none.
     extends: BTreeMap<Name, Name>,
+    /// Dialect → words by which such EHRs name their software.
+    software: Vec<(Name, Vec<String>)>,
     /// Dialect → what its error numbers mean.
     answers: BTreeMap<String, Answers>,
 }
@@ -103,6 +105,8 @@ impl Mappings {
             load::all(files, definitions, drafts).map_err(MappingError::Mistakes)?;
         let mut mappings = Self { answers, ..Self::default() };
         let mut dialects: BTreeSet<Name> = known.keys().map(|name| Name::from(name.as_str())).collect();
+        mappings.software =
+            known.iter().map(|(name, dialect)| (Name::from(name.as_str()), dialect.software.clone())).collect();
         mappings.extends =
             known.into_iter().filter_map(|(name, dialect)| Some((name.into(), dialect.extends?.into()))).collect();
         for Loaded { object, plans } in loaded {
@@ -148,6 +152,14 @@ impl Mappings {
     #[must_use]
     pub fn dialects(&self) -> &[Arc<str>] {
         &self.dialects
+    }
+
+    /// The dialect of EHRs whose software is named so.
+    #[must_use]
+    pub fn dialect_of(&self, software: &str) -> Option<&str> {
+        let named = software.to_lowercase();
+        let says = |words: &[String]| words.iter().any(|word| named.contains(word.as_str()));
+        self.software.iter().find(|(_, words)| says(words)).map(|(name, _)| &**name)
     }
 
     /// The plan of an object for a dialect; where the object has no overlay for it, that of the dialect it extends, and

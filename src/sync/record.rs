@@ -205,6 +205,17 @@ pub(super) fn conflict(fields: &[Field], occasion: Occasion, object: &ObjectName
         .fields(fields.iter().map(with_origin).collect())
 }
 
+/// An EHR that writes although its record is another one by then.
+pub(super) fn unprotected(system: &SystemName) -> Trouble {
+    let sentence = format!(
+        "{system} ignored our condition: it wrote although somebody had edited the record meanwhile. The edit is put back where \
+         {system} keeps a history; edits there are not protected."
+    );
+    Trouble::new(ItemKind::Conflict, "LIA-SYNC-033", sentence)
+        .cause(&[system.as_str(), "conditions"])
+        .subject(format!("{system} conditions"))
+}
+
 /// The names of fields, for people; of a list's item that of the list.
 fn named(fields: &[Field]) -> String {
     let mut names: Vec<String> = Vec::new();

@@ -229,6 +229,7 @@ impl Sender {
             }
             Ask::PutBack { kind, id, body, version } => {
                 let body = self.translator.outgoing(&body)?;
+                self.recorder.ask(system.name(), &record::unprotected(system.name()), None).await?;
                 Heard::PutBack(system.ask(clock, client.update(&kind, &id, body, version.as_deref())).await)
             }
             Ask::Look(look) => {

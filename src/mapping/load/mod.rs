@@ -54,6 +54,8 @@ pub(crate) struct Dialect {
     pub(crate) extends: Option<String>,
     /// Elements that are never written, and why.
     pub(crate) never: Vec<(String, String)>,
+    /// Words in the name of the software that such EHRs state, in small letters.
+    pub(crate) software: Vec<String>,
 }
 
 /// What the files come to.
@@ -202,7 +204,7 @@ fn dialects(files: &Files, mistakes: &mut Mistakes) -> Dialects {
 }
 
 fn dialect(name: &str, node: &Node, mistakes: &mut Mistakes) -> Dialect {
-    node.only(&["title", "why", "extends", "never", "elsewhere"], mistakes);
+    node.only(&["title", "why", "extends", "never", "elsewhere", "software"], mistakes);
     let title = node.text_at("title", mistakes).unwrap_or(name).to_owned();
     let extends = node.text_at("extends", mistakes).map(str::to_owned);
     let mut never = Vec::new();
@@ -212,7 +214,12 @@ fn dialect(name: &str, node: &Node, mistakes: &mut Mistakes) -> Dialect {
             None => mistakes.add(&why.at, "what is never written must say why", "ELEMENT: why, in a sentence"),
         }
     }
-    Dialect { title, extends, never }
+    let words = node.get("software").map(|words| (words, words.texts()));
+    if let Some((words, None)) = &words {
+        mistakes.add(&words.at, "`software` is a list of words", "software: [epic]");
+    }
+    let software = words.and_then(|(_, words)| words).unwrap_or_default();
+    Dialect { title, extends, never, software: software.iter().map(|word| word.to_lowercase()).collect() }
 }
 
 /// Tells where `extends` leads nowhere or runs in a circle.
