@@ -24,6 +24,7 @@ mod laws_mutants;
 mod ledger;
 mod mapping_mistakes;
 mod mappings;
+mod merge;
 mod objects;
 mod operating;
 mod peers;

@@ -147,7 +147,8 @@ impl FieldRule {
             }
             at.forms = rule.merging.forms;
             at.answers.clone_from(&rule.merging.answers);
-            at.ordered = rule.merging.ordered;
+            // One value that is a list inside, and nobody knows of what, is not taken apart either.
+            at.ordered = rule.merging.ordered || matches!(rule.kind, Kind::Leaf(_));
             at.key.clone_from(&rule.merging.key);
             at.choice = choice(rule);
             at.shape(rule);
@@ -165,8 +166,6 @@ impl FieldRule {
                     Transform::Copy if &*rule.target.type_name == "time" => (Sameness::Clock, Unit::Whole),
                     _ => (Sameness::Plain, Unit::Whole),
                 };
-                // A value that is a list inside, and nobody knows of what.
-                self.ordered |= matches!(rule.kind, Kind::Leaf(_));
             }
             Kind::Group(scope) | Kind::Each { scope, .. } | Kind::Contained { scope, .. } => {
                 let label = |label: &str| labelled(scope, label);

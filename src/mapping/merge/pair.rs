@@ -121,7 +121,8 @@ pub(super) fn pair(
             done.push(trio);
         }
     }
-    let mut trios = equal(&lists, &free_ours, &free_theirs);
+    let free_base = beside_settled(&lists, &mut done, [&free_ours, &free_theirs], rule);
+    let mut trios = equal(&lists, [&free_base, &free_ours, &free_theirs]);
     if !rule.key.is_empty() {
         trios = by_key(&lists, trios);
     }
@@ -130,8 +131,36 @@ pub(super) fn pair(
     done
 }
 
+/// What a settled pair was before is no other item's past: for each the base item that is most like it, unless that stands
+/// somewhere as it was. Says which base items are left.
+fn beside_settled(lists: &Lists<'_, '_>, settled: &mut [Trio], free: [&[bool]; 2], rule: &FieldRule) -> Vec<bool> {
+    let stands = |form: &[u8]| {
+        [(lists.ours, free[0]), (lists.theirs, free[1])]
+            .into_iter()
+            .any(|(items, free)| items.iter().zip(free).any(|(item, free)| *free && item.form == form))
+    };
+    let mut left = vec![true; lists.base.len()];
+    for trio in settled {
+        let own = [trio.ours.map(|at| &lists.ours[at]), trio.theirs.map(|at| &lists.theirs[at])];
+        let like = |item: &Item<'_>| {
+            let like = |own: &Item<'_>| match own.form == item.form {
+                true => 101,
+                false => likeness(item.value, own.value, rule, false),
+            };
+            own.into_iter().flatten().map(like).max().unwrap_or(0)
+        };
+        let open = lists.base.iter().enumerate().filter(|(at, item)| left[*at] && !stands(&item.form));
+        let best = open.map(|(at, item)| (like(item), at)).filter(|(like, _)| *like > 0).max();
+        if let Some((_, at)) = best {
+            left[at] = false;
+            trio.base = Some(at);
+        }
+    }
+    left
+}
+
 /// Equal items are one.
-fn equal(lists: &Lists<'_, '_>, free_ours: &[bool], free_theirs: &[bool]) -> Vec<Trio> {
+fn equal(lists: &Lists<'_, '_>, free: [&[bool]; 3]) -> Vec<Trio> {
     let mut trios: Vec<Trio> = Vec::new();
     let mut known: HashMap<&[u8], usize> = HashMap::new();
     let mut add = |form, trio: Trio| match known.get(form) {
@@ -141,13 +170,13 @@ fn equal(lists: &Lists<'_, '_>, free_ours: &[bool], free_theirs: &[bool]) -> Vec
             trios.push(trio);
         }
     };
-    for (at, item) in lists.ours.iter().enumerate().filter(|(at, _)| free_ours[*at]) {
+    for (at, item) in lists.ours.iter().enumerate().filter(|(at, _)| free[1][*at]) {
         add(&item.form, Trio { ours: Some(at), keyed: item.key.is_some(), ..Trio::default() });
     }
-    for (at, item) in lists.theirs.iter().enumerate().filter(|(at, _)| free_theirs[*at]) {
+    for (at, item) in lists.theirs.iter().enumerate().filter(|(at, _)| free[2][*at]) {
         add(&item.form, Trio { theirs: Some(at), keyed: item.key.is_some(), ..Trio::default() });
     }
-    for (at, item) in lists.base.iter().enumerate() {
+    for (at, item) in lists.base.iter().enumerate().filter(|(at, _)| free[0][*at]) {
         add(&item.form, Trio { base: Some(at), keyed: item.key.is_some(), ..Trio::default() });
     }
     trios

@@ -145,6 +145,13 @@ fn removed_on_one_side_and_changed_on_the_other_is_a_question() {
 }
 
 #[test]
+fn a_group_whose_members_both_sides_removed_is_gone() {
+    let base = json!({"room": {"name": "1", "floor": 2}});
+    let merged = fetched(base, json!({"room": {"floor": 2}}), json!({"room": {"name": "1"}}));
+    assert_eq!((merged.value, merged.outgoing), (json!({}), json!({})));
+}
+
+#[test]
 fn forms_of_one_choice_are_decided_together() {
     let base = || json!({"on": "1"});
     let merged = fetched(base(), json!({"on": "2"}), json!({"between": {"from": "1", "to": "3"}}));
@@ -348,6 +355,26 @@ fn settled_items_stay_as_they_are_on_each_side() {
     let sides = Sides { base: Some(&json!({})), ours: &sent, said: &sent, theirs: &json!({"tags": ["z"]}) };
     let merged = merge(&sides, &settled, Occasion::Fetched, &rules);
     assert_eq!((&merged.value["tags"], &merged.outgoing["tags"]), (&json!(["a", "b", "z"]), &json!(["z"])));
+}
+
+#[test]
+fn what_a_settled_item_was_before_is_no_other_items_past() {
+    let rules = rules();
+    let remark = |text: &str, by: &str| json!({"text": text, "by": by, "at": "1"});
+    let base = json!({"remarks": [remark("a", "x")]});
+    let ours = json!({"remarks": [remark("b", "x"), remark("a", "y"), remark("c", "x")]});
+    let theirs = json!({"remarks": [remark("d", "x"), remark("a", "z")]});
+    let once = fetched(base.clone(), ours.clone(), theirs.clone());
+    let in_question = once.conflicts.iter().chain(&once.overruled);
+    let settled: Settled = in_question.map(|field| (field.path.clone(), field.settle(&rules))).collect();
+    assert_eq!(settled.len(), 1);
+    let again = merge(
+        &Sides { base: Some(&base), ours: &ours, said: &ours, theirs: &theirs },
+        &settled,
+        Occasion::Fetched,
+        &rules,
+    );
+    assert_eq!((again.settled.len(), again.conflicts.len(), again.overruled.len()), (1, 0, 0));
 }
 
 #[test]

@@ -108,7 +108,10 @@ impl Walk<'_> {
                 put(&mut outgoing, name, made.there);
             }
         }
-        Made { here: Some(Value::Object(value)), there: Some(Value::Object(outgoing)) }
+        // A group whose last member goes, goes; the object itself stays.
+        let some =
+            |members: Map<String, Value>| (path.is_empty() || !members.is_empty()).then_some(Value::Object(members));
+        Made { here: some(value), there: some(outgoing) }
     }
 
     /// One field.
