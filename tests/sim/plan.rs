@@ -183,7 +183,7 @@ pub enum Step {
     },
     /// The gateway is stopped in good order and started again.
     Restart,
-    /// It dies at the effect after so many; with the power, or only the process.
+    /// It dies at the effect after so many, or at once; with the power, or only the process.
     Kill {
         effects: i64,
         power: bool,
@@ -318,8 +318,8 @@ impl Plan {
             let step = match chance.u8(0..4) {
                 0 => Step::Restart,
                 _ if !scope.kills => Step::Restart,
-                1 if scope.power_cuts => Step::Kill { effects: chance.i64(1..40), power: true },
-                _ => Step::Kill { effects: chance.i64(1..40), power: false },
+                1 if scope.power_cuts => Step::Kill { effects: fuse(chance), power: true },
+                _ => Step::Kill { effects: fuse(chance), power: false },
             };
             self.steps.push((at, step));
         }
@@ -387,6 +387,11 @@ impl Plan {
     fn a_patient(&self, chance: &mut fastrand::Rng) -> usize {
         chance.usize(0..self.things.iter().filter(|thing| thing.of.is_none()).count())
     }
+}
+
+/// It dies at once, or at an effect soon.
+fn fuse(chance: &mut fastrand::Rng) -> i64 {
+    if chance.u8(0..4) == 0 { 0 } else { chance.i64(1..40) }
 }
 
 /// A telephone number that is written once.

@@ -365,7 +365,7 @@ impl Living<'_> {
             }
             Step::Kill { effects, power } => {
                 self.power |= power;
-                self.life.light(effects);
+                if effects == 0 { self.life.die() } else { self.life.light(effects) }
             }
             Step::Jump { by_s } => {
                 coverage::count(if by_s < 0 { "the clock is set back" } else { "the clock is set forward" });

@@ -89,8 +89,9 @@ impl Clock for SimClock {
     }
 }
 
-/// One start of the gateway, up to its end. It may end at any effect on the outside: at each, the fuse burns down by one. What a
-/// dead process would still have done has no effect.
+/// One start of the gateway, up to its end. It may end at any moment, and at any effect on the outside: at each, the fuse burns down by one.
+/// What a dead process would still have done has no effect. That is as much as ending at every poll: between two effects nothing outside
+/// can tell one poll from another, but for the time at which it is started again.
 #[derive(Debug)]
 pub struct Life {
     fuse: AtomicI64,
@@ -105,6 +106,12 @@ impl Life {
     /// It dies at the effect after so many more.
     pub fn light(&self, effects: i64) {
         self.fuse.store(effects.max(1), Ordering::Relaxed);
+    }
+
+    /// It dies at once.
+    pub fn die(&self) {
+        self.fuse.store(0, Ordering::Relaxed);
+        self.died.notify_one();
     }
 
     /// An effect: whether it is still carried out.
