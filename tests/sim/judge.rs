@@ -177,7 +177,7 @@ fn wrong_patient(world: &mut World) {
 
 /// What either side added to a list is there and here, or a person was asked.
 fn added(world: &mut World) {
-    for (thing, _, number) in world.added.clone() {
+    for (thing, at, number) in world.added.clone() {
         let Some(id) = world.known[thing].id.clone().filter(|_| !world.restored) else { continue };
         for ehr in 0..world.ehrs.len() {
             let system = world.system(ehr);
@@ -186,7 +186,12 @@ fn added(world: &mut World) {
             let there = bodies.find(|body| world.thing_of(body) == Some(thing)).map(ToString::to_string);
             let here = world.shown.contacts.get(&thing).cloned().unwrap_or_default();
             let key = ("patient".to_owned(), id.clone(), system.clone());
-            let told = world.shown.ever().any(|item| about(item, &key) || is_general(item, &system));
+            // Also where it was added: that EHR's lists may be refused.
+            let from = at.map_or_else(|| system.clone(), |at| world.system(at));
+            let origin = (key.0.clone(), id.clone(), from.clone());
+            let told = world.shown.ever().any(|item| {
+                about(item, &key) || is_general(item, &system) || about(item, &origin) || is_general(item, &from)
+            });
             let is_there = there.is_none_or(|body| body.contains(&number));
             if !told && !(is_there && here.contains(&number)) {
                 let about = format!("{number}, added to {}, is there {is_there} and here: {here}", marker(thing));
@@ -232,7 +237,7 @@ fn doubled(world: &mut World, ehr: usize, log: &[Commit]) {
 
 /// The values that clients wrote reach an EHR in their order.
 fn regressed(world: &mut World, ehr: usize, log: &[Commit]) {
-    for thing in 0..world.plan.things.len() {
+    for thing in (0..world.plan.things.len()).filter(|thing| !world.kept.contains(thing)).collect::<Vec<_>>() {
         for field in Field::of(&world.plan.things[thing]).iter().filter(|field| **field != Field::Status) {
             let order: Vec<String> =
                 world.known[thing].ever.iter().filter(|a| a.field == Some(*field)).map(|a| a.value.clone()).collect();
@@ -403,7 +408,10 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
                     && there != last.value
                     && (world.edits.iter().any(|edit| edit.thing == thing && edit.value == there)
                         || world.known[thing].ever.iter().any(|acked| acked.at > last.at && acked.value == there));
-                if !arrived && !superseded && !is_decided(world, thing, &key, last.version) {
+                // The EHR made something else of it: taken in, or asked about.
+                let asked = world.shown.ever().any(|item| about(item, &key) && item["code"] == "LIA-SYNC-028");
+                let moved = world.ehrs[ehr].has(Kind::Moves) && (asked || there == here);
+                if !arrived && !superseded && !moved && !is_decided(world, thing, &key, last.version) {
                     world.wrong(
                         "lost",
                         format!(

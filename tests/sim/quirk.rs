@@ -94,7 +94,7 @@ quirks! {
 }
 
 /// What the gateway does not heed yet (issue 10): drawn only where it is named in `SIM_QUIRKS`.
-pub const NOT_YET: [Kind; 3] = [Kind::Moves, Kind::BothAdd, Kind::MergedAway];
+pub const NOT_YET: [Kind; 1] = [Kind::MergedAway];
 
 /// One quirk of one EHR in a plan.
 #[derive(Clone, Debug)]

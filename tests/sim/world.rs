@@ -123,6 +123,10 @@ pub struct World {
     /// Visits of the EHR's own: their mark, and whose they are, where they are a patient's of ours.
     pub foreign: Vec<(String, Option<usize>)>,
     pub presses: Vec<Press>,
+    /// Things of which a change may have been kept although its sync failed and its client was told otherwise.
+    pub kept: std::collections::BTreeSet<usize>,
+    /// Pressed, and not answered yet: where the gateway dies meanwhile, what it shows afterwards tells whether it was taken.
+    pub pressing: Vec<Press>,
     /// When the backup was made.
     pub backed_up: Option<Duration>,
     /// When the clock was set back first, and when the present life began.
@@ -163,6 +167,8 @@ impl World {
             added: Vec::new(),
             foreign: Vec::new(),
             presses: Vec::new(),
+            kept: std::collections::BTreeSet::new(),
+            pressing: Vec::new(),
             backed_up: None,
             restored: false,
             set_back: None,

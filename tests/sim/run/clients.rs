@@ -15,7 +15,7 @@ use super::{Done, Living};
 use crate::{
     coverage,
     plan::{Field, Step, marker, phone},
-    world::{Acked, name, object},
+    world::{Acked, Press, name, object},
 };
 
 impl Living<'_> {
@@ -200,6 +200,10 @@ impl Living<'_> {
                         self.world.wrong("refused", format!("a button is answered {}: {error}", error.code()))
                     }
                 }
+                let same = |other: &Press| other.at == press.at && other.item["id"] == press.item["id"];
+                if let Some(at) = self.world.pressing.iter().position(same) {
+                    self.world.pressing.remove(at);
+                }
                 self.world.presses.push(press);
             }
         }
@@ -208,6 +212,9 @@ impl Living<'_> {
     /// A request of a client was refused.
     pub(super) fn refused(&mut self, step: Step, tries: u64, error: &Error) {
         self.world.trace.say(|| format!("  refused {step:?}: {} {error}", error.code()));
+        if let (Error::Ledger(LedgerError::Stopped(_)), Step::Change { thing, .. }) = (error, &step) {
+            self.world.kept.insert(*thing);
+        }
         match error {
             // It reads again, and asks again.
             Error::Ledger(LedgerError::Stale { .. }) if tries < 20 => {

@@ -31,6 +31,7 @@ impl Living<'_> {
             (sync["version"].as_u64().unwrap_or_default(), sync["state"].as_str().unwrap_or_default().to_owned())
         });
         let press = Press { button, item: item.clone(), sync, at: self.world.time.elapsed(), taken: false };
+        self.world.pressing.push(press.clone());
         let mut fields = BTreeMap::new();
         for field in item["fields"].as_array().into_iter().flatten().filter(|_| button == Button::Resolve) {
             let choice = if self.world.chance.bool() { Choice::Ours } else { Choice::Theirs };

@@ -11,7 +11,7 @@ use liaison::{
 };
 use serde_json::Value;
 
-use super::{World, name, object};
+use super::{Press, World, name, object};
 use crate::plan::{Field, Step};
 
 /// What surfaces show.
@@ -114,6 +114,7 @@ impl World {
             let since = before.map_or(now, |(since, _)| *since);
             self.shown.items.insert(row.id.clone(), (since, shown));
         }
+        self.unanswered();
         for thing in 0..self.plan.things.len() {
             let Some(id) = self.known[thing].any_id() else { continue };
             let kind = self.plan.things[thing].object();
@@ -133,6 +134,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What was pressed before the gateway died, and never answered: taken where the item is closed by that hand.
+    fn unanswered(&mut self) {
+        let started = self.started;
+        let (before, now) =
+            std::mem::take(&mut self.pressing).into_iter().partition(|press: &Press| press.at <= started);
+        self.pressing = now;
+        for press in before {
+            let id = press.item["id"].as_str().unwrap_or_default();
+            let closed = self.shown.items.get(id).is_some_and(|(_, item)| item["closed_by"] == "eve");
+            self.presses.push(Press { taken: closed, ..press });
+        }
     }
 
     /// Looks for staff's own records among the patients here.
