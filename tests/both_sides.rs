@@ -457,6 +457,7 @@ async fn late_targets_become_known_and_merged_records_are_followed() {
         "link": [{"other": {"reference": "Patient/left"}, "type": "replaced-by"}]}),
     );
     rig.until(15, "the merge is known", |rig| rig.object("patient", &late).expect("here").get("links").is_some()).await;
+    assert_eq!((&item(&rig).1["code"], &item(&rig).1["object_id"]), (&json!("LIA-SYNC-032"), &json!(late)));
     let visit = appointment("a9", &late, DAY.0, DAY.1);
     let warnings = rig.engine.warnings(&ObjectName::new("appointment").expect("a name"), &visit, true);
     assert_eq!(warnings.iter().map(|w| w.code.as_str()).collect::<Vec<_>>(), ["LIA-SYNC-032"]);

@@ -192,6 +192,7 @@ impl Puller {
             let overruled = merged.overruled.as_slice();
             let (version, value, seen) = (subject.version, &merged.value, vec![seen]);
             let taking = Taking { version, value, seen, back, overruled, remark: &remark, linked };
+            self.tell_out_of_use(topic, &subject.ours, value).await?;
             self.recorder.apply(topic, taking).await?;
         } else {
             self.recorder.observed(topic, seen, linked).await?;

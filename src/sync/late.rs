@@ -1,10 +1,15 @@
 //! References that came before what they name: they stay as the EHR wrote them until their target is taken in, and become
-//! logical then, so that the object is found by it and can go to other systems.
+//! logical then, so that the object is found by it and can go to other systems. And records that are not in use any more.
 
 use serde_json::{Map, Value, json};
 
-use super::{Error, identity, inbound::Topic, prepare::Held, puller::Puller, recorder::Taking, setup::System};
-use crate::ledger::{SyncRow, SyncState};
+use super::{
+    Error, identity, inbound::Topic, prepare::Held, puller::Puller, record::Trouble, recorder::Taking, setup::System,
+};
+use crate::{
+    ledger::{ItemKind, SyncRow, SyncState},
+    mapping::Standing,
+};
 
 impl Puller {
     /// Makes the references of an object logical whose targets are known by now. Only where nothing of it is under way.
@@ -37,6 +42,29 @@ impl Puller {
         let (version, value) = (object.version, &value);
         let taking = Taking { version, value, seen: Vec::new(), back: false, overruled: &[], remark, linked: None };
         self.recorder.apply(topic, taking).await
+    }
+}
+
+impl Puller {
+    /// A record that says for the first time that it is not in use any more, or that another one is in its place, is a question.
+    pub async fn tell_out_of_use(&self, topic: &Topic, before: &Value, after: &Value) -> Result<(), Error> {
+        let Some(kind) = self.translator.mappings.now().object(topic.object.as_str()).cloned() else { return Ok(()) };
+        let standing = kind.standing(after);
+        if standing == Standing::Live || standing == kind.standing(before) {
+            return Ok(());
+        }
+        let (object, system) = (&topic.object, &topic.system);
+        let sentence = match standing {
+            Standing::ReplacedBy(_) => format!(
+                "At {system} this {object} was merged into another record, which takes its place in what is sent from now on."
+            ),
+            _ => format!("At {system} this {object} is marked as not in use any more."),
+        };
+        let trouble = Trouble::new(ItemKind::Identity, "LIA-SYNC-032", sentence)
+            .cause(&[system.as_str(), object.as_str()])
+            .about(object, &topic.id)
+            .subject(format!("{system} {object} {} standing", topic.id));
+        self.recorder.ask(system, &trouble, None).await
     }
 }
 
