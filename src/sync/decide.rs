@@ -33,7 +33,7 @@ pub(super) fn decide(scene: &Scene, heard: Heard) -> Step {
         Heard::Turn if matches!(scene.row.standing, State::Unknown { .. }) => Step::Ask(Ask::Look(scene.look())),
         Heard::Turn => turn(scene),
         Heard::Read(Ok(_)) => read(scene),
-        Heard::Read(Err(failure)) if failure.kind == ehr::Kind::Gone => Step::Record(gone(scene)),
+        Heard::Read(Err(failure)) if failure.kind == ehr::Kind::Gone => not_there(scene, &failure),
         Heard::Read(Err(failure)) | Heard::Found(Err(failure)) => Step::Record(not_done(scene, &failure)),
         Heard::Found(Ok(found)) => found_before(scene, found),
         Heard::Written(Ok(seen)) => written(scene, seen),
@@ -75,8 +75,21 @@ fn turn(scene: &Scene) -> Step {
     send(scene, next, missing.len() == 1)
 }
 
+/// Reading the record says that it is not there. One 404 alone may be a slip: what a search still shows is only not to be read.
+fn not_there(scene: &Scene, failure: &Failure) -> Step {
+    let main = scene.held.iter().find(|held| held.part == MAIN);
+    let claim = main.and_then(|main| identity::claimed(main.body.as_ref()?, &scene.instance));
+    match (claim, main.and_then(|main| main.reference.split_once('/'))) {
+        (Some((object, id)), Some((kind, _))) if failure.status != Some(410) && !scene.looked_for => {
+            let system = identifier_system(&scene.instance, object.as_str());
+            Step::Ask(Ask::Find { kind: kind.to_owned(), system, value: id.to_string() })
+        }
+        _ => Step::Record(gone(scene)),
+    }
+}
+
 /// It was deleted there: a person decides, and nothing is made again by itself.
-pub(super) fn gone(scene: &Scene) -> Note {
+fn gone(scene: &Scene) -> Note {
     Note::Gone(record::gone(&scene.row.object, &scene.row.system))
 }
 
@@ -182,6 +195,13 @@ fn read(scene: &Scene) -> Step {
 
 /// Looked for before it is created, because the ledger may be a restored backup.
 fn found_before(scene: &Scene, mut found: Vec<Seen>) -> Step {
+    if !scene.held.is_empty() {
+        // Looked for because reading it says that it is not there.
+        let shown =
+            Failure::new(ehr::Kind::Busy, "The EHR's lists show the record, and reading it says that it is not there.");
+        let step = if found.is_empty() { gone(scene) } else { later(scene, scene.row.attempts + 1, &shown) };
+        return Step::Record(step);
+    }
     match (found.len(), found.pop()) {
         (0, _) => turn(scene),
         (1, Some(seen)) => Step::Record(scene.take_later(seen)),
@@ -311,7 +331,10 @@ fn failed(scene: &Scene, failure: &Failure) -> Note {
             let wait_ms = if failure.retry_after.is_some() { millis(wait) } else { millis(wait) / 4 };
             Note::Open { wait_ms, code: failure.code(), sentence: failure.message.clone() }
         }
-        Category::Rejected if failure.kind == ehr::Kind::Gone && scene.updates_main() => gone(scene),
+        // Whether it was deleted shows when it is read.
+        Category::Rejected if failure.kind == ehr::Kind::Gone && scene.updates_main() => {
+            later(scene, row.attempts, failure)
+        }
         Category::Rejected => Note::Asks(record::rejected(failure, &row.object, &row.system)),
         // The version that it has just given is refused, and nobody changed the record.
         Category::Conflict if scene.reading.is_unchanged() && row.attempts >= REFUSED_VERSIONS => {

@@ -468,7 +468,7 @@ fn what_reading_back_came_to() {
             "at once again",
             "a person looked and said so",
         ),
-        (unknown("update"), nothing(), "gone", "by id no index lags: it was deleted, and is not made again by itself"),
+        (unknown("update"), nothing(), "at once again", "the next turn reads it, and finds out if it was deleted"),
         (with(unknown("update"), |s| s.open_for = Duration::ZERO), nothing(), "open", "it may still be at work"),
         (
             unknown("update"),

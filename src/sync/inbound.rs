@@ -219,7 +219,24 @@ impl Puller {
                 }
                 // Our own push, whose answer is still to come or lost: settled there.
                 Some(row) if row.state().is_pending() => Ok(Taken::Held),
-                Some(row) if row.state() == SyncState::Parked => self.turned_up(system, &row, sighting).await,
+                Some(row) if row.state() == SyncState::Parked => {
+                    let reference = seen.reference();
+                    if self.rests(system, &reference) {
+                        return Ok(Taken::Held);
+                    }
+                    // What only lists show is not there again.
+                    match system.ask(&self.translator.clock, system.client.read(&seen.kind, &seen.id)).await {
+                        Ok(_) => {
+                            self.readable(system, &reference).await?;
+                            self.turned_up(system, &row, sighting).await
+                        }
+                        Err(failure) if failure.concerns_all() => Ok(Taken::Held),
+                        Err(failure) => {
+                            self.unreadable(system, &reference, &failure).await?;
+                            Ok(Taken::Held)
+                        }
+                    }
+                }
                 _ => self.adopt(system, &topic, &body, sighting).await,
             };
         }

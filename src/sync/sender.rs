@@ -275,7 +275,7 @@ impl Sender {
 
     /// What was found before a create counts as newer than what is here.
     fn compare_found(&self, system: &System, scene: &mut Scene, found: &Result<Vec<Seen>, Failure>) {
-        let Ok(found) = found else { return };
+        let Some(found) = found.as_ref().ok().filter(|_| scene.held.is_empty()) else { return };
         if found.is_empty() {
             let one_less = |left: usize| left.checked_sub(1);
             let _ = self.doubts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{
-    decide::{gone, several},
+    decide::several,
     evidence::Doubt,
     record::Trouble,
     retry::{backoff, millis},
@@ -17,7 +17,6 @@ use crate::{
     ehr::{Failure, Seen},
     error::Explained as _,
     ledger::ItemKind,
-    mapping::MAIN,
 };
 
 /// What a request may still need at the EHR after we stopped waiting for its answer.
@@ -67,10 +66,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(600);
 /// It was not found: proof, patience, or a person.
 fn missing(scene: &Scene) -> Note {
     let Some(flight) = scene.row.in_flight() else { return sent_again("Nothing was under way.", scene) };
-    // By id there is no index that could lag: what was to be changed was deleted meanwhile.
-    if flight.interaction == "update" && flight.part == MAIN && scene.open_for >= GRACE {
-        return gone(scene);
-    }
+    // By id there is no index that could lag; the next turn reads what was to be changed, and finds out if it was deleted.
     if flight.interaction != "create" {
         if scene.open_for < GRACE {
             let sentence = "Not there yet; looked for again.".to_owned();
