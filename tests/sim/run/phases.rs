@@ -9,8 +9,8 @@ impl Living<'_> {
     /// Moves on to the next phase where it is time.
     pub(super) fn step_phase(&mut self, phase: &mut Phase) -> Next {
         let now = self.world.time.elapsed().as_secs();
-        // What a sweep finds, and that a type cannot be fetched, is told some rounds after a start only.
-        let late = [Kind::StaleUpdated, Kind::Year2099, Kind::ListForbidden];
+        // What a sweep finds, and that a type cannot be fetched or a record not be read, is told some rounds after a start only.
+        let late = [Kind::StaleUpdated, Kind::Year2099, Kind::ListForbidden, Kind::UnreadableForEver];
         let swept = self.world.ehrs.iter().any(|ehr| late.iter().any(|kind| ehr.has(*kind)));
         // That a record is there no more shows in a sweep, too.
         let swept = swept || !self.world.deleted.is_empty();
