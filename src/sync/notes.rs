@@ -71,6 +71,7 @@ impl Sender {
                 let (version, value, seen) = (scene.subject.version, &outcome.merged.value, vec![(remote, bytes)]);
                 let taking = Taking { version, value, seen, back, overruled, remark: "", linked: None };
                 self.tell_what_it_made(&topic, scene, &outcome).await?;
+                self.puller.tell_out_of_use(&topic, &scene.subject.ours, &outcome.merged.value).await?;
                 self.recorder.apply(&topic, taking).await
             }
             Note::Spared => {
