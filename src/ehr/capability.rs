@@ -133,13 +133,15 @@ impl Capability {
         }
         Some(false)
     }
-    /// Whether `If-None-Exist` is worth sending for a type: where it is offered, and where the EHR has no statement. An EHR
+    /// Whether `If-None-Exist` is worth sending for a type: where it is offered, and where the EHR has no statement, or one
+    /// that lists no types. An EHR
     /// that does not know it ignores it, so where the statement could not be read, it is not counted on.
     #[must_use]
     pub fn conditional_create(&self, kind: &str) -> bool {
         match self.statement {
             Statement::Unread => false,
             Statement::Absent => true,
+            Statement::Stated if self.types.is_empty() => true,
             Statement::Stated => self.types.get(kind).is_some_and(|offer| offer.conditional_create),
         }
     }

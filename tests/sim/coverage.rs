@@ -89,7 +89,7 @@ pub fn never(state: &str, fact: &str) -> Option<&'static str> {
         ("parked" | "parked, outcome open", "decided to send") => "only a conflict is decided so",
         ("waiting", "conflicted" | "v2 applied") => "no visit here changes its patient: what waits is not there yet",
         ("ready, delayed", "waited") => "no visit here changes its patient",
-        ("waiting" | "ready, delayed", "spared") => "what calls it off makes it ready",
+        ("waiting", "spared") => "what calls it off makes it ready",
         ("unknown", "acknowledged") => "what was read back is compared before it counts as done",
         _ => return None,
     })
