@@ -107,6 +107,11 @@ const OPEN: [(u64, &str, &str); 4] = [
         "noisy",
         "an EHR that is out of reach and then answers otherwise is asked about twice after a dismissal and a restart",
     ),
+    (
+        477,
+        "regressed",
+        "after an older backup a sender repeats its old version to an EHR whose lists are refused, and it goes over the newer",
+    ),
 ];
 
 #[test]
