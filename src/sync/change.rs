@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Change, Error,
-    merge::{dotted, merge_patch, set},
+    merge::{dotted, merge_patch, pointer, set},
     translator::Translator,
 };
 use crate::{
@@ -26,7 +26,22 @@ impl Translator {
         match change {
             Change::Restore { seq, path } => Ok((self.restored(row, before, seq, &path)?, false)),
             Change::Relink { reference, to } => Ok((relinked(before, &reference, to.as_ref())?, false)),
-            other => plain(kind, before, other),
+            Change::Replace(body) => Ok((body, false)),
+            Change::Merge(patch) => {
+                let mut body = before.clone();
+                merge_patch(&mut body, &patch);
+                Ok((body, false))
+            }
+            Change::Cancel { reason } => {
+                let transitions = kind.transitions().ok_or(Error::Transition)?;
+                let cancel = transitions.cancel.as_ref().ok_or(Error::Transition)?;
+                let mut body = before.clone();
+                set(&mut body, &format!("/{}", transitions.field), Some(json!(cancel)));
+                if let (Some(field), Some(reason)) = (&transitions.reason, reason) {
+                    set(&mut body, &format!("/{field}"), Some(reason));
+                }
+                Ok((body, true))
+            }
         }
     }
 
@@ -48,7 +63,7 @@ impl Translator {
         let plan = self.mappings.now().plan(row.object.as_str(), "generic").ok_or(Error::UnknownObject)?;
         let mut body = before.clone();
         let value = Some(field["theirs"].clone()).filter(|value| !value.is_null());
-        plan.fields().set(&mut body, &format!("/{}", name.replace('.', "/")), value);
+        plan.fields().set(&mut body, &pointer(&name), value);
         Ok(body)
     }
 }
@@ -71,14 +86,18 @@ fn relinked(before: &Value, reference: &Value, to: Option<&Value>) -> Result<Val
     let mut body = before.clone();
     let count = match reference {
         Value::String(path) => {
-            let path = format!("/{}", dotted(path).replace('.', "/"));
+            let path = pointer(&dotted(path));
             let found = body.pointer(&path).is_some_and(is_reference);
             if found {
                 replace_at(&mut body, &path, to);
             }
             usize::from(found)
         }
-        Value::Object(_) => replace_all(&mut body, reference, to),
+        Value::Object(_) => {
+            let wanted = bare(reference);
+            let means = |value: &Value| is_reference(value) && crate::fhir::canonically_equal(&bare(value), &wanted);
+            replace_all(&mut body, &means, to)
+        }
         _ => 0,
     };
     if count == 0 {
@@ -110,48 +129,35 @@ fn replace_at(body: &mut Value, path: &str, to: Option<&Value>) {
     }
 }
 
-/// Replaces every reference that means this one, whatever its display; gives how many.
-fn replace_all(node: &mut Value, reference: &Value, to: Option<&Value>) -> usize {
-    let means = |value: &Value| {
-        let bare = |value: &Value| {
-            let mut value = value.clone();
-            if let Some(members) = value.as_object_mut() {
-                members.shift_remove("display");
-            }
-            value
-        };
-        is_reference(value) && crate::fhir::canonically_equal(&bare(value), &bare(reference))
-    };
-    match node {
-        Value::Array(items) => {
-            let before = items.len();
-            if to.is_none() {
-                items.retain(|item| !means(item));
-            }
-            let removed = before - items.len();
-            removed + items.iter_mut().map(|item| replace_member(item, &means, to, reference)).sum::<usize>()
-        }
-        other => replace_member(other, &means, to, reference),
-    }
-}
-
-fn replace_member(node: &mut Value, means: &dyn Fn(&Value) -> bool, to: Option<&Value>, reference: &Value) -> usize {
+/// Replaces every reference that means the one in question, or takes it out of where it stands; gives how many.
+fn replace_all(node: &mut Value, means: &dyn Fn(&Value) -> bool, to: Option<&Value>) -> usize {
     if means(node) {
         *node = to.cloned().unwrap_or_default();
         return 1;
     }
+    let out = |value: &Value| to.is_none() && means(value);
     match node {
+        Value::Array(items) => {
+            let before = items.len();
+            items.retain(|item| !out(item));
+            before - items.len() + items.iter_mut().map(|item| replace_all(item, means, to)).sum::<usize>()
+        }
         Value::Object(members) => {
             let before = members.len();
-            if to.is_none() {
-                members.retain(|_, value| !means(value));
-            }
-            let removed = before - members.len();
-            removed + members.values_mut().map(|value| replace_all(value, reference, to)).sum::<usize>()
+            members.retain(|_, value| !out(value));
+            before - members.len() + members.values_mut().map(|value| replace_all(value, means, to)).sum::<usize>()
         }
-        Value::Array(_) => replace_all(node, reference, to),
         _ => 0,
     }
+}
+
+/// A reference without its display, which is a label.
+fn bare(reference: &Value) -> Value {
+    let mut bare = reference.clone();
+    if let Some(members) = bare.as_object_mut() {
+        members.shift_remove("display");
+    }
+    bare
 }
 
 fn wrong(pointer: &str, detail: &str) -> Error {
@@ -161,28 +167,6 @@ fn wrong(pointer: &str, detail: &str) -> Error {
         detail: detail.to_owned(),
         remedy: "Look at the object and its history, and name what stands there.".to_owned(),
     }])
-}
-
-fn plain(kind: &ObjectType, before: &Value, change: Change) -> Result<(Value, bool), Error> {
-    match change {
-        Change::Restore { .. } | Change::Relink { .. } => Ok((before.clone(), false)),
-        Change::Replace(body) => Ok((body, false)),
-        Change::Merge(patch) => {
-            let mut body = before.clone();
-            merge_patch(&mut body, &patch);
-            Ok((body, false))
-        }
-        Change::Cancel { reason } => {
-            let transitions = kind.transitions().ok_or(Error::Transition)?;
-            let cancel = transitions.cancel.as_ref().ok_or(Error::Transition)?;
-            let mut body = before.clone();
-            set(&mut body, &format!("/{}", transitions.field), Some(json!(cancel)));
-            if let (Some(field), Some(reason)) = (&transitions.reason, reason) {
-                set(&mut body, &format!("/{field}"), Some(reason));
-            }
-            Ok((body, true))
-        }
-    }
 }
 
 /// Whether the step from `before` to `after` calls the object off.

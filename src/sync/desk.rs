@@ -3,16 +3,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{
-    Action, Choice, Engine, Error, GroupRetry, inbound::Topic, puller::Puller, record, recorder::Recorder,
-    setup::System, translator::Translator,
+    Action, Choice, Engine, Error, GroupRetry,
+    inbound::Topic,
+    puller::Puller,
+    record,
+    recorder::{Recorder, line_in},
+    setup::System,
+    translator::Translator,
 };
 use crate::{
     domain::SystemName,
     error::Finding,
     ledger::{Check, Draft, Fact, Hash, ItemKind, ItemRow, Proposal, SyncState},
 };
-use bytes::Bytes;
 
 /// What people decide, carried out.
 pub(super) struct Desk {
@@ -70,7 +76,7 @@ impl Desk {
                 if reason.trim().is_empty() {
                     return Err(Error::Decision("say in \"reason\" why nothing needs doing".to_owned()));
                 }
-                if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_prefix("line ")) {
+                if let Some(line) = line_in(&item) {
                     self.recorder.forget_line(line);
                 }
                 let fact = Fact::Dismissed { item: item.id.clone(), send_without };
@@ -198,7 +204,7 @@ impl Desk {
         let system = item.system.as_ref().and_then(|name| self.system(name));
         let reference =
             item.subject.as_deref().and_then(|subject| subject.rsplit_once(' ')).map(|(_, reference)| reference);
-        if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_prefix("line ")) {
+        if let Some(line) = line_in(item) {
             return self.line_goes_on(item, line, by).await;
         }
         if let (Some(system), true) = (system, is_watched(item)) {
@@ -264,7 +270,7 @@ impl Desk {
             let why = "nothing is sent by this: say in \"note\" what was done, or use retry to send it";
             return Err(Error::Decision(why.to_owned()));
         }
-        if let Some(line) = item.subject.as_deref().and_then(|subject| subject.strip_prefix("line ")) {
+        if let Some(line) = line_in(item) {
             self.recorder.forget_line(line);
         }
         let fact = Fact::Resolved { item: item.id.clone(), send: false, remotes: Vec::new() };

@@ -22,8 +22,6 @@ pub enum Error {
     /// Others changed the same fields since this sender sent them last; nothing was stored.
     #[error("{} field(s) were changed here by others since you sent them last", .fields.len())]
     Differs {
-        /// The version that stands.
-        current: u64,
         /// `{"path","base","ours","theirs","owner"}`: ours is the sender's.
         fields: Vec<serde_json::Value>,
     },

@@ -143,7 +143,7 @@ fn keys(internal: &Value, by: &Held) -> Vec<(String, String)> {
     match by {
         Held::Identifier => identifiers(internal),
         Held::Reference(field) => {
-            let field = internal.pointer(&format!("/{}", field.replace('.', "/")));
+            let field = internal.pointer(&super::merge::pointer(field));
             let found = field.map(super::identity::references).unwrap_or_default();
             found.into_iter().map(|(_, (object, id))| (object.to_string(), id.to_string())).collect()
         }

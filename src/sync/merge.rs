@@ -51,12 +51,17 @@ pub(super) fn settled(held: &[Held]) -> Differences {
     held.iter().find(|held| held.part == MAIN).map(|main| main.settled.clone()).unwrap_or_default()
 }
 
-/// The fields that an EHR does not keep, by pointer without a list's items.
-pub(super) fn named_dropped(outcome: &Outcome) -> Vec<String> {
+/// The pointer of a path as people write it: `contact.phone` → `/contact/phone`.
+pub(super) fn pointer(path: &str) -> String {
+    format!("/{}", path.replace('.', "/"))
+}
+
+/// The names of fields, for people, each once; of a list's item that of the list.
+pub(super) fn names_of(fields: &[Field]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for field in &outcome.merged.dropped {
-        let steps = field.path.split('/').filter(|step| !step.starts_with('#'));
-        let name = steps.collect::<Vec<_>>().join("/");
+    for field in fields {
+        let steps = field.path.split('/').skip(1).filter(|step| !step.starts_with('#'));
+        let name = steps.collect::<Vec<_>>().join(".");
         if !names.contains(&name) {
             names.push(name);
         }
@@ -121,8 +126,7 @@ pub(super) fn compare(
     let mut again = Vec::new();
     if occasion == Occasion::Answered {
         let insisted = |field: &Field| before.get(&field.path).is_some_and(|pair| *pair == left(rules, field, true));
-        let (same, new) = std::mem::take(&mut merged.conflicts).into_iter().partition(|field| insisted(field));
-        (again, merged.conflicts) = (same, new);
+        (again, merged.conflicts) = std::mem::take(&mut merged.conflicts).into_iter().partition(insisted);
     }
     let stays = again.iter().chain(&merged.dropped).map(|field| (field.path.clone(), left(rules, field, false)));
     settled.extend(stays);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     inbound::Topic,
-    merge::{Field, Occasion},
+    merge::{Field, Occasion, names_of},
 };
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
@@ -186,7 +186,7 @@ pub(super) fn gone(object: &ObjectName, system: &SystemName) -> Trouble {
 
 /// Both sides changed these fields, or the EHR made something else of what it was sent.
 pub(super) fn conflict(fields: &[Field], occasion: Occasion, object: &ObjectName, system: &SystemName) -> Trouble {
-    let names = named(fields);
+    let names = names_of(fields).join(", ");
     let (code, origin, sentence) = match occasion {
         Occasion::Fetched => {
             ("LIA-SYNC-012", "both", format!("Changed here and at {system} at the same time: {names}."))
@@ -216,38 +216,24 @@ pub(super) fn unprotected(system: &SystemName) -> Trouble {
         .subject(format!("{system} conditions"))
 }
 
-/// The names of fields, for people; of a list's item that of the list.
-fn named(fields: &[Field]) -> String {
-    let mut names: Vec<String> = Vec::new();
-    for field in fields {
-        let steps = field.path.split('/').skip(1).filter(|step| !step.starts_with('#'));
-        let name = steps.collect::<Vec<_>>().join(".");
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names.join(", ")
-}
-
 /// That ours replaces values of theirs which others had changed as well: they are kept, with the body that holds them.
 pub(super) fn overruled(topic: &Topic, version: u64, fields: &[Field], by: &str) -> (Option<Draft>, Option<Bytes>) {
     if fields.is_empty() {
         return (None, None);
     }
     let detail = Bytes::from(json!({"fields": fields.iter().map(Field::to_json).collect::<Vec<_>>()}).to_string());
-    let sentence =
-        format!("Ours stands; what {} had is kept and can be brought back: {}.", topic.system, named(fields));
+    let names = names_of(fields).join(", ");
+    let sentence = format!("Ours stands; what {} had is kept and can be brought back: {names}.", topic.system);
     let draft = Draft::new(Fact::Overruled { detail: Hash::of(&detail) }, by, sentence);
     (Some(topic.draft(draft, version)), Some(detail))
 }
 
 /// An EHR that keeps a field of an object for itself: one question for all objects of that kind.
-pub(super) fn dropped(path: &str, object: &ObjectName, system: &SystemName, count: u64) -> Trouble {
-    let field = path.split('/').skip(1).filter(|step| !step.starts_with('#')).collect::<Vec<_>>().join(".");
+pub(super) fn dropped(field: &str, object: &ObjectName, system: &SystemName, count: u64) -> Trouble {
     let sentence = format!("{system} does not keep {field} of what it is sent (kind {object}; {count} so far).");
     let fields = json!({"path": field, "base": null, "ours": null, "theirs": null, "owner": null, "count": count});
     Trouble::new(ItemKind::Rejected, "LIA-SYNC-029", sentence)
-        .cause(&[system.as_str(), object.as_str(), &field])
+        .cause(&[system.as_str(), object.as_str(), field])
         .subject(format!("{system} {object} {field} dropped"))
         .fields(vec![fields])
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Error,
     inbound::{Sighting, Taken, Topic},
-    merge::{Field, Occasion, Outcome, named_dropped},
+    merge::{Field, Occasion, Outcome, names_of},
     record::{self, LIAISON, Trouble},
     setup::System,
     translator::Translator,
@@ -21,7 +21,9 @@ use super::{
 use crate::{
     domain::{ObjectName, SystemName},
     fhir::canonical_bytes,
-    ledger::{Check, Draft, Expect, Fact, Hash, ItemKind, Ledger, Operation, Proposal, Remote, State, SyncRow},
+    ledger::{
+        Check, Draft, Expect, Fact, Hash, ItemKind, ItemRow, Ledger, Operation, Proposal, Remote, State, SyncRow,
+    },
 };
 
 /// Writes facts down.
@@ -86,11 +88,7 @@ impl Recorder {
         let (draft, detail) = trouble.parked(LIAISON);
         let asked = draft.sync(row);
         let unlinked = Self::draft(row, Fact::Unlinked { parts }, Some(trouble.code), "It is not there any more.");
-        let mut proposal = record::with(Proposal::of(unlinked).and(asked), detail);
-        if !matches!(row.standing, State::Sending { .. }) {
-            proposal = proposal.check(Check::SyncAt(row.id.clone(), row.seq));
-        }
-        self.ledger.commit(proposal).await?;
+        self.propose(row, Proposal::of(unlinked).and(asked), vec![detail]).await?;
         self.refused(system, row, trouble).await
     }
 
@@ -212,21 +210,21 @@ impl Recorder {
 
     /// Fields that an EHR does not keep: one question a kind and field, with a count.
     pub async fn dropped(&self, topic: &Topic, outcome: &Outcome) -> Result<(), Error> {
-        for path in named_dropped(outcome) {
-            let known = record::dropped(&path, &topic.object, &topic.system, 1);
+        for name in names_of(&outcome.merged.dropped) {
+            let known = record::dropped(&name, &topic.object, &topic.system, 1);
             let last = self.ledger.last_item(known.subject.as_deref().unwrap_or_default())?;
             if last.as_ref().is_some_and(|item| item.is_answered()) {
                 continue;
             }
             let open = last.filter(|item| item.status.is_open());
             let before = open.map_or(Ok(0), |item| self.counted(&item))?;
-            let trouble = record::dropped(&path, &topic.object, &topic.system, before + 1);
+            let trouble = record::dropped(&name, &topic.object, &topic.system, before + 1);
             self.ask_again(&topic.system, &trouble, None).await?;
         }
         Ok(())
     }
 
-    fn counted(&self, item: &crate::ledger::ItemRow) -> Result<u64, Error> {
+    fn counted(&self, item: &ItemRow) -> Result<u64, Error> {
         let detail = item.detail.map_or(Ok(Value::Null), |hash| self.translator.read_body(&hash))?;
         Ok(detail["fields"][0]["count"].as_u64().unwrap_or_default())
     }
@@ -302,6 +300,11 @@ fn after(first: Option<Draft>, mut proposal: Proposal) -> Proposal {
         proposal.drafts.insert(0, first);
     }
     proposal
+}
+
+/// What was stopped (`system object`), where an item is about that.
+pub(super) fn line_in(item: &ItemRow) -> Option<&str> {
+    item.subject.as_deref()?.strip_prefix("line ")
 }
 
 /// What the question is about that stops a kind at a system.

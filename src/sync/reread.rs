@@ -145,7 +145,7 @@ impl Puller {
 }
 
 fn references(rule: &Reread, internal: &Value) -> Vec<Whose> {
-    let field = internal.pointer(&format!("/{}", rule.field.replace('.', "/")));
+    let field = internal.pointer(&super::merge::pointer(&rule.field));
     field.map(identity::references).unwrap_or_default().into_iter().map(|(_, whose)| whose).collect()
 }
 

@@ -63,7 +63,7 @@ impl Engine {
         both.extend(merged.overruled.iter().cloned());
         if !both.is_empty() {
             let fields = both.iter().map(Field::to_json).collect();
-            return Err(Error::Differs { current: row.version, fields });
+            return Err(Error::Differs { fields });
         }
         let warnings = kept.iter().chain(&merged.yielded).map(stands).collect();
         let sent = Bytes::from(serde_json::to_vec(&new).unwrap_or_default());

@@ -137,8 +137,9 @@ impl Sender {
             subject,
             row,
         };
-        let last = scene.row.last_item.as_deref().map_or(Ok(None), |id| translator.ledger.item(id))?;
-        scene.was_gone = scene.held.is_empty() && last.is_some_and(|item| item.code == record::GONE);
+        let last = scene.row.last_item.as_deref().filter(|_| scene.held.is_empty());
+        let last = last.map_or(Ok(None), |id| translator.ledger.item(id))?;
+        scene.was_gone = last.is_some_and(|item| item.code == record::GONE);
         self.look_at_blockers(&mut scene)?;
         let kind = scene.sent_kind();
         scene.doubt = system.evidence(|evidence| evidence.doubt_of(&scene.row.id, &kind));

@@ -56,15 +56,19 @@ impl Living<'_> {
         }
     }
 
+    /// The id of a thing; where nobody knows it yet, the step is for later.
+    fn known_id(&mut self, thing: usize, step: &Step, tries: u64) -> Option<String> {
+        let id = self.world.known[thing].id.clone();
+        if id.is_none() && tries < 100 {
+            let at = self.world.now_ms() + 5000;
+            self.world.later(at, step.clone(), tries + 1);
+        }
+        id
+    }
+
     pub(super) fn change(&mut self, thing: usize, field: Field, number: u64, tries: u64) {
         let step = Step::Change { thing, field, number };
-        let Some(id) = self.world.known[thing].id.clone() else {
-            let at = self.world.now_ms() + 5000;
-            if tries < 100 {
-                self.world.later(at, step, tries + 1);
-            }
-            return;
-        };
+        let Some(id) = self.known_id(thing, &step, tries) else { return };
         let kind = self.world.plan.things[thing].object();
         let expected = match object(&self.ledger, kind, &id) {
             Ok(Some(body)) => body["version"].as_u64().unwrap_or_default(),
@@ -92,13 +96,7 @@ impl Living<'_> {
     /// A client reads a patient, and adds a telephone number to those that it saw.
     pub(super) fn add(&mut self, thing: usize, number: u64, tries: u64) {
         let step = Step::AddHere { thing, number };
-        let Some(id) = self.world.known[thing].id.clone() else {
-            let at = self.world.now_ms() + 5000;
-            if tries < 100 {
-                self.world.later(at, step, tries + 1);
-            }
-            return;
-        };
+        let Some(id) = self.known_id(thing, &step, tries) else { return };
         let kind = self.world.plan.things[thing].object();
         let Ok(Some(body)) = object(&self.ledger, kind, &id) else { return };
         let (expected, phone) = (body["version"].as_u64().unwrap_or_default(), phone(number));

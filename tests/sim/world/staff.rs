@@ -1,11 +1,14 @@
 //! What an EHR's staff do.
 
-use liaison::rest::Method;
+use std::sync::Arc;
+
+use liaison::rest::{Method, Version};
 use serde_json::{Value, json};
 
 use super::{Edit, World};
 use crate::{
     books::Who,
+    ehr::SimEhr,
     plan::{Step, own_marker, phone},
     quirk,
 };
@@ -15,12 +18,7 @@ impl World {
     pub fn at_ehr(&mut self, step: &Step) {
         match step {
             Step::Edit { ehr, thing, field, number } => {
-                let there = self.ehrs[*ehr].clone();
-                there.work();
-                let standing = there.books.standing();
-                let found = standing
-                    .iter()
-                    .find(|version| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing)));
+                let (there, found) = self.found(*ehr, *thing);
                 let Some(found) = found else { return };
                 let mut body = found.resource.clone().unwrap_or_default();
                 let value = field.value(*number);
@@ -44,12 +42,7 @@ impl World {
                 self.own.push((*ehr, mark, id));
             }
             Step::Delete { ehr, thing } => {
-                let there = self.ehrs[*ehr].clone();
-                there.work();
-                let standing = there.books.standing();
-                let found = standing
-                    .iter()
-                    .find(|version| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing)));
+                let (there, found) = self.found(*ehr, *thing);
                 if let Some(found) = found {
                     self.staff(*ehr, Method::Delete, &format!("{}/{}", found.kind, found.id), None);
                     self.trace.say(|| format!("staff of {} delete {}", there.name, found.kind));
@@ -83,12 +76,7 @@ impl World {
                 self.is_gone(*ehr, *thing, &reference);
             }
             Step::Foreign { ehr, thing, number, own } => {
-                let there = self.ehrs[*ehr].clone();
-                there.work();
-                let standing = there.books.standing();
-                let found = standing
-                    .iter()
-                    .find(|version| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(*thing)));
+                let (there, found) = self.found(*ehr, *thing);
                 let Some(found) = found else { return };
                 let base = if *own { there.base() } else { "https://regional.example/fhir" };
                 let mark = own_marker(*number);
@@ -105,13 +93,20 @@ impl World {
         }
     }
 
-    /// Staff change a record; its reference, where it is there.
-    fn rewritten(&self, ehr: usize, thing: usize, change: impl FnOnce(&mut Value)) -> Option<String> {
+    /// An EHR, and its record of a thing where there is one.
+    fn found(&self, ehr: usize, thing: usize) -> (Arc<SimEhr>, Option<Arc<Version>>) {
         let there = self.ehrs[ehr].clone();
         there.work();
-        let standing = there.books.standing();
-        let of = |body: &Value| self.thing_of(body) == Some(thing);
-        let found = standing.iter().find(|version| version.resource.as_ref().is_some_and(&of))?;
+        let is_it =
+            |version: &Arc<Version>| version.resource.as_ref().is_some_and(|body| self.thing_of(body) == Some(thing));
+        let found = there.books.standing().into_iter().find(is_it);
+        (there, found)
+    }
+
+    /// Staff change a record; its reference, where it is there.
+    fn rewritten(&self, ehr: usize, thing: usize, change: impl FnOnce(&mut Value)) -> Option<String> {
+        let (there, found) = self.found(ehr, thing);
+        let found = found?;
         let mut body = found.resource.clone()?;
         change(&mut body);
         let reference = format!("{}/{}", found.kind, found.id);
