@@ -6,8 +6,12 @@
 //! `LIAISON_PEERS=long LIAISON_REQUIRE_PEERS=1 cargo test --test liaison peers:: -- --nocapture` (the whole example day, three seeds;
 //! `LIAISON_SEED` sets the first).
 
+mod concurrent;
 mod ehrs;
+mod fields;
+mod lost;
 mod proxy;
+mod staff;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +36,7 @@ const INSTANCE: &str = "peer-test";
 const KILLS: usize = 5;
 /// After the last fault everything must have ended by then: `give_up_after` (40 s), `settle_within` (10 s) and what they cost.
 const BOUND: Duration = Duration::from_secs(95);
+const PULLED: &[&str] = &["Patient", "Appointment"];
 const STUCK: &str = "stuck: neither synced nor with a person";
 
 /// Object kind and id.
@@ -40,7 +45,7 @@ type Entry = (&'static str, &'static str, Value);
 
 #[test]
 fn a_day_at_medplums_router() {
-    at_peer("medplum", async |folder| ehrs::medplum(folder).await);
+    at_peer("medplum", async |folder| ehrs::medplum(folder, &[]).await);
 }
 
 #[test]
@@ -51,6 +56,11 @@ fn a_day_at_fhirstarter() {
 #[test]
 fn a_day_at_sekmet() {
     at_peer("sekmet", async |folder| ehrs::sekmet(folder).await);
+}
+
+#[test]
+fn a_day_at_hapi() {
+    at_peer("hapi", async |folder| ehrs::hapi(folder).await);
 }
 
 fn at_peer(name: &str, start: impl AsyncFn(&Path) -> Result<Peer, String>) {
@@ -108,7 +118,7 @@ fn references(value: &Value, found: &mut Vec<Name>) {
     }
 }
 
-fn configuration(folder: &Path, base: &str, auth: &str) -> PathBuf {
+fn configuration(folder: &Path, base: &str, auth: &str, pulled: &[&str]) -> PathBuf {
     let file = folder.join("liaison.toml");
     let push: Vec<&str> = DAY.iter().map(|(object, _)| *object).collect();
     let ledger = folder.join("ledger").display().to_string();
@@ -116,7 +126,7 @@ fn configuration(folder: &Path, base: &str, auth: &str) -> PathBuf {
         "[server]\nlisten = \"127.0.0.1:0\"\ninstance = \"{INSTANCE}\"\n[ledger]\npath = {ledger:?}\n[[systems]]\n\
          name = \"peer\"\nbase_url = \"{base}\"\nzone = \"Europe/London\"\npush = {push:?}\ntimeout = \"10s\"\n\
          settle_within = \"10s\"\ngive_up_after = \"40s\"\n[systems.auth]\n{auth}\n\
-         [systems.pull]\nevery = \"2s\"\ntypes = [\"Patient\", \"Appointment\"]\n"
+         [systems.pull]\nevery = \"2s\"\ntypes = {pulled:?}\n"
     );
     std::fs::write(&file, text).expect("writable");
     file
@@ -126,7 +136,7 @@ fn configuration(folder: &Path, base: &str, auth: &str) -> PathBuf {
 async fn run(name: &str, peer: &Peer, folder: &Path, day: Vec<Entry>, seed: u64) -> String {
     println!("{name}: seed {seed}, {} objects", day.len());
     let proxy = Proxy::before(peer.host(), seed);
-    let config = configuration(folder, &peer.base.replace(peer.host(), &proxy.host), &peer.auth);
+    let config = configuration(folder, &peer.base.replace(peer.host(), &proxy.host), &peer.auth, PULLED);
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut gateway = Server::gateway(&config);
     let address = Arc::new(Mutex::new(gateway.url.clone()));

@@ -11,6 +11,7 @@ use std::{
 
 use serde_json::Value;
 
+use super::staff::{Commit, Staff};
 use crate::{
     foreign_ehr::{self, Sekmet},
     support::{client, root, send, wait_for},
@@ -22,6 +23,8 @@ pub struct Peer {
     pub base: String,
     /// `[systems.auth]` for it.
     pub auth: String,
+    /// How its own people get in.
+    pub staff: Staff,
     content: Content,
 }
 
@@ -59,6 +62,14 @@ impl Peer {
                 entries.into_iter().map(|entry| entry["resource"].clone()).collect()
             }
         }
+    }
+
+    /// Every version that was ever written there, in order, by whom.
+    pub async fn truth(&self) -> Vec<Commit> {
+        let url = format!("http://{}/_truth", self.host());
+        let answer = send(&client(), "GET", &url, &[], &Value::Null).await.expect("the peer tells its history");
+        assert_eq!(answer.status, 200, "{url}: {}", answer.text);
+        answer.text.lines().map(|line| serde_json::from_str(line).expect("a commit")).collect()
     }
 
     async fn is_up(&self) {
@@ -104,25 +115,66 @@ fn start(command: &mut Command, log: &Path) -> Running {
     Running(command.spawn().expect("it starts"))
 }
 
-/// `@medplum/fhir-router` with its repository in memory.
-pub async fn medplum(folder: &Path) -> Result<Peer, String> {
-    let place = installed("npm", |fresh| {
-        std::fs::write(fresh.join("package.json"), "{\"private\": true}").is_ok()
-            && quiet(Command::new("npm").current_dir(fresh).args([
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts",
-                "@medplum/fhir-router@5.2.13",
-            ]))
-    });
-    let place = place.ok_or("no node and npm with @medplum/fhir-router")?;
+/// A package of npm's in a folder of its own.
+fn npm(name: &str, package: &str, json: &str) -> Option<PathBuf> {
+    installed(name, |fresh| {
+        let mut install = Command::new("npm");
+        install.current_dir(fresh).args(["install", "--no-audit", "--no-fund", "--ignore-scripts", package]);
+        std::fs::write(fresh.join("package.json"), json).is_ok() && quiet(&mut install)
+    })
+}
+
+/// An EHR of `tests/peers`, run by Node where its packages are; it says what it holds and what was ever written.
+async fn node(script: &str, place: &Path, folder: &Path, base: &str, how: &[(&str, &str)]) -> Peer {
     let port = free_port();
     let mut command = Command::new("node");
-    command.current_dir(place).arg(root().join("tests/peers/medplum.mjs")).arg(port.to_string());
-    let running = start(&mut command, &folder.join("medplum.log"));
+    command.current_dir(place).arg(root().join("tests/peers").join(script)).arg(port.to_string());
+    command.envs(how.iter().copied());
+    let running = start(&mut command, &folder.join(script).with_extension("log"));
+    let base = format!("http://127.0.0.1:{port}/{base}");
+    let staff = Staff::new(&base, None);
+    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), staff, content: Content::Listed(running) };
+    peer.is_up().await;
+    peer
+}
+
+/// `@medplum/fhir-router` with its repository in memory.
+pub async fn medplum(folder: &Path, how: &[(&str, &str)]) -> Result<Peer, String> {
+    let place = npm("npm", "@medplum/fhir-router@5.2.13", "{\"private\": true}");
+    let place = place.ok_or("no node and npm with @medplum/fhir-router")?;
+    Ok(node("medplum.mjs", &place, folder, "fhir", how).await)
+}
+
+/// `@asymmetrik/node-fhir-server-core`, which ignores conditions.
+pub async fn asymmetrik(folder: &Path, how: &[(&str, &str)]) -> Result<Peer, String> {
+    // It names tools of its own development (and MongoDB) as what it needs, and never loads them: 130 MB that stay away.
+    let json = r#"{"private": true, "overrides": {"eslint": "npm:ms@2.1.3", "mongodb": "npm:ms@2.1.3", "snyk": "npm:ms@2.1.3"}}"#;
+    let place = npm("asymmetrik", "@asymmetrik/node-fhir-server-core@2.2.5", json);
+    let place = place.ok_or("no node and npm with @asymmetrik/node-fhir-server-core")?;
+    Ok(node("asymmetrik.mjs", &place, folder, "4_0_1", how).await)
+}
+
+/// HAPI's plain server with a store in memory (`tests/peers/hapi`), built by Maven.
+pub async fn hapi(folder: &Path) -> Result<Peer, String> {
+    let place = installed("hapi", |fresh| {
+        let pom = root().join("tests/peers/hapi/pom.xml");
+        quiet(
+            Command::new("mvn")
+                .args(["-q", "-B", "-f"])
+                .arg(pom)
+                .arg(format!("-Dout={}", fresh.display()))
+                .arg("compile"),
+        )
+    });
+    let place = place.ok_or("no JDK (17) and Maven with HAPI FHIR")?;
+    let port = free_port();
+    let classes = format!("{0}/classes:{0}/lib/*", place.display());
+    let mut command = Command::new("java");
+    command.current_dir(folder).args(["-Xmx512m", "-cp", &classes, "HapiEhr"]).arg(port.to_string());
+    let running = start(&mut command, &folder.join("hapi.log"));
     let base = format!("http://127.0.0.1:{port}/fhir");
-    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), content: Content::Listed(running) };
+    let staff = Staff::new(&base, None);
+    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), staff, content: Content::Listed(running) };
     peer.is_up().await;
     Ok(peer)
 }
@@ -146,7 +198,8 @@ pub async fn fhirstarter(folder: &Path) -> Result<Peer, String> {
     command.current_dir(folder).arg(root().join("tests/peers/fhirstarter_app.py")).arg(port.to_string());
     let running = start(&mut command, &folder.join("fhirstarter.log"));
     let base = format!("http://127.0.0.1:{port}");
-    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), content: Content::Listed(running) };
+    let staff = Staff::new(&base, None);
+    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), staff, content: Content::Listed(running) };
     peer.is_up().await;
     Ok(peer)
 }
@@ -164,7 +217,8 @@ pub async fn sekmet(folder: &Path) -> Result<Peer, String> {
         private.display().to_string(),
         sekmet.tokens
     );
-    let peer = Peer { base: sekmet.base.clone(), auth, content: Content::Sekmet(sekmet) };
+    let staff = Staff::new(&sekmet.base, Some("Bearer the-ehrs-own-staff"));
+    let peer = Peer { base: sekmet.base.clone(), auth, staff, content: Content::Sekmet(sekmet) };
     peer.is_up().await;
     Ok(peer)
 }

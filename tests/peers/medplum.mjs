@@ -1,7 +1,9 @@
 // An EHR made of `@medplum/fhir-router`: its router and its repository in memory behind Node's own HTTP server, with the headers
 // that Medplum's server sends. Run in a folder where the package is installed: `node medplum.mjs PORT`; also lists what it
-// holds (`/_all/Patient`), so that a test judges by its true content.
+// holds (`/_all/Patient`) and every version that was ever written, by whom (`/_truth`, NDJSON), so that a test judges by its true
+// content and history. `PAUSE_MS` makes it slow: what is read is that much older when it arrives.
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -23,7 +25,21 @@ indexSearchParameterBundle(readJson('fhir/r4/search-parameters.json'));
 const port = Number(process.argv[2]);
 const base = `http://127.0.0.1:${port}/fhir`;
 const router = new FhirRouter();
-const repository = new MemoryRepository();
+const pause = Number(process.env.PAUSE_MS ?? 0);
+
+// The repository tells its versions by resource; the truth is all of them in the order in which they were written.
+const truth = [];
+const writer = new AsyncLocalStorage();
+class Remembering extends MemoryRepository {
+  async createResource(...args) {
+    const made = await super.createResource(...args);
+    const { resourceType: type, id } = made;
+    const body = JSON.parse(JSON.stringify(made));
+    truth.push({ at: new Date().toISOString(), by: writer.getStore() ?? '', type, id, version: made.meta.versionId, body });
+    return made;
+  }
+}
+const repository = new Remembering();
 
 const TYPES = [
   'Practitioner', 'Location', 'Patient', 'Schedule', 'Slot', 'Appointment', 'Communication', 'DocumentReference', 'Binary',
@@ -62,6 +78,10 @@ async function answer(request, response) {
   for await (const chunk of request) {
     chunks.push(chunk);
   }
+  if (url.pathname === '/_truth') {
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    return response.end(truth.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  }
   if (url.pathname.startsWith('/_all/')) {
     const resourceType = url.pathname.slice('/_all/'.length);
     return say(response, 200, await repository.search({ resourceType, count: 10000 }));
@@ -78,7 +98,7 @@ async function answer(request, response) {
   for (const [name, value] of url.searchParams) {
     query[name] = name in query ? [query[name], value].flat() : value;
   }
-  const [outcome, resource] = await router.handleRequest(
+  const handled = () => router.handleRequest(
     {
       method: request.method,
       url: pathname + url.search,
@@ -90,6 +110,9 @@ async function answer(request, response) {
     },
     repository
   );
+  const [outcome, resource] = await writer.run(request.headers['x-staff'] ?? '', handled);
+  // What was found is on its way; somebody else may write meanwhile.
+  await new Promise((done) => setTimeout(done, pause));
   const headers = {};
   if (resource?.meta?.versionId) {
     headers.etag = `W/"${resource.meta.versionId}"`;
