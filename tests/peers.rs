@@ -7,8 +7,10 @@
 //! `LIAISON_SEED` sets the first).
 
 mod concurrent;
+mod edits;
 mod ehrs;
 mod fields;
+mod kinds;
 mod lost;
 mod proxy;
 mod staff;
