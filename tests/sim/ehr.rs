@@ -163,6 +163,9 @@ impl SimEhr {
             let Some((ticket, waiting)) = next else { return };
             let (method, path, query) =
                 (waiting.request.method, waiting.request.path.clone(), waiting.request.query.clone());
+            if waiting.request.method.writes() {
+                self.trace.say(|| format!("      body {}", String::from_utf8_lossy(&waiting.request.body)));
+            }
             let outcome = match waiting.reply {
                 Some(reply) => self.as_ruled(reply, waiting.request),
                 None => self.serve(waiting.request),
