@@ -95,10 +95,11 @@ fn a_page_that_fails_does_not_lose_those_before_it() {
             let third = Mutex::new(0);
             // Of each list at most two pages are given.
             stage.ehr().rule(move |request| {
-                if request.path != "Patient" || request.method != Method::Get {
+                if request.method != Method::Get || request.path.contains('/') {
                     return None;
                 }
                 let mut pages = third.lock().expect("no panic");
+                // Further pages are the server's own, of no type.
                 *pages = if request.query.contains("_page=") { *pages + 1 } else { 0 };
                 (*pages >= 2).then_some(Reply::Status(500, None))
             });
@@ -107,6 +108,8 @@ fn a_page_that_fails_does_not_lose_those_before_it() {
             let here = stage.ledger.objects(&super::world::name("patient"), None, 1000).expect("readable").len();
             assert_eq!(here, records, "all came, two pages at a time");
             let asked = asked.lock().expect("no panic");
+            let third = asked.iter().filter(|query| query.contains("_page=") && query.contains(".200")).count();
+            assert!(third > 0, "no list has a third page");
             let first: Vec<&String> =
                 asked.iter().filter(|query| query.starts_with("Patient?") && !query.contains("_page=")).collect();
             let from_the_start = first.iter().filter(|query| !query.contains("_lastUpdated=ge")).count();
@@ -175,6 +178,44 @@ fn an_ehr_that_refuses_several_values_is_asked_for_one() {
             stage.synced("patient", "p-1").await;
             let several = asked.lock().expect("no panic").iter().filter(|query| query.contains("%2C")).count();
             assert_eq!(several, 0, "asked for several at once");
+        },
+    );
+}
+
+/// FAULTS P2e: an EHR that ignores If-Match, and an edit that our write jumped across: both are there afterwards, and a person knows.
+#[test]
+fn an_edit_that_our_write_jumped_across_is_put_back() {
+    let careless = Quirk { kind: Kind::IgnoresIfMatch, ehr: 0, percent: 100, from_s: 0, until_s: u64::MAX, vary: 0 };
+    on_stage(
+        vec![careless],
+        |_| {},
+        async |stage| {
+            stage.push("patient", patient("p-0"), false).await.expect("accepted");
+            stage.synced("patient", "p-0").await;
+            let ehr = stage.ehr();
+            let edited = AtomicBool::new(false);
+            stage.ehr().rule(move |request| {
+                if request.method == Method::Put && !edited.swap(true, Ordering::Relaxed) {
+                    // Just before ours arrives.
+                    let standing = ehr.books.standing().into_iter().find(|version| version.kind == "Patient");
+                    let version = standing.expect("there");
+                    let mut body = version.resource.clone().expect("a body");
+                    body["gender"] = json!("female");
+                    let write = own_write("Patient", &version.id, Some(body));
+                    ehr.books
+                        .acting(Who::Staff, None, |books| liaison::rest::Store::commit(books, vec![write]))
+                        .expect("written");
+                }
+                None
+            });
+            stage.change("patient", "p-0", json!({"birth_date": "1951-01-01"})).await;
+            stage.sleep(120).await;
+            assert_eq!(stage.state("patient", "p-0"), "synced");
+            let there = stage.ehr().books.standing().into_iter().find(|version| version.kind == "Patient");
+            let there = there.and_then(|version| version.resource.clone()).expect("there");
+            assert_eq!((&there["gender"], &there["birthDate"]), (&json!("female"), &json!("1951-01-01")), "{there:#}");
+            let told = stage.items().iter().any(|item| item["code"] == "LIA-SYNC-033");
+            assert!(told, "{:#?}", stage.items());
         },
     );
 }

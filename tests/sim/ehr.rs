@@ -228,7 +228,7 @@ impl SimEhr {
             }
             let now = self.time.elapsed();
             let token = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
-            if !token.is_some_and(|token| self.inner().tokens.get(token).is_some_and(|dies| now < *dies)) {
+            if token.is_none_or(|token| self.inner().tokens.get(token).is_none_or(|dies| now >= *dies)) {
                 quirk::count(Kind::ShortTokens);
                 return Ok(self.status(401, None));
             }

@@ -1,6 +1,10 @@
 //! The judge: by the EHRs' true history, by what was answered 202, and by what people were shown. It never asks the gateway's
 //! folds what they think.
 
+mod people;
+
+pub use people::{asked, pressed, repeated};
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -15,7 +19,7 @@ use super::{
     plan::{Button, Field, marker},
     quirk::Kind,
     run::BOUND_S,
-    world::{Edit, World, is_open},
+    world::{Edit, Press, World, is_open},
 };
 
 /// So many entries of one sync in ten minutes, and so many more for each thing that somebody did to it.
@@ -53,7 +57,13 @@ pub fn at_every_step(world: &mut World) {
             let concerns = |item: &Value| {
                 about(item, &key) || is_general(item, &key.2) || above.as_ref().is_some_and(|above| about(item, above))
             };
-            let pressed = world.presses.iter().filter(|press| press.taken && concerns(&press.item));
+            // What was decided about it at another system is a newer version for this one.
+            let decided = |press: &Press| {
+                matches!(press.button, Button::Resolve | Button::ResolveNothing)
+                    && press.item["object"] == *kind
+                    && press.item["object_id"] == *id
+            };
+            let pressed = world.presses.iter().filter(|press| press.taken && (concerns(&press.item) || decided(press)));
             let pressed = pressed.map(|press| press.at.as_secs());
             let since = known.acked.iter().map(|acked| acked.at.as_secs()).chain(pressed).max().unwrap_or(0);
             let edited = world.edits.iter().filter(|edit| edit.thing == thing).map(|edit| edit.at.as_secs()).max();
@@ -193,7 +203,7 @@ fn added(world: &mut World) {
                 about(item, &key) || is_general(item, &system) || about(item, &origin) || is_general(item, &from)
             });
             let is_there = there.is_none_or(|body| body.contains(&number));
-            if !told && !(is_there && here.contains(&number)) {
+            if !(told || is_there && here.contains(&number)) {
                 let about = format!("{number}, added to {}, is there {is_there} and here: {here}", marker(thing));
                 world.wrong("overwritten", about);
             }
@@ -425,6 +435,7 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
                 }
             }
             let told = world.shown.ever().any(|item| about(item, &key) || is_general(item, &system));
+            emptied(world, thing, *field, ehr, log, &here);
             // By field: how FHIR and we say a status differs.
             if *field != Field::Status && here != there && !told && !is_decided(world, thing, &key, 0) {
                 let about = format!(
@@ -434,6 +445,28 @@ fn delivered(world: &mut World, ehr: usize, log: &[Commit]) {
                 world.wrong("silent", about);
             }
         }
+    }
+}
+
+/// Nobody here ever empties a field: where one is empty, something was taken for a removal.
+fn emptied(world: &mut World, thing: usize, field: Field, ehr: usize, log: &[Commit], here: &str) {
+    if world.is_dropping_unknown() {
+        return;
+    }
+    let system = world.system(ehr);
+    if here.is_empty() && world.known[thing].acked.iter().any(|acked| acked.field == Some(field)) {
+        world.wrong("lost", format!("{} {field:?} is empty here, and nobody emptied it", marker(thing)));
+    }
+    let by_us = log.iter().filter(|commit| commit.who == Who::Gateway).any(|commit| {
+        let (Some(body), Some(before)) = (&commit.version.resource, &commit.before) else { return false };
+        let moved = world.ehrs[ehr].has(Kind::Moves);
+        !moved
+            && world.thing_of(body) == Some(thing)
+            && text(body, field.fhir()).is_empty()
+            && !text(before, field.fhir()).is_empty()
+    });
+    if by_us {
+        world.wrong("lost", format!("{} {field:?} was emptied at {system}, and nobody emptied it", marker(thing)));
     }
 }
 

@@ -86,6 +86,12 @@ impl Field {
             Self::Status => json!({"status": value}),
         }
     }
+    /// Sets it in a whole object of ours.
+    pub fn set(self, object: &mut Value, value: &str) {
+        if let Some(at) = object.pointer_mut(self.internal()) {
+            *at = json!(value);
+        }
+    }
     /// Changes it in the EHR's form.
     pub fn edit(self, resource: &mut Value, value: &str) {
         match self {
@@ -175,6 +181,11 @@ pub enum Step {
         ehr: usize,
         thing: usize,
     },
+    /// A sender's file is sent again (`Prefer: merge`): as it was, or with one value changed in it.
+    Resend {
+        thing: usize,
+        change: Option<(Field, u64)>,
+    },
     /// A person presses a button at some item, perhaps twice.
     Press {
         choice: u64,
@@ -233,6 +244,7 @@ pub struct Scope {
     pub restores: bool,
     pub sets_back: bool,
     pub fetches: bool,
+    pub resends: bool,
 }
 
 impl Plan {
@@ -327,6 +339,23 @@ impl Plan {
         if scope.jumps && chance.u8(0..4) == 0 {
             let by_s = [-3600, 3600, 7200][chance.usize(0..3)];
             self.steps.push((chance.u64(10_000..500_000), Step::Jump { by_s }));
+        }
+        if scope.resends {
+            self.draw_resends(chance);
+        }
+    }
+
+    /// Senders send their files again.
+    fn draw_resends(&mut self, chance: &mut fastrand::Rng) {
+        for thing in 0..self.things.len() {
+            let fields = Field::of(&self.things[thing]);
+            for _ in 0..chance.usize(0..=4).saturating_sub(2) {
+                let change = (chance.u8(0..3) == 0).then(|| {
+                    let named = fields.iter().filter(|field| **field != Field::Status).count();
+                    (fields[chance.usize(0..named)], 500 + self.steps.len() as u64)
+                });
+                self.steps.push((chance.u64(60_000..580_000), Step::Resend { thing, change }));
+            }
         }
     }
 

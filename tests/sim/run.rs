@@ -10,6 +10,7 @@ use liaison::{
     ledger::{Answer, Ledger},
     sync::{Engine, Error},
 };
+use serde_json::Value;
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, JoinSet},
@@ -135,6 +136,7 @@ enum Done {
     Pushed { thing: usize, tries: u64, result: Result<Answer, Error> },
     Changed { thing: usize, field: Field, number: u64, tries: u64, result: Result<Answer, Error> },
     Added { thing: usize, phone: String, tries: u64, result: Result<Answer, Error> },
+    Resent { thing: usize, before: Option<Value>, tries: u64, result: Result<Answer, Error> },
     Pressed { press: Press, result: Result<(), Error> },
 }
 
@@ -348,6 +350,7 @@ impl Living<'_> {
             Step::Push { thing, twice } => self.push(thing, twice, tries),
             Step::Change { thing, field, number } => self.change(thing, field, number, tries),
             Step::AddHere { thing, number } => self.add(thing, number, tries),
+            Step::Resend { thing, change } => self.resend(thing, change, tries),
             Step::Edit { .. }
             | Step::Own { .. }
             | Step::Delete { .. }

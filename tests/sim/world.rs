@@ -120,6 +120,8 @@ pub struct World {
     pub gone: Vec<(usize, usize)>,
     /// Telephone numbers that were added, with the EHR where that was, or here.
     pub added: Vec<(usize, Option<usize>, String)>,
+    /// What senders' files say otherwise than at first.
+    pub files: Vec<BTreeMap<Field, String>>,
     /// Visits of the EHR's own: their mark, and whose they are, where they are a patient's of ours.
     pub foreign: Vec<(String, Option<usize>)>,
     pub presses: Vec<Press>,
@@ -134,6 +136,8 @@ pub struct World {
     pub started: Duration,
     /// A backup was restored.
     pub restored: bool,
+    /// Of which systems it was known in the backup that they do not keep a field.
+    pub known_to_drop: std::collections::BTreeSet<String>,
     pub shown: Shown,
     pub verdicts: Vec<Verdict>,
     pub entries: u64,
@@ -165,12 +169,14 @@ impl World {
             deleted: Vec::new(),
             gone: Vec::new(),
             added: Vec::new(),
+            files: vec![BTreeMap::new(); plan.things.len()],
             foreign: Vec::new(),
             presses: Vec::new(),
             kept: std::collections::BTreeSet::new(),
             pressing: Vec::new(),
             backed_up: None,
             restored: false,
+            known_to_drop: std::collections::BTreeSet::new(),
             set_back: None,
             started: Duration::ZERO,
             shown: Shown::default(),
@@ -208,6 +214,12 @@ impl World {
     /// Where the clock was set back before the present start, nobody can know how long something took before that.
     pub fn late_by(&self) -> u64 {
         if self.set_back.is_some_and(|at| at < self.started) { 3600 } else { 0 }
+    }
+
+    /// A ledger put back to before it was known that an EHR drops a field cannot tell that from staff who empty it.
+    pub fn is_dropping_unknown(&self) -> bool {
+        let drops = |ehr: &Arc<SimEhr>| ehr.has(super::quirk::Kind::Moves) && !self.known_to_drop.contains(&ehr.name);
+        self.restored && self.ehrs.iter().any(drops)
     }
 
     pub fn system(&self, ehr: usize) -> String {
@@ -276,6 +288,15 @@ impl World {
         };
         if what.named {
             body["id"] = json!(mark);
+        }
+        Some(body)
+    }
+
+    /// What its sender's file says now.
+    pub fn file(&self, thing: usize) -> Option<Value> {
+        let mut body = self.body(thing)?;
+        for (field, value) in &self.files[thing] {
+            field.set(&mut body, value);
         }
         Some(body)
     }

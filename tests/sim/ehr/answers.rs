@@ -58,7 +58,7 @@ impl SimEhr {
         let Ok(mut body) = serde_json::from_slice::<Value>(&request.body) else { return };
         let vary = self.active(Kind::Moves).map_or(0, |quirk| quirk.vary);
         if let Some(family) = body.pointer("/name/0/family").and_then(Value::as_str).map(str::to_uppercase) {
-            if vary % 2 == 0 {
+            if vary.is_multiple_of(2) {
                 body["name"][0]["family"] = json!(family);
             } else if let Some(members) = body.as_object_mut() {
                 members.shift_remove("birthDate");

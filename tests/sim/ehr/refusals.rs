@@ -98,9 +98,9 @@ impl SimEhr {
             {
                 return Some(self.status(422, None));
             }
-            if let Some(quirk) = self.active(Kind::RefusesKind)
+            if let Some(quirk) = self.active(Kind::RefusesType)
                 && request.path.starts_with(["Patient", "Appointment"][quirk.vary as usize % 2])
-                && self.strikes(Kind::RefusesKind).is_some()
+                && self.strikes(Kind::RefusesType).is_some()
             {
                 return Some(self.status(422, None));
             }

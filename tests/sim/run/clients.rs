@@ -5,18 +5,22 @@ use std::time::Duration;
 use liaison::{
     domain::ObjectId,
     error::Explained as _,
-    ledger::LedgerError,
-    sync::{Accept, Change, Error, Key, Update},
+    ledger::{Answer, LedgerError},
+    sync::{Accept, Change, Error, Key, Resend, Update},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Done, Living};
 use crate::{
-    coverage,
+    coverage, judge,
     plan::{Field, Step, marker, phone},
     world::{Acked, Press, name, object},
 };
+
+/// Who sends files, and who changes single fields: what a sender sent last is its own.
+const SENDER: &str = "sim";
+const CLIENT: &str = "desk";
 
 impl Living<'_> {
     pub(super) fn opens(&mut self, step: Step, tries: u64) -> u64 {
@@ -43,7 +47,7 @@ impl Living<'_> {
                 object: name(self.world.plan.things[thing].object()),
                 body: body.clone(),
                 key,
-                by: "sim".to_owned(),
+                by: SENDER.to_owned(),
                 lenient: false,
             };
             self.clients.spawn(async move {
@@ -85,7 +89,7 @@ impl Living<'_> {
         let key = Key { scope: "sim".to_owned(), key: format!("change-{thing}-{number}-{expected}") };
         let id = ObjectId::new(&id).expect("an id");
         let update =
-            Update { object: name(kind), id, expected, change, key: Some(key), by: "sim".to_owned(), lenient: false };
+            Update { object: name(kind), id, expected, change, key: Some(key), by: CLIENT.to_owned(), lenient: false };
         let engine = self.engine.clone();
         self.clients.spawn(async move {
             let result = engine.update(update).await;
@@ -110,7 +114,7 @@ impl Living<'_> {
             expected,
             change: Change::Merge(json!({"contact_details": list})),
             key: Some(key),
-            by: "sim".to_owned(),
+            by: CLIENT.to_owned(),
             lenient: false,
         };
         let engine = self.engine.clone();
@@ -118,6 +122,70 @@ impl Living<'_> {
             let result = engine.update(update).await;
             Done::Added { thing, phone, tries: open, result }
         });
+    }
+
+    /// A sender sends its file again, as it is now.
+    pub(super) fn resend(&mut self, thing: usize, change: Option<(Field, u64)>, tries: u64) {
+        let step = Step::Resend { thing, change };
+        let Some(id) = self.known_id(thing, &step, tries) else { return };
+        if let Some((field, number)) = change {
+            self.world.files[thing].insert(field, field.value(number));
+        }
+        let Some(body) = self.world.file(thing) else { return };
+        let kind = self.world.plan.things[thing].object();
+        let before = object(&self.ledger, kind, &id).ok().flatten();
+        let open = self.opens(step, tries);
+        let request = Resend {
+            object: name(kind),
+            id: ObjectId::new(&id).expect("an id"),
+            body,
+            key: None,
+            by: SENDER.to_owned(),
+            lenient: false,
+        };
+        let engine = self.engine.clone();
+        self.clients.spawn(async move {
+            let result = engine.resend(request).await.map(|(answer, _)| answer);
+            Done::Resent { thing, before, tries: open, result }
+        });
+    }
+
+    /// What came of a file sent again.
+    fn resent(&mut self, thing: usize, before: Option<Value>, step: Step, tries: u64, result: Result<Answer, Error>) {
+        let Step::Resend { change, .. } = step else { return };
+        let at = self.world.time.elapsed();
+        let answer = match result {
+            Ok(answer) => answer,
+            // Both changed one field: the sender is told which, and nothing is stored.
+            Err(Error::Differs { .. }) => return coverage::count("a file sent again is refused by field"),
+            Err(Error::Ledger(LedgerError::NoObject)) if self.world.restored => return,
+            Err(error) => return self.refused(step, tries, &error),
+        };
+        self.world.trace.say(|| format!("  202: the file of {thing} again, v{}", answer.version));
+        let id = self.world.known[thing].any_id().unwrap_or_default();
+        let kind = self.world.plan.things[thing].object();
+        let after = object(&self.ledger, kind, &id).ok().flatten().unwrap_or_default();
+        let text =
+            |body: &Value, field: Field| body.pointer(field.internal()).and_then(Value::as_str).map(str::to_owned);
+        if let Some((field, number)) = change {
+            let value = field.value(number);
+            // Repeated after a death, it may have been taken on before: then that counts.
+            if text(&after, field).as_ref() == Some(&value) {
+                coverage::count("a file sent again brings something new");
+                let acked = Acked { version: answer.version, at, field: Some(field), value };
+                self.world.known[thing].ever.push(acked.clone());
+                self.world.known[thing].acked.push(acked);
+            }
+        } else {
+            coverage::count("a file is sent again as it was");
+        }
+        let told = |(field, value): (&Field, &String)| {
+            self.world.known[thing].acked.iter().any(|acked| acked.field == Some(*field) && acked.value == *value)
+        };
+        let Some(before) = before.filter(|_| change.is_none() && !self.world.restored) else { return };
+        if before["version"].as_u64() < Some(answer.version) && self.world.files[thing].iter().all(told) {
+            judge::repeated(self.world, &self.ledger, thing, answer.version);
+        }
     }
 
     /// A client or a person is answered.
@@ -180,6 +248,10 @@ impl Living<'_> {
                     Err(error) => self.refused(step, tries, &error),
                 }
             }
+            Done::Resent { thing, before, tries: open, result } => {
+                let Some((step, tries)) = self.open.remove(&open) else { return };
+                self.resent(thing, before, step, tries, result);
+            }
             Done::Pressed { mut press, result } => {
                 // A sync that failed may have been kept all the same: then the decision stands after the restart.
                 press.taken = matches!(&result, Ok(()) | Err(Error::Ledger(LedgerError::Stopped(_))));
@@ -198,6 +270,7 @@ impl Living<'_> {
                         self.world.wrong("refused", format!("a button is answered {}: {error}", error.code()))
                     }
                 }
+                judge::pressed(self.world, &self.ledger, &press, &result);
                 let same = |other: &Press| other.at == press.at && other.item["id"] == press.item["id"];
                 if let Some(at) = self.world.pressing.iter().position(same) {
                     self.world.pressing.remove(at);

@@ -33,8 +33,18 @@ impl Living<'_> {
         let press = Press { button, item: item.clone(), sync, at: self.world.time.elapsed(), taken: false };
         self.world.pressing.push(press.clone());
         let mut fields = BTreeMap::new();
-        for field in item["fields"].as_array().into_iter().flatten().filter(|_| button == Button::Resolve) {
-            let choice = if self.world.chance.bool() { Choice::Ours } else { Choice::Theirs };
+        // Only of a conflict fields are decided; others name them.
+        let decides = button == Button::Resolve && item["kind"] == "conflict";
+        for field in item["fields"].as_array().into_iter().flatten().filter(|_| decides) {
+            let choice = match self.world.chance.u8(0..5) {
+                0 | 1 => Choice::Ours,
+                2 | 3 => Choice::Theirs,
+                // What a person writes in the field; here one of both.
+                _ => [&field["theirs"], &field["ours"]]
+                    .into_iter()
+                    .find(|value| !value.is_null())
+                    .map_or(Choice::Ours, |value| Choice::Value(value.clone())),
+            };
             fields.insert(field["path"].as_str().unwrap_or_default().to_owned(), choice);
         }
         self.world.trace.say(|| format!("somebody presses {button:?} on {} {fields:?}", text("id")));

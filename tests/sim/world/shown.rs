@@ -27,6 +27,8 @@ pub struct Shown {
     pub values: BTreeMap<(usize, Field, String), Vec<(Duration, Duration)>>,
     /// Values now.
     pub now: BTreeMap<(usize, Field), String>,
+    /// What questions were about when they were asked: by item.
+    pub asked: BTreeMap<String, String>,
     /// Markers of staff's own records among the patients here.
     pub own: Vec<String>,
     /// Visits that staff made, by their mark.
@@ -112,6 +114,9 @@ impl World {
                 });
             }
             let since = before.map_or(now, |(since, _)| *since);
+            if before.is_none() {
+                crate::judge::asked(self, &shown);
+            }
             self.shown.items.insert(row.id.clone(), (since, shown));
         }
         self.unanswered();
@@ -125,7 +130,7 @@ impl World {
             }
             let Some(body) = object(ledger, kind, &id)? else { continue };
             for field in Field::of(&self.plan.things[thing]) {
-                let Some(value) = body.pointer(field.internal()).and_then(Value::as_str) else { continue };
+                let value = body.pointer(field.internal()).and_then(Value::as_str).unwrap_or_default();
                 self.shown.now.insert((thing, *field), value.to_owned());
                 let known = self.shown.values.entry((thing, *field, value.to_owned())).or_default();
                 if known.last().is_none_or(|(_, until)| *until < Duration::MAX) {
@@ -178,6 +183,14 @@ impl World {
     pub fn restored(&mut self) {
         let (backed_up, now) = (self.backed_up.unwrap_or_default(), self.time.elapsed());
         self.restored = true;
+        let known = |(since, item): &&(Duration, Value)| *since <= backed_up && item["code"] == "LIA-SYNC-029";
+        self.known_to_drop = self
+            .shown
+            .items
+            .values()
+            .filter(known)
+            .filter_map(|(_, item)| item["system"].as_str().map(str::to_owned))
+            .collect();
         for thing in 0..self.known.len() {
             let known = &mut self.known[thing];
             known.acked.retain(|acked| acked.at <= backed_up);
