@@ -6,6 +6,8 @@ use std::sync::{
 };
 
 use liaison::{
+    domain::ObjectId,
+    ledger::{Draft, Fact, Proposal, State},
     rest::Method,
     sync::{Action, Error, SystemConfig},
 };
@@ -216,6 +218,111 @@ fn an_edit_that_our_write_jumped_across_is_put_back() {
             assert_eq!((&there["gender"], &there["birthDate"]), (&json!("female"), &json!("1951-01-01")), "{there:#}");
             let told = stage.items().iter().any(|item| item["code"] == "LIA-SYNC-033");
             assert!(told, "{:#?}", stage.items());
+        },
+    );
+}
+
+fn visit(id: &str, patient: &str) -> Value {
+    json!({"id": id, "status": "booked", "start": "2026-06-02T09:00:00Z", "end": "2026-06-02T09:30:00Z",
+        "participants": [{"who": {"object": "patient", "id": patient}, "reply": "accepted"}]})
+}
+
+/// FAULTS S9: what waits for a patient goes at once when she is there.
+#[test]
+fn what_waits_goes_when_the_other_has_arrived() {
+    on_stage(
+        Vec::new(),
+        |_| {},
+        async |stage| {
+            let locked = AtomicBool::new(false);
+            stage.ehr().rule(move |request| {
+                let first = request.method == Method::Post && request.path == "Patient";
+                (first && !locked.swap(true, Ordering::Relaxed)).then_some(Reply::Status(423, Some(60)))
+            });
+            stage.push("patient", patient("p-0"), false).await.expect("accepted");
+            stage.push("appointment", visit("v-0", "p-0"), false).await.expect("accepted");
+            stage.synced("patient", "p-0").await;
+            stage.sleep(2).await;
+            assert_eq!(stage.state("appointment", "v-0"), "synced");
+        },
+    );
+}
+
+/// FAULTS S9: what was about to wait for something that has just arrived does not.
+#[test]
+fn nothing_waits_for_what_is_there() {
+    on_stage(
+        Vec::new(),
+        |_| {},
+        async |stage| {
+            stage.push("patient", patient("p-0"), false).await.expect("accepted");
+            stage.synced("patient", "p-0").await;
+            stage.ehr().rule(|_| Some(Reply::Status(503, Some(600))));
+            stage.push("appointment", visit("v-0", "p-0"), false).await.expect("accepted");
+            stage.sleep(5).await;
+            let sync = |kind: &str, id: &str| {
+                let id = ObjectId::new(id).expect("an id");
+                stage.ledger.syncs_of(&super::world::name(kind), &id).expect("readable").remove(0)
+            };
+            let (on, row) = (vec![sync("patient", "p-0").id], sync("appointment", "v-0"));
+            let fact = Fact::Waited { on, patience_ms: 1_000_000 };
+            let draft = Draft::new(fact, "sim", "It was not there a moment ago.");
+            let draft = draft.about(&row.object, &row.object_id, row.version).system(&row.system).sync_id(&row.id);
+            stage.ledger.commit(Proposal::of(draft)).await.expect("taken");
+            let after = sync("appointment", "v-0").standing;
+            assert!(!matches!(after, State::Waiting { .. }), "{after:?}");
+        },
+    );
+}
+
+/// FAULTS P4: what waits for one that was refused is on its item, and points to it.
+#[test]
+fn what_waits_for_a_refused_one_is_on_its_item() {
+    on_stage(
+        Vec::new(),
+        |_| {},
+        async |stage| {
+            stage.ehr().rule(|request| request.method.writes().then_some(Reply::Status(422, None)));
+            stage.push("patient", patient("p-0"), false).await.expect("accepted");
+            stage.push("appointment", visit("v-0", "p-0"), false).await.expect("accepted");
+            stage.sleep(60).await;
+            let items = stage.items();
+            assert_eq!(items.len(), 1, "{items:#?}");
+            assert_eq!(items[0]["dependants"], json!([{"object": "appointment", "id": "v-0"}]));
+            let id = ObjectId::new("v-0").expect("an id");
+            let row = stage.ledger.syncs_of(&super::world::name("appointment"), &id).expect("readable").remove(0);
+            assert_eq!(row.to_json()["worklist_id"], items[0]["id"]);
+        },
+    );
+}
+
+/// FAULTS P17: what no system takes is not taken on without a word.
+#[test]
+fn what_goes_nowhere_is_said() {
+    for (goes, says) in [(true, false), (false, true)] {
+        let adjust: fn(&mut SystemConfig) = if goes { |_| {} } else { |config| config.push.clear() };
+        on_stage(Vec::new(), adjust, async |stage| {
+            let said = stage.engine.warnings(&super::world::name("patient"), &patient("p-0"), true);
+            assert_eq!(said.iter().any(|finding| finding.code == "LIA-SYNC-031"), says, "{said:?}");
+        });
+    }
+}
+
+/// FAULTS P16: what contradicts itself, or tells nobody whom it is about, is refused with its place.
+#[test]
+fn what_contradicts_itself_is_refused() {
+    on_stage(
+        Vec::new(),
+        |_| {},
+        async |stage| {
+            stage.push("patient", patient("p-0"), false).await.expect("accepted");
+            let mut backwards = visit("v-0", "p-0");
+            backwards["end"] = json!("2026-06-02T08:30:00Z");
+            for (kind, body, at) in [("appointment", backwards, "/end"), ("patient", json!({"id": "p-1"}), "/names")] {
+                let refused = stage.push(kind, body, false).await.expect_err("refused");
+                let places: Vec<&str> = refused.findings().iter().map(|finding| finding.pointer.as_str()).collect();
+                assert_eq!(places, [at], "{refused:?}");
+            }
         },
     );
 }
