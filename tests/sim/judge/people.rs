@@ -5,7 +5,7 @@ use liaison::{
     ledger::{Fact, Ledger},
     sync::Error,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     plan::{Button, marker},
@@ -40,38 +40,42 @@ pub fn pressed(world: &mut World, ledger: &Ledger, press: &Press, result: &Resul
     world.wrong("undecidable", format!("{:?} on {id} ({what} about {about}): {why}", press.button));
 }
 
-/// What a question about an object asks: the same is the same matter.
-fn matter(world: &World, item: &Value) -> Option<String> {
+/// A question turned up: a person has not answered just this before. What stood on the worklist when a backup was restored was not
+/// asked now.
+pub fn asked(world: &mut World, item: &Value, restored: bool) {
     let text = |name: &str| item[name].as_str().map(str::to_owned);
-    let key = (text("object")?, text("object_id")?, text("system")?);
-    let version = world.shown.syncs.get(&key).map(|sync| sync["version"].clone());
-    Some(json!([item["code"], key.0, key.1, key.2, version, item["fields"]]).to_string())
-}
-
-/// A question turned up: a person has not answered just this before.
-pub fn asked(world: &mut World, item: &Value) {
-    let (Some(id), Some(matter)) = (item["id"].as_str(), matter(world, item)) else { return };
-    let before = world.shown.asked.iter().filter(|(_, asked)| **asked == matter).map(|(id, _)| id.clone());
-    let before: Vec<String> = before.collect();
-    world.shown.asked.insert(id.to_owned(), matter);
-    for earlier in before {
-        let answered = |press: &&Press| press.closes() && press.item["id"] == *earlier;
-        let Some(at) = world.presses.iter().filter(answered).map(|press| press.at).max() else { continue };
-        // Somebody wanted it tried again, or decided something about the same object elsewhere.
-        let reopened = world.presses.iter().any(|press| {
-            press.taken
-                && press.at >= at
-                && press.item["id"] != *earlier
-                && (press.item["object_id"] == item["object_id"]
-                    || matches!(press.button, Button::Retry | Button::RetryGroup))
-        });
-        if !reopened {
-            let about = format!(
-                "{} about {} at {}: {earlier} was answered, and {id} asks again",
-                item["code"], item["object_id"], item["system"]
-            );
-            world.wrong("asked twice", about);
-        }
+    let (Some(id), Some(object), Some(about), Some(system)) =
+        (text("id"), text("object"), text("object_id"), text("system"))
+    else {
+        return;
+    };
+    let key = (object, about, system);
+    let version = world.shown.syncs.get(&key).filter(|_| !restored).and_then(|sync| sync["version"].as_u64());
+    world.shown.asked.insert(id.clone(), version);
+    if version.is_none() {
+        return;
+    }
+    let same = |name: &str, other: &Value| other[name] == item[name];
+    let answered = world.presses.iter().filter(|press| {
+        let asked = press.item["id"].as_str().unwrap_or_default();
+        let is_closed = world.shown.items.get(asked).is_some_and(|(_, now)| now["closed_by"] == "eve");
+        // As it was when she answered it.
+        let is_same = ["code", "object", "object_id", "system", "fields"].iter().all(|name| same(name, &press.item));
+        press.closes() && is_same && is_closed && asked != id && world.shown.asked.get(asked) == Some(&version)
+    });
+    let Some(last) = answered.max_by_key(|press| press.at) else { return };
+    // Somebody wanted it tried again since, or decided something about the same object elsewhere.
+    let reopened = world.presses.iter().any(|press| {
+        let again = matches!(press.button, Button::Retry | Button::RetryGroup);
+        press.taken
+            && press.at >= last.at
+            && press.item["id"] != last.item["id"]
+            && (same("object_id", &press.item) || again)
+    });
+    if !reopened {
+        let about = format!("{} about {} at {}", item["code"], item["object_id"], item["system"]);
+        let about = format!("{about}: {} was answered, and {id} asks again", last.item["id"]);
+        world.wrong("asked twice", about);
     }
 }
 

@@ -27,8 +27,8 @@ pub struct Shown {
     pub values: BTreeMap<(usize, Field, String), Vec<(Duration, Duration)>>,
     /// Values now.
     pub now: BTreeMap<(usize, Field), String>,
-    /// What questions were about when they were asked: by item.
-    pub asked: BTreeMap<String, String>,
+    /// In which version an item's object stood when it was asked about.
+    pub asked: BTreeMap<String, Option<u64>>,
     /// Markers of staff's own records among the patients here.
     pub own: Vec<String>,
     /// Visits that staff made, by their mark.
@@ -91,6 +91,7 @@ impl World {
                 self.shown.syncs.insert(key, shown);
             }
         }
+        let restored = self.restored && self.shown.items.is_empty();
         let items = ledger.items(&WorkFilter { limit: 10_000, ..WorkFilter::default() }).map_err(failed)?;
         for row in items {
             if !self.shown.moved(&row.id, row.seq) {
@@ -115,7 +116,7 @@ impl World {
             }
             let since = before.map_or(now, |(since, _)| *since);
             if before.is_none() {
-                crate::judge::asked(self, &shown);
+                crate::judge::asked(self, &shown, restored);
             }
             self.shown.items.insert(row.id.clone(), (since, shown));
         }
