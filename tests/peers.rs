@@ -9,6 +9,7 @@
 mod concurrent;
 mod edits;
 mod ehrs;
+mod equal;
 mod fields;
 mod kinds;
 mod lost;
@@ -38,6 +39,8 @@ const INSTANCE: &str = "peer-test";
 const KILLS: usize = 5;
 /// After the last fault everything must have ended by then: `give_up_after` (40 s), `settle_within` (10 s) and what they cost.
 const BOUND: Duration = Duration::from_secs(95);
+const TYPES: [&str; 8] =
+    ["Practitioner", "Location", "Patient", "Schedule", "Slot", "Appointment", "Communication", "DocumentReference"];
 const PULLED: &[&str] = &["Patient", "Appointment"];
 const STUCK: &str = "stuck: neither synced nor with a person";
 
@@ -63,6 +66,12 @@ fn a_day_at_sekmet() {
 #[test]
 fn a_day_at_hapi() {
     at_peer("hapi", async |folder| ehrs::hapi(folder).await);
+}
+
+#[test]
+#[ignore = "open: peer-notes N3"]
+fn a_day_at_node_fhir_server_core() {
+    at_peer("node-fhir-server-core", async |folder| ehrs::asymmetrik(folder, &[]).await);
 }
 
 fn at_peer(name: &str, start: impl AsyncFn(&Path) -> Result<Peer, String>) {
@@ -161,9 +170,14 @@ async fn run(name: &str, peer: &Peer, folder: &Path, day: Vec<Entry>, seed: u64)
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     let there = content(peer).await;
+    let differ = equal::differences(peer, &gateway.url, &rows).await;
     let items = items(&gateway.url).await;
     let open = items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)).collect();
-    let (told, summary) = judge(&acked, &rows, &there, &open);
+    let (mut told, summary) = judge(&acked, &rows, &there, &open);
+    told.extend(differ.into_iter().map(|(name, what)| {
+        println!("{name:?}: {what}");
+        (name, "synced, and the sides differ")
+    }));
     let lost = proxy.log().iter().filter(|passage| passage.fate != Fate::Passed).count();
     println!(
         "{name}: seed {seed}: {summary}, {:?} after the last fault; {lost} of {} requests disturbed",
@@ -173,6 +187,7 @@ async fn run(name: &str, peer: &Peer, folder: &Path, day: Vec<Entry>, seed: u64)
     for item in &items {
         let waiting = rows.iter().filter(|row| row["worklist_id"] == item["id"]).count();
         println!("{name}: asked: {} {} {}: {waiting} syncs", item["code"], item["object"], item["what_happened"]);
+        println!("{}", why(&gateway.url, item).await);
     }
     let asked = rows.iter().filter(|row| row["state"] == "parked").count();
     let patient = name == "fhirstarter" || asked * 10 <= rows.len();
@@ -222,9 +237,7 @@ async fn push_all(address: Arc<Mutex<String>>, day: Vec<Entry>) -> BTreeSet<Name
 /// How often the EHR holds each of our objects, by our identifier.
 async fn content(peer: &Peer) -> BTreeMap<Name, usize> {
     let mut there = BTreeMap::new();
-    for kind in
-        ["Practitioner", "Location", "Patient", "Schedule", "Slot", "Appointment", "Communication", "DocumentReference"]
-    {
+    for kind in TYPES {
         for resource in peer.all(kind).await {
             for identifier in resource["identifier"].as_array().into_iter().flatten() {
                 let system = identifier["system"].as_str().unwrap_or_default();
@@ -300,6 +313,23 @@ fn judge(
     }
     let [synced, with_a_person, pending] = counts;
     (told, format!("{} acknowledged, {synced} synced, {with_a_person} with a person, {pending} pending", acked.len()))
+}
+
+/// The history of what a question is about, and of all that it refers to.
+async fn why(gateway: &str, item: &Value) -> String {
+    let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let object = (name(&item["object"]), name(&item["object_id"]));
+    let plural = DAY.iter().find(|(name, _)| *name == object.0).map_or("", |(_, plural)| plural);
+    let url = format!("{gateway}/api/v1/{plural}/{}", object.1);
+    let Ok(held) = send(&client(), "GET", &url, &[], &Value::Null).await else { return String::new() };
+    let mut names = vec![object];
+    references(&held.body, &mut names);
+    let mut text = String::new();
+    for name in names {
+        let _ = writeln!(text, "  {} {}", name.0, name.1);
+        text.push_str(&trace(gateway, &name).await);
+    }
+    text
 }
 
 /// An object's history as the gateway tells it.

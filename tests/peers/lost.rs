@@ -211,3 +211,64 @@ impl Verdict {
         text
     }
 }
+
+#[test]
+fn the_judge_tells_each_kind_of_loss() {
+    use serde_json::json;
+    let name = ("appointment".to_owned(), "a".to_owned());
+    let field = |there: &str| FIELDS.iter().position(|field| field.object == "appointment" && field.there == there);
+    let (theirs, ours) = (field("/patientInstruction").expect("a field"), field("/description").expect("a field"));
+    let list = field("/reasonCode").expect("a field");
+    let edit = |field, token: &str| Edit { name: name.clone(), field, token: token.to_owned(), saw: Tokens::new() };
+    let commit = |version: usize, by: &str, instruction: &str, description: &str, reasons: &[&str]| Commit {
+        by: by.to_owned(),
+        kind: "Appointment".to_owned(),
+        id: "1".to_owned(),
+        version: version.to_string(),
+        body: json!({"patientInstruction": instruction, "description": description,
+            "reasonCode": reasons.iter().map(|text| json!({"text": text})).collect::<Vec<_>>()}),
+    };
+    let records = BTreeMap::from([(name.clone(), "Appointment/1".to_owned())]);
+    let told = |truth: &[Commit], staff: &[Edit], ours: &[Edit], items: &[Value]| {
+        let (objects, overruled) = (BTreeMap::new(), Tokens::new());
+        judge(&Case { truth, records: &records, objects: &objects, staff, ours, items, overruled: &overruled })
+    };
+    let begin = commit(1, "", "-", "-", &[]);
+    let staffs = commit(2, "ward", "s-1", "-", &["s-2"]);
+    let edits = [edit(theirs, "s-1"), edit(list, "s-2")];
+    let fine = told(
+        &[begin.clone(), staffs.clone(), commit(3, "", "s-1", "o-3", &["s-2"])],
+        &edits,
+        &[edit(ours, "o-3")],
+        &[],
+    );
+    assert!(fine.wrong.is_empty() && fine.blind.is_empty(), "{fine:?}");
+    // Over what nobody had seen; put back; replaced by the hospital itself.
+    let over = commit(3, "", "-", "o-3", &[]);
+    let lost = told(&[begin.clone(), staffs.clone(), over.clone()], &edits, &[], &[]);
+    assert!(lost.blind.len() == 1 && !lost.blind[0].is_put_back() && lost.blind[0].edits.len() == 2, "{lost:?}");
+    let back =
+        told(&[begin.clone(), staffs.clone(), over.clone(), commit(4, "", "s-1", "o-3", &["s-2"])], &edits, &[], &[]);
+    assert!(back.blind.len() == 1 && back.blind[0].is_put_back() && back.wrong.is_empty(), "{back:?}");
+    let own = commit(3, "ward", "s-4", "-", &["s-2"]);
+    let replaced = told(
+        &[begin.clone(), staffs.clone(), own],
+        &[edit(theirs, "s-1"), edit(theirs, "s-4"), edit(list, "s-2")],
+        &[],
+        &[],
+    );
+    assert!(replaced.blind.is_empty() && replaced.wrong.is_empty(), "{replaced:?}");
+    // Told to a person.
+    let asked = json!({"fields": [{"path": "patient_instructions", "ours": "-", "theirs": "s-1"}, {"path": "reasons", "theirs": [{"text": "s-2"}]}]});
+    let shown = told(&[begin.clone(), staffs.clone(), over], &edits, &[], std::slice::from_ref(&asked));
+    assert!(shown.blind.is_empty() && shown.shown == 2 && shown.wrong.is_empty(), "{shown:?}");
+    // Ours that never came, an edit that never was, and one that is there twice.
+    for (truth, staff, our) in [
+        (vec![begin.clone(), staffs.clone()], edits.to_vec(), vec![edit(ours, "o-9")]),
+        (vec![begin.clone(), staffs], [&edits[..], &[edit(theirs, "s-8")]].concat(), vec![]),
+        (vec![begin, commit(2, "ward", "s-1", "-", &["s-2", "s-2"])], edits.to_vec(), vec![]),
+    ] {
+        let verdict = told(&truth, &staff, &our, &[]);
+        assert_eq!(verdict.wrong.len(), 1, "{verdict:?}");
+    }
+}
