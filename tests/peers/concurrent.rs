@@ -35,15 +35,12 @@ const SLOW: (&str, &str) = ("PAUSE_MS", "15");
 
 #[test]
 fn edits_on_both_sides_at_medplums_router_are_never_lost() {
-    at(
-        async |folder| ehrs::medplum(folder, &[SLOW]).await,
-        Duration::from_secs(20),
-        |run| {
-            let stories: String =
-                run.verdict.blind.iter().map(|blind| format!("{blind}\n{}", run.history(&blind.name))).collect();
-            assert!(stories.is_empty(), "it heeds If-Match:\n{stories}");
-        },
-    );
+    at(async |folder| ehrs::medplum(folder, &[SLOW]).await, Duration::from_secs(20), Run::is_protected);
+}
+
+#[test]
+fn edits_on_both_sides_at_hapi_are_never_lost() {
+    at(async |folder| ehrs::hapi(folder).await, Duration::from_secs(10), Run::is_protected);
 }
 
 #[test]
@@ -98,6 +95,13 @@ struct Run {
 }
 
 impl Run {
+    /// The EHR heeds If-Match: nothing was ever written over what nobody had seen.
+    fn is_protected(&self) {
+        let told = |blind: &lost::Blind| format!("{blind}\n{}", self.history(&blind.name));
+        let stories: String = self.verdict.blind.iter().map(told).collect();
+        assert!(stories.is_empty(), "it heeds If-Match:\n{stories}");
+    }
+
     /// The end of what the gateway tells of an object.
     fn history(&self, name: &Name) -> String {
         let entries = self.histories[name].as_array().cloned().unwrap_or_default();
