@@ -69,6 +69,12 @@ fn a_day_at_hapi() {
 }
 
 #[test]
+#[ignore = "on demand: 390 MB of libraries; needs 2 GB of memory"]
+fn a_day_at_hapis_jpa_server() {
+    at_peer("hapi-jpa", async |folder| ehrs::hapi_jpa(folder).await);
+}
+
+#[test]
 #[ignore = "open: peer-notes N3"]
 fn a_day_at_node_fhir_server_core() {
     at_peer("node-fhir-server-core", async |folder| ehrs::asymmetrik(folder, &[]).await);

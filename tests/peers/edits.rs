@@ -24,7 +24,8 @@ use crate::{
     support::{Server, beside, block_on, client, root, send, wait_for},
 };
 
-const COLUMNS: [&str; 6] = ["practice EHR", "Medplum", "HAPI", "fhirstarter", "sekmet", "node-fhir-server-core"];
+const COLUMNS: [&str; 7] =
+    ["practice EHR", "Medplum", "HAPI", "fhirstarter", "sekmet", "node-fhir-server-core", "HAPI (JPA)"];
 const TABLE: &str = "docs/edits-table.md";
 const KEPT: &str = "survives";
 const OTHERWISE: &str = "the EHR keeps it otherwise";
@@ -60,6 +61,12 @@ fn edits_at_sekmet() {
 #[test]
 fn edits_at_node_fhir_server_core() {
     at_peer(5, async |folder| ehrs::asymmetrik(folder, &[]).await);
+}
+
+#[test]
+#[ignore = "on demand: 390 MB of libraries; needs 2 GB of memory"]
+fn edits_at_hapis_jpa_server() {
+    at_peer(6, async |folder| ehrs::hapi_jpa(folder).await);
 }
 
 fn at_peer(column: usize, start: impl AsyncFn(&Path) -> Result<ehrs::Peer, String>) {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Method;
 use serde_json::Value;
 
 use super::staff::{Commit, Staff};
@@ -32,6 +33,8 @@ enum Content {
     /// `GET /_all/Type` at its own address.
     Listed(#[expect(dead_code, reason = "kept so that it ends with the test")] Running),
     Sekmet(Sekmet),
+    /// By a search for all.
+    Searched(#[expect(dead_code, reason = "kept so that it ends with the test")] Running),
 }
 
 struct Running(Child);
@@ -53,6 +56,14 @@ impl Peer {
     pub async fn all(&self, kind: &str) -> Vec<Value> {
         match &self.content {
             Content::Sekmet(sekmet) => sekmet.all(kind).await,
+            Content::Searched(_) => {
+                let (status, page) = self.staff.ask(Method::GET, &format!("{kind}?_count=1000"), None, None).await;
+                assert_eq!(status, 200, "{kind}: {page}");
+                let more = page["link"].as_array().into_iter().flatten().any(|link| link["relation"] == "next");
+                assert!(!more, "{kind}: one page has them all");
+                let entries = page["entry"].as_array().cloned().unwrap_or_default();
+                entries.into_iter().map(|entry| entry["resource"].clone()).collect()
+            }
             Content::Listed(_) => {
                 let url = format!("http://{}/_all/{kind}", self.host());
                 let answer =
@@ -156,25 +167,29 @@ pub async fn asymmetrik(folder: &Path, how: &[(&str, &str)]) -> Result<Peer, Str
 
 /// HAPI's plain server with a store in memory (`tests/peers/hapi`), built by Maven.
 pub async fn hapi(folder: &Path) -> Result<Peer, String> {
-    let place = installed("hapi", |fresh| {
-        let pom = root().join("tests/peers/hapi/pom.xml");
-        quiet(
-            Command::new("mvn")
-                .args(["-q", "-B", "-f"])
-                .arg(pom)
-                .arg(format!("-Dout={}", fresh.display()))
-                .arg("compile"),
-        )
+    java("hapi", "HapiEhr", folder, Content::Listed).await
+}
+
+/// HAPI's JPA server on H2 in memory (`tests/peers/hapi-jpa`): 390 MB of libraries, and a minute until it is up.
+pub async fn hapi_jpa(folder: &Path) -> Result<Peer, String> {
+    java("hapi-jpa", "HapiJpa", folder, Content::Searched).await
+}
+
+async fn java(name: &str, class: &str, folder: &Path, content: fn(Running) -> Content) -> Result<Peer, String> {
+    let place = installed(name, |fresh| {
+        let pom = root().join("tests/peers").join(name).join("pom.xml");
+        let out = format!("-Dout={}", fresh.display());
+        quiet(Command::new("mvn").args(["-q", "-B", "-f"]).arg(pom).args([&out, "compile"]))
     });
     let place = place.ok_or("no JDK (17) and Maven with HAPI FHIR")?;
     let port = free_port();
     let classes = format!("{0}/classes:{0}/lib/*", place.display());
     let mut command = Command::new("java");
-    command.current_dir(folder).args(["-Xmx512m", "-cp", &classes, "HapiEhr"]).arg(port.to_string());
-    let running = start(&mut command, &folder.join("hapi.log"));
+    command.current_dir(folder).args(["-Xmx2g", "-cp", &classes, class]).arg(port.to_string());
+    let running = start(&mut command, &folder.join(name).with_extension("log"));
     let base = format!("http://127.0.0.1:{port}/fhir");
     let staff = Staff::new(&base, None);
-    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), staff, content: Content::Listed(running) };
+    let peer = Peer { base, auth: "kind = \"none\"".to_owned(), staff, content: content(running) };
     peer.is_up().await;
     Ok(peer)
 }

@@ -1,5 +1,6 @@
 //! The people of a hospital, who edit its records there: read, change, write what was read and nothing else.
 
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -39,13 +40,7 @@ impl Staff {
         Self { base: base.to_owned(), authorization, client: client() }
     }
 
-    async fn ask(
-        &self,
-        method: reqwest::Method,
-        path: &str,
-        condition: Option<&str>,
-        body: Option<&Value>,
-    ) -> (u16, Value) {
+    pub async fn ask(&self, method: Method, path: &str, condition: Option<&str>, body: Option<&Value>) -> (u16, Value) {
         let mut request = self.client.request(method, format!("{}/{path}", self.base)).header("x-staff", "ward");
         if let Some(authorization) = self.authorization {
             request = request.header("authorization", authorization);
@@ -63,7 +58,7 @@ impl Staff {
     }
 
     pub async fn read(&self, reference: &str) -> Value {
-        let (status, body) = self.ask(reqwest::Method::GET, reference, None, None).await;
+        let (status, body) = self.ask(Method::GET, reference, None, None).await;
         assert_eq!(status, 200, "{reference}: {body}");
         body
     }
@@ -74,7 +69,7 @@ impl Staff {
             let mut body = self.read(reference).await;
             let condition = format!("W/{}", body["meta"]["versionId"]);
             change(&mut body);
-            match self.ask(reqwest::Method::PUT, reference, Some(&condition), Some(&body)).await {
+            match self.ask(Method::PUT, reference, Some(&condition), Some(&body)).await {
                 (200 | 201, _) => return Ok(()),
                 (409 | 412, _) => {}
                 refused => return Err(refused),
