@@ -104,7 +104,8 @@ impl Run {
 
     /// The end of what the gateway tells of an object.
     fn history(&self, name: &Name) -> String {
-        let entries = self.histories[name].as_array().cloned().unwrap_or_default();
+        let told = &self.histories[name];
+        let entries = told["items"].as_array().or(told.as_array()).cloned().unwrap_or_default();
         let line =
             |entry: &Value| format!("    {} {} {} {}\n", entry["at"], entry["kind"], entry["code"], entry["summary"]);
         entries.iter().map(line).collect()
