@@ -79,6 +79,29 @@ async fn what_is_deleted_is_found_out_before_it_is_changed() {
     assert_eq!(rig.creates()["Patient p1"], 1);
 }
 
+/// A record that is there again after it was deleted is merged against what both agreed on before: what was changed here is
+/// kept, and what staff changed when they brought it back is taken in.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_again_is_merged_against_what_both_agreed_on() {
+    let rig = Rig::new("", |_| {}).await;
+    rig.push("patient", patient("p1")).await;
+    rig.settled(10).await;
+    let reference = rig.sync("patient", "p1").remote[0].clone();
+    let mut before = rig.states("Patient", "p1").pop().expect("there");
+    rig.at_ehr(Method::Delete, &reference, None);
+    rig.change("patient", "p1", 1, Change::Merge(json!({"birth_date": "1950-02-03"}))).await.expect("taken on");
+    rig.state("patient", "p1", SyncState::Parked, 10).await;
+    before["gender"] = json!("other");
+    rig.at_ehr(Method::Put, &reference, Some(&before));
+    act(&rig, Action::Retry).await;
+    rig.state("patient", "p1", SyncState::Synced, 10).await;
+    assert_eq!((rig.creates()["Patient p1"], rig.open_items().len()), (1, 0), "{:#?}", rig.open_items());
+    let there = rig.states("Patient", "p1").pop().expect("there");
+    assert_eq!((&there["birthDate"], &there["gender"]), (&json!("1950-02-03"), &json!("other")));
+    let here = rig.object("patient", "p1").expect("here");
+    assert_eq!((&here["birth_date"], &here["gender"]), (&json!("1950-02-03"), &json!("other")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ehr_that_has_none_of_ours_any_more_is_another_one() {
     let rig = Rig::new("", Rig::pulling(&["Patient"])).await;

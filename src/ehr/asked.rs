@@ -21,15 +21,6 @@ pub(super) struct Asked {
     identifiers: Vec<(Option<String>, String)>,
 }
 
-/// What a page says about the parameters.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Heeded {
-    /// Names that the EHR did not heed.
-    pub ignored: Vec<String>,
-    /// Entries of more than one of the identifiers came.
-    pub several: bool,
-}
-
 impl Asked {
     pub(super) fn of(kind: &str, url: &Url) -> Self {
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
@@ -39,34 +30,28 @@ impl Asked {
         Self { kind: kind.to_owned(), names, identifiers: tokens.map(|token| identifier(&token)).collect() }
     }
 
-    /// Reads a first page.
-    pub(super) fn heeded(&self, bundle: &Value) -> Heeded {
+    /// Names of the parameters that the EHR did not heed, as its first page shows.
+    pub(super) fn ignored(&self, bundle: &Value) -> Vec<String> {
         let used = used(bundle);
         let unused = |name: &&String| {
             let plain = name.split(':').next().unwrap_or(name);
             plain != "identifier" && used.as_ref().is_some_and(|used| !used.contains(plain))
         };
         let mut ignored: Vec<String> = self.names.iter().filter(unused).cloned().collect();
-        let mut several = false;
         if !self.identifiers.is_empty() {
             let entries = bundle.get("entry").and_then(Value::as_array).into_iter().flatten();
-            let matches = entries
+            let mut matches = entries
                 .filter(|entry| {
                     entry.pointer("/search/mode").and_then(Value::as_str).is_none_or(|mode| mode == "match")
                 })
                 .filter_map(|entry| entry.get("resource"))
                 .filter(|resource| fhir::resource_type(resource) == Some(&self.kind));
-            let mut shown = BTreeSet::new();
-            for resource in matches {
-                match self.identifiers.iter().position(|asked| carries_loosely(resource, asked)) {
-                    Some(at) => drop(shown.insert(at)),
-                    None if !ignored.iter().any(|name| name == "identifier") => ignored.push("identifier".to_owned()),
-                    None => {}
-                }
+            let is_asked_for = |resource: &Value| self.identifiers.iter().any(|asked| carries_loosely(resource, asked));
+            if matches.any(|resource| !is_asked_for(resource)) {
+                ignored.push("identifier".to_owned());
             }
-            several = shown.len() > 1 && !ignored.iter().any(|name| name == "identifier");
         }
-        Heeded { ignored, several }
+        ignored
     }
 }
 
@@ -153,7 +138,7 @@ mod tests {
 
     #[test]
     fn entries_that_were_not_asked_for_show_that_identifiers_are_ignored() {
-        let of = |query: &str, values: &[&str]| asked(query).heeded(&page("", values)).ignored;
+        let of = |query: &str, values: &[&str]| asked(query).ignored(&page("", values));
         let ignored = vec!["identifier".to_owned()];
         assert_eq!(of("identifier=s|a", &["a", "b"]), ignored);
         assert_eq!(of("identifier=s|a", &["b"]), ignored);
@@ -167,23 +152,16 @@ mod tests {
         let mut included = page("", &["a"]);
         included["entry"][0]["resource"]["identifier"][0]["value"] = json!("other");
         included["entry"][0]["search"] = json!({"mode": "include"});
-        assert_eq!(asked("identifier=s|a").heeded(&included).ignored, Vec::<String>::new());
+        assert_eq!(asked("identifier=s|a").ignored(&included), Vec::<String>::new());
     }
 
     #[test]
     fn the_own_link_says_what_was_used_unless_it_is_opaque() {
-        let of = |own: &str| asked("_lastUpdated=ge2026&_sort=_lastUpdated").heeded(&page(own, &[])).ignored;
+        let of = |own: &str| asked("_lastUpdated=ge2026&_sort=_lastUpdated").ignored(&page(own, &[]));
         assert_eq!(of("https://x/fhir/Patient?_count=10"), ["_lastUpdated"]);
         assert_eq!(of("https://x/fhir/Patient?_lastUpdated=ge2026-01-01"), Vec::<String>::new());
         assert_eq!(of("https://x/fhir?_getpages=abc"), Vec::<String>::new());
         let silent = json!({"resourceType": "Bundle"});
-        assert_eq!(asked("_lastUpdated=ge2026").heeded(&silent), Heeded::default());
-    }
-
-    #[test]
-    fn several_identifiers_are_proven_by_what_comes() {
-        let two = asked("identifier=s|a,s|b");
-        assert!(two.heeded(&page("", &["a", "b"])).several);
-        assert!(!two.heeded(&page("", &["a"])).several && !two.heeded(&page("", &["a", "b", "c"])).several);
+        assert_eq!(asked("_lastUpdated=ge2026").ignored(&silent), Vec::<String>::new());
     }
 }

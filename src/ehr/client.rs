@@ -1,10 +1,7 @@
 //! Talking to one EHR: create, update, read, search. Builds requests, adds credentials (never for another origin),
 //! repeats once after a refused token, and reads answers by `answer`. Decides nothing about what to do next.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::{
@@ -38,8 +35,6 @@ pub struct Client {
     clock: SharedClock,
     answers: Answers,
     capability: tokio::sync::Mutex<Known>,
-    /// Types whose search was seen to honour several identifiers at once.
-    alternatives: Mutex<HashSet<String>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -62,8 +57,8 @@ impl Client {
             .ok_or_else(|| Failure::new(Kind::NotAnEhr, "base_url is not an http or https address of a server."))?;
         let auth = Auth::new(config.auth.clone(), base.clone(), Arc::clone(&transport), Arc::clone(&clock));
         let answers = Answers::new();
-        let (capability, alternatives) = (tokio::sync::Mutex::default(), Mutex::default());
-        Ok(Self { base, transport, auth, clock, answers, capability, alternatives })
+        let capability = tokio::sync::Mutex::default();
+        Ok(Self { base, transport, auth, clock, answers, capability })
     }
 
     /// The same, knowing what the EHR's own error numbers mean.
@@ -223,30 +218,6 @@ impl Client {
         }
         found.retain(|seen| seen.kind == kind);
         Ok(found)
-    }
-
-    /// For each identifier the resources that carry it, each asked for by itself: an EHR need not understand several in one
-    /// search (`identifier=a,b`), and one that does not shows none of them.
-    ///
-    /// # Errors
-    /// As [`Client::by_identifier`].
-    pub async fn each_by_identifier(&self, kind: &str, all: &[(&str, &str)]) -> Result<Vec<Vec<Seen>>, Failure> {
-        let mut found = Vec::with_capacity(all.len());
-        for (system, value) in all {
-            found.push(self.by_identifier(kind, system, value).await?);
-        }
-        Ok(found)
-    }
-
-    /// Whether the EHR is proven to understand several identifiers in one search of a type: one such search showed
-    /// resources of more than one of them. Without that proof, what such a search does not show may be there all the same.
-    #[must_use]
-    pub fn is_or_proven(&self, kind: &str) -> bool {
-        self.alternatives.lock().unwrap_or_else(PoisonError::into_inner).contains(kind)
-    }
-
-    pub(super) fn or_is_proven(&self, kind: &str) {
-        self.alternatives.lock().unwrap_or_else(PoisonError::into_inner).insert(kind.to_owned());
     }
 
     /// One page of a search.

@@ -82,6 +82,12 @@ impl Failure {
             _ => false,
         }
     }
+    /// Whether, as an answer about one record, it says nothing of others: some EHRs answer 500 to a record that they cannot
+    /// show, and are well.
+    #[must_use]
+    pub fn may_be_one_records(&self) -> bool {
+        !self.concerns_all() || self.kind == Kind::Lost && self.status == Some(500)
+    }
     /// Whether it is about our credentials: whatever was asked, the answer says nothing about that.
     #[must_use]
     pub const fn needs_credentials(&self) -> bool {

@@ -47,7 +47,6 @@ pub struct Page {
 #[derive(Debug)]
 pub struct Search<'a> {
     client: &'a Client,
-    kind: String,
     asked: Option<Asked>,
     first: Url,
     restarts: usize,
@@ -79,17 +78,7 @@ impl Seen {
 impl<'a> Search<'a> {
     pub(super) fn new(client: &'a Client, kind: &str, first: Url) -> Self {
         let (next, asked) = (Some(first.clone()), Some(Asked::of(kind, &first)));
-        Self {
-            client,
-            kind: kind.to_owned(),
-            asked,
-            first,
-            restarts: 0,
-            next,
-            ends: None,
-            visited: HashSet::new(),
-            seen: Seen::default(),
-        }
+        Self { client, asked, first, restarts: 0, next, ends: None, visited: HashSet::new(), seen: Seen::default() }
     }
 
     /// The next page without the resources of earlier pages (same id and version) and without included outcomes;
@@ -121,12 +110,9 @@ impl<'a> Search<'a> {
         if let Some(says) = outcome::error_in(&bundle) {
             return Err(Failure::new(Kind::Refused, format!("The EHR's list is not complete. {says}")));
         }
-        let heeded = self.asked.take().map(|asked| asked.heeded(&bundle)).unwrap_or_default();
-        if heeded.several {
-            self.client.or_is_proven(&self.kind);
-        }
+        let ignored = self.asked.take().map(|asked| asked.ignored(&bundle)).unwrap_or_default();
         match next_link(&bundle).map(|link| self.client.own_link(link)) {
-            Some(_) if heeded.ignored.iter().any(|name| name == "identifier") => {
+            Some(_) if ignored.iter().any(|name| name == "identifier") => {
                 let sentence =
                     "The EHR does not search by identifier: its list shows what was not asked for, and goes on.";
                 self.ends = Some(Failure::new(Kind::NotHonoured, sentence));
@@ -141,7 +127,7 @@ impl<'a> Search<'a> {
             unreadable,
             deleted: Vec::new(),
             at,
-            ignored: heeded.ignored,
+            ignored,
             ends: self.ends.clone(),
         };
         for mut entry in entries {

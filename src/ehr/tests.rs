@@ -142,21 +142,6 @@ async fn an_ehr_that_does_not_search_by_identifier_is_not_paged_whole() {
 }
 
 #[tokio::test]
-async fn identifiers_are_asked_for_one_at_a_time_until_several_are_proven() {
-    let script = Script::of([patients(&["a"], false), patients(&["b"], false), patients(&["a", "b"], false)]);
-    let (client, _) = client("kind = \"none\"", &script);
-    let found = client.each_by_identifier("Patient", &[("s", "a"), ("s", "b")]).await.unwrap();
-    let ids: Vec<Vec<&str>> = found.iter().map(|all| all.iter().map(|seen| seen.id.as_str()).collect()).collect();
-    assert_eq!(ids, [["a"], ["b"]]);
-    assert!(!client.is_or_proven("Patient"));
-    client.search("Patient", &[("identifier", "s|a,s|b")]).unwrap().next_page().await.unwrap();
-    assert!(client.is_or_proven("Patient") && !client.is_or_proven("Appointment"));
-    let asked: Vec<String> =
-        script.asked.lock().unwrap().iter().map(|r| r.url.query().unwrap_or_default().to_owned()).collect();
-    assert_eq!(asked, ["identifier=s%7Ca", "identifier=s%7Cb", "identifier=s%7Ca%2Cs%7Cb"]);
-}
-
-#[tokio::test]
 async fn a_statement_that_could_not_be_had_is_asked_for_again() {
     let statement =
         r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","rest":[{"resource":[{"type":"Patient"}]}]}"#;

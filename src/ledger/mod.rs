@@ -60,7 +60,7 @@ pub use memory::MemoryFolds;
 pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
 pub use read::Due;
 pub use receive::{Received, Receiving};
-pub use rows::{Attachment, Cursor, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
+pub use rows::{Attachment, Cursor, Former, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
 pub use state::{Delay, Impossible, InFlight, Standing, State, transition};
 pub use told::Told;
 pub use work::{Comment, GroupRow, ItemRow, ItemStatus, WorkFilter};

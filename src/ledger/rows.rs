@@ -204,6 +204,9 @@ pub struct SyncRow {
     /// It was there and is not any more: it is not made again unless a person says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
+    /// What both sides agreed on last, while it is gone: the base of the merge should it be found again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Former>,
     /// A person gave it up for good: what refers to it goes without it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_out: bool,
@@ -285,6 +288,16 @@ impl SyncRow {
 /// A time so many milliseconds later.
 pub(super) fn plus(at: Timestamp, ms: u64) -> Option<Timestamp> {
     at.checked_add(SignedDuration::from_millis(i64::try_from(ms).ok()?)).ok()
+}
+
+/// What is kept of a main part that is not there any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    /// Its body there, as last agreed on.
+    pub body: Hash,
+    /// As in [`PartRow`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settled: BTreeMap<String, Settled>,
 }
 
 /// One part of an object at a system: the link, and the base of the next merge.

@@ -66,13 +66,18 @@ fn turn(scene: &Scene) -> Step {
     let main = scene.held.iter().find(|held| held.part == MAIN);
     if let (Some(main), Reading::NotYet) = (main, &scene.reading)
         && let Some((kind, id)) = main.reference.split_once('/')
-        // What was found there, and not what it was made from, is yet to be compared.
-        && (!missing.is_empty() || main.sent || main.body.is_none())
+        // What was found there is yet to be compared with what it was made from, and so is what was thought to be deleted.
+        && (!missing.is_empty() || main.sent || main.body.is_none() || is_back(scene, main))
     {
         return Step::Ask(Ask::Main { kind: kind.to_owned(), id: id.to_owned() });
     }
     let Some(next) = missing.first() else { return Step::Record(has_all(scene)) };
     send(scene, next, missing.len() == 1)
+}
+
+/// It was found again after it had been gone; nobody looked yet what became of it.
+fn is_back(scene: &Scene, main: &Held) -> bool {
+    main.version.is_none() && scene.row.synced_version.is_none()
 }
 
 /// Reading the record says that it is not there. One 404 alone may be a slip: what a search still shows is only not to be read.
@@ -204,6 +209,11 @@ fn found_before(scene: &Scene, mut found: Vec<Seen>) -> Step {
     }
     match (found.len(), found.pop()) {
         (0, _) => turn(scene),
+        // Not deleted after all: merged in the next turn against what both agreed on last, or else asked about.
+        (1, Some(seen)) if scene.was_gone => {
+            let seen = Seen { body: None, version: None, ..seen };
+            Step::Record(Note::Has(Has::found(seen, MAIN, "was looked at before sending: it has it")))
+        }
         (1, Some(seen)) => Step::Record(scene.take_later(seen)),
         _ => Step::Record(Note::Asks(several(scene))),
     }

@@ -45,6 +45,7 @@ fn row(standing: State) -> SyncRow {
         mapping: None,
         output: None,
         gone: false,
+        former: None,
         left_out: false,
         since: 1,
         seq: 1,

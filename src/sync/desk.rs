@@ -219,7 +219,7 @@ impl Desk {
         };
         let inner = &self.translator;
         self.puller.forget(item.subject.as_deref().unwrap_or_default());
-        let seen = system.ask(&inner.clock, system.client.read(kind, id)).await;
+        let seen = system.read(&inner.clock, kind, id).await;
         match seen.map(|seen| seen.body) {
             Ok(Some(body)) => {
                 self.puller.take_in(system, body).await?;

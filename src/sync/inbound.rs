@@ -108,7 +108,7 @@ impl Puller {
             return Ok(Taken::Held);
         }
         // Lists lag and may show an older state: what counts is what a read shows now.
-        let seen = match system.ask(&self.translator.clock, system.client.read(&seen.kind, &seen.id)).await {
+        let seen = match system.read(&self.translator.clock, &seen.kind, &seen.id).await {
             Ok(now) => {
                 self.readable(system, &reference).await?;
                 now
@@ -225,7 +225,7 @@ impl Puller {
                         return Ok(Taken::Held);
                     }
                     // What only lists show is not there again.
-                    match system.ask(&self.translator.clock, system.client.read(&seen.kind, &seen.id)).await {
+                    match system.read(&self.translator.clock, &seen.kind, &seen.id).await {
                         Ok(_) => {
                             self.readable(system, &reference).await?;
                             self.turned_up(system, &row, sighting).await
@@ -355,12 +355,19 @@ impl Puller {
     async fn adopt(&self, system: &System, topic: &Topic, body: &Value, seen: Sighting) -> Result<Taken, Error> {
         let subject = self.translator.subject(&topic.object, &topic.id, system)?;
         let held = [Held::found(MAIN, seen.0.reference.clone(), None, Some(body.clone()))];
-        let outcome = self.translator.merged(system, &subject, None, &held, Occasion::Fetched);
+        let row = self.recorder.ledger.sync(&topic.sync)?;
+        // What was found is nobody's base: without what both agreed on before it was gone, all of it may be theirs.
+        let before = row.as_ref().map_or(Ok(None), |row| self.translator.before_it_was_gone(row))?;
+        let outcome = self.translator.merged(
+            system,
+            &subject,
+            before.as_ref().map(<[Held; 1]>::as_slice),
+            &held,
+            Occasion::Fetched,
+        );
         let sentence = "Found at the EHR by its identifier.";
-        // What was found is nobody's base: until the merge is recorded, all of it may be theirs.
         let found = Remote { body: None, version: None, ..seen.0.clone() };
         let linked = topic.draft(Draft::new(Fact::Linked { remotes: vec![found] }, LIAISON, sentence), subject.version);
-        let row = self.recorder.ledger.sync(&topic.sync)?;
         let found = Found { outcome, occasion: Occasion::Fetched, seen, remark: String::new(), linked: Some(linked) };
         self.settle_inbound(topic, &subject, row.as_ref(), found).await
     }
@@ -382,7 +389,7 @@ impl Puller {
         urls(body, &system.own, &mut ids);
         let mut seen = Vec::new();
         for id in ids.iter().take(20) {
-            seen.extend(system.ask(&self.translator.clock, system.client.read("Binary", id)).await.ok());
+            seen.extend(system.read(&self.translator.clock, "Binary", id).await.ok());
         }
         seen
     }

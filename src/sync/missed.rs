@@ -99,7 +99,7 @@ impl Puller {
         }
         for part in best {
             let Some((kind, id)) = part.reference.split_once('/') else { return Ok(false) };
-            match system.ask(&self.translator.clock, system.client.read(kind, id)).await {
+            match system.read(&self.translator.clock, kind, id).await {
                 Err(failure) if failure.kind == ehr::Kind::Gone => {}
                 _ => return Ok(false),
             }
@@ -116,7 +116,7 @@ impl Puller {
             return Ok(());
         }
         let Some((kind, id)) = part.reference.split_once('/') else { return Ok(()) };
-        match system.ask(&self.translator.clock, system.client.read(kind, id)).await {
+        match system.read(&self.translator.clock, kind, id).await {
             Ok(seen) => {
                 self.readable(system, &part.reference).await?;
                 if let Some(body) = seen.body {

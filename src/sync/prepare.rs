@@ -87,6 +87,14 @@ impl Translator {
         Ok(held)
     }
 
+    /// What a system was last seen to hold of what is not there any more.
+    pub fn before_it_was_gone(&self, row: &SyncRow) -> Result<Option<[Held; 1]>, Error> {
+        let Some(former) = &row.former else { return Ok(None) };
+        let body = self.read_body(&former.body)?;
+        let held = Held::found(MAIN, String::new(), None, Some(body));
+        Ok(Some([Held { settled: former.settled.clone(), ..held }]))
+    }
+
     /// A resource of a system with logical references.
     pub fn logical(&self, resource: &Value, system: &System) -> Value {
         identity::logical(resource, &self.instance, &system.own, &|reference| self.known_as(reference, system))

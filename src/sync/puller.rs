@@ -198,7 +198,7 @@ impl Puller {
         };
         for reference in aside.iter().filter(of_kind).take(ASIDE_A_ROUND) {
             let Some((kind, id)) = reference.split_once('/') else { continue };
-            let read = system.ask(&self.translator.clock, system.client.read(kind, id)).await;
+            let read = system.read(&self.translator.clock, kind, id).await;
             match read {
                 Ok(seen) => {
                     self.readable(system, reference).await?;

@@ -76,7 +76,7 @@ impl Puller {
         let parts = self.recorder.ledger.parts(&target.sync)?;
         let Some(main) = parts.into_iter().find(|part| part.part == MAIN) else { return Ok(()) };
         let Some((kind, id)) = main.reference.split_once('/') else { return Ok(()) };
-        let seen = system.ask(&self.translator.clock, system.client.read(kind, id)).await;
+        let seen = system.read(&self.translator.clock, kind, id).await;
         let seen = seen.map_err(|failure| Error::Decision(failure.message))?;
         if let Some(body) = seen.body {
             self.take_in(system, body).await?;

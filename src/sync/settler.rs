@@ -14,7 +14,7 @@ use super::{
     translator::Translator,
 };
 use crate::{
-    ehr::{self, Failure, Seen, carries, escaped},
+    ehr::{self, Failure, Seen},
     ledger::{Fact, InFlight, SyncId, SyncRow},
     mapping::MAIN,
 };
@@ -33,7 +33,7 @@ impl Settler {
         let clock = &self.translator.clock;
         let looked = match look {
             Look::Nohow => return Ok(Sight::Nameless),
-            Look::At { kind, id } => match system.ask(clock, system.client.read(&kind, &id)).await {
+            Look::At { kind, id } => match system.read(clock, &kind, &id).await {
                 Ok(seen) => Ok(Sight::Found(Box::new(seen))),
                 Err(failure) if failure.kind == ehr::Kind::Gone => Ok(Sight::Nothing { witness: None }),
                 Err(failure) => Err(failure),
@@ -108,8 +108,7 @@ impl Settler {
         Some(witness)
     }
 
-    /// Looks for ours, and for a witness in the same answer or just before: what shows the younger one and not ours has
-    /// moved past ours.
+    /// Looks for ours, and for a witness just before: what shows the younger one and not ours has moved past ours.
     async fn search(
         &self,
         system: &System,
@@ -118,36 +117,16 @@ impl Settler {
         witness: Option<Witness>,
     ) -> Result<Sight, Failure> {
         let clock = &self.translator.clock;
-        let (mut found, mut shown) = (Vec::new(), None);
-        if let Some(witness) = witness.as_ref().filter(|_| !system.client.is_or_proven(kind)) {
-            let asked = system.client.by_identifier(kind, &witness.system, &witness.value);
-            if let Ok(seen) = system.ask(clock, asked).await {
-                shown = (!seen.is_empty()).then_some(witness.sent_at);
-            }
-            found = system.ask(clock, system.client.by_identifier(kind, ours.0, ours.1)).await?;
-        } else {
-            let mut tokens = format!("{}|{}", escaped(ours.0), escaped(ours.1));
-            if let Some(witness) = &witness {
-                tokens.push_str(&format!(",{}|{}", escaped(&witness.system), escaped(&witness.value)));
-            }
-            let mut search = system.client.search(kind, &[("identifier", &tokens)])?;
-            while let Some(page) = system.ask(clock, search.next_page()).await? {
-                if !page.unreadable.is_empty() {
-                    return Err(Failure::new(ehr::Kind::Lost, "The EHR's list holds something that cannot be read."));
-                }
-                for resource in page.resources {
-                    if let Some(witness) = witness.as_ref().filter(|w| carries(&resource, &w.system, &w.value)) {
-                        shown = Some(witness.sent_at);
-                    }
-                    if carries(&resource, ours.0, ours.1) {
-                        found.extend(Seen::of(resource).filter(|seen| seen.kind == kind));
-                    }
-                }
-                if found.len() > 1 {
-                    break;
-                }
-            }
+        let look = |name: &str, value: &str| {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            async move { system.ask_of_one(clock, system.client.by_identifier(kind, &name, &value)).await }
+        };
+        let mut shown = None;
+        if let Some(witness) = &witness {
+            let seen = look(&witness.system, &witness.value).await;
+            shown = seen.is_ok_and(|seen| !seen.is_empty()).then_some(witness.sent_at);
         }
+        let mut found = look(ours.0, ours.1).await?;
         found.dedup_by(|a, b| a.id == b.id);
         Ok(match (found.len(), found.pop()) {
             (1, Some(seen)) => Sight::Found(Box::new(seen)),
@@ -170,7 +149,7 @@ impl Settler {
         if !wants {
             return;
         }
-        let found = system.ask(clock, system.client.by_identifier(&seen.kind, &name, &value)).await;
+        let found = system.ask_of_one(clock, system.client.by_identifier(&seen.kind, &name, &value)).await;
         if let Ok(found) = found {
             let now = clock.steady();
             let lag = now.saturating_sub(sent_at);

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     clock::{Ages, SharedClock},
     domain::{ObjectName, SystemName},
-    ehr::{Capability, Client, Failure, Http, Keep, Kind, SystemConfig, Transport},
+    ehr::{Capability, Client, Failure, Http, Keep, Kind, Seen, SystemConfig, Transport},
     error::Explained as _,
     fhir::OwnBase,
     ledger::Ledger,
@@ -136,6 +136,27 @@ impl System {
         let answer = exchange.await;
         self.heard(answer.as_ref().err(), clock);
         answer
+    }
+    /// As [`Self::ask`], for reading one record (or looking for it) outside any write: that it cannot be shown says nothing of
+    /// the EHR as a whole, which lists and writes tell.
+    pub async fn ask_of_one<T>(
+        &self,
+        clock: &SharedClock,
+        exchange: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let _turn = self.turn().await;
+        let answer = exchange.await;
+        match answer.as_ref().err() {
+            Some(failure) if failure.concerns_all() && failure.may_be_one_records() => {
+                self.circuit(Circuit::undecided);
+            }
+            failure => self.heard(failure, clock),
+        }
+        answer
+    }
+    /// Reads one record, as [`Self::ask_of_one`] says.
+    pub async fn read(&self, clock: &SharedClock, kind: &str, id: &str) -> Result<Seen, Failure> {
+        self.ask_of_one(clock, self.client.read(kind, id)).await
     }
     /// Waits for a share of the network.
     pub async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {

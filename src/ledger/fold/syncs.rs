@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Delay, Entry, Hash, InFlight, LedgerError, PartRow, Remote, State, SyncId, SyncRow, Target, Told, keys,
+        Delay, Entry, Former, Hash, InFlight, LedgerError, PartRow, Remote, State, SyncId, SyncRow, Target, Told, keys,
         store::View, transition,
     },
     items,
@@ -165,6 +165,7 @@ fn fresh(entry: &Entry, target: &Target, object: &crate::domain::ObjectName, id:
         mapping: None,
         output: None,
         gone: false,
+        former: None,
         left_out: false,
         since: entry.seq,
         seq: entry.seq,
@@ -300,12 +301,17 @@ pub(super) fn seen(view: &mut View<'_>, entry: &Entry, remotes: &[Remote]) -> Re
     else {
         return Ok(());
     };
+    let mut former = of_entry(view, entry)?.and_then(|row| row.former);
     for remote in remotes {
         let key = keys::part(sync_id, &remote.part);
         let old: Option<PartRow> = view.row(&key)?;
         if let Some(old) = old.as_ref().filter(|old| old.reference != remote.reference) {
             view.remove(keys::linked(system, &old.reference, sync_id, &remote.part));
         }
+        let before = match old {
+            Some(old) => (old.body, old.settled),
+            None => former.take_if(|_| remote.part == "main").map(|it| (Some(it.body), it.settled)).unwrap_or_default(),
+        };
         let row = PartRow {
             sync_id: sync_id.clone(),
             part: remote.part.clone(),
@@ -314,23 +320,31 @@ pub(super) fn seen(view: &mut View<'_>, entry: &Entry, remotes: &[Remote]) -> Re
             system: system.clone(),
             reference: remote.reference.clone(),
             version: remote.version.clone(),
-            body: remote.body.or(old.as_ref().and_then(|old| old.body)),
+            body: remote.body.or(before.0),
             sent: remote.sent,
-            settled: remote.settled.clone().or(old.map(|old| old.settled)).unwrap_or_default(),
+            settled: remote.settled.clone().unwrap_or(before.1),
             seq: entry.seq,
         };
         view.put(keys::linked(system, &remote.reference, sync_id, &remote.part), Vec::new());
         view.put_row(key, &row)?;
     }
-    if remotes.is_empty() { Ok(()) } else { relink(view, entry, sync_id, |row| row.gone = false) }
+    if remotes.is_empty() {
+        Ok(())
+    } else {
+        relink(view, entry, sync_id, |row| (row.gone, row.former) = (false, former))
+    }
 }
 
 /// What the system does not have any more is linked no longer.
 pub(super) fn unlinked(view: &mut View<'_>, entry: &Entry, parts: &[String]) -> Result<(), LedgerError> {
     let (Some(sync_id), Some(system)) = (&entry.draft.sync_id, &entry.draft.system) else { return Ok(()) };
+    let mut former = None;
     for part in parts {
         let key = keys::part(sync_id, part);
         if let Some(old) = view.row::<PartRow>(&key)? {
+            if let Some(body) = old.body.filter(|_| part == "main") {
+                former = Some(Former { body, settled: old.settled.clone() });
+            }
             view.remove(keys::linked(system, &old.reference, sync_id, part));
             view.remove(key);
         }
@@ -338,6 +352,7 @@ pub(super) fn unlinked(view: &mut View<'_>, entry: &Entry, parts: &[String]) -> 
     relink(view, entry, sync_id, |row| {
         if row.remote.is_empty() {
             (row.synced_version, row.output, row.gone) = (None, None, true);
+            row.former = former.or(row.former.take());
         }
     })
 }
