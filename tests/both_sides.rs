@@ -1,12 +1,12 @@
 //! What both sides do to one record: deleted there, refused here with others waiting for it (PROMISES R24 to R27).
 
 use liaison::{
-    domain::{ObjectId, ObjectName},
+    domain::{ObjectId, ObjectName, SystemName},
     ehr::{Request, Response},
     ledger::SyncState,
     rest::Method,
     sandbox,
-    sync::{Action, Change, Choice, Error, Resend},
+    sync::{Action, Change, Choice, Error, Resend, SystemConfig},
 };
 use serde_json::{Value, json};
 
@@ -16,6 +16,12 @@ use crate::{
 };
 
 const DAY: (&str, &str) = ("2026-05-04T09:30:00-07:00[America/Phoenix]", "2026-05-04T10:00:00-07:00[America/Phoenix]");
+
+fn request(method: Method, path: &str, body: Option<&Value>) -> liaison::rest::Request {
+    let headers = vec![("content-type".to_owned(), "application/fhir+json".to_owned())];
+    let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    liaison::rest::Request { method, path: path.to_owned(), query: String::new(), headers, body }
+}
 
 /// The one open item; its id.
 fn item(rig: &Rig) -> (String, Value) {
@@ -488,4 +494,119 @@ async fn late_targets_become_known_and_merged_records_are_followed() {
     rig.state("appointment", "a9", SyncState::Synced, 15).await;
     let there = rig.states("Appointment", "a9").pop().expect("there");
     assert_eq!(there["participant"][0]["actor"]["reference"], "Patient/left", "never a record that is out of use");
+}
+
+/// What a value was before one EHR changed it comes back from another one: that is no news, a person is asked, and the first
+/// EHR is not written over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_comes_back_through_another_ehr_is_a_question() {
+    let mut rig = Rig::new("", Rig::pulling(&["Patient"])).await;
+    let other = sandbox::spawn(sandbox::Options::practice()).await.expect("another EHR");
+    let system = SystemName::new("other").expect("a name");
+    let mut config = SystemConfig::new(system.clone(), &other.url);
+    config.push = vec![ObjectName::new("patient").expect("a name")];
+    Rig::pulling(&["Patient"])(&mut config);
+    rig.beside(config).await;
+    let mut body = patient("p1");
+    body["gender"] = json!("female");
+    rig.push("patient", body).await;
+    rig.settled(10).await;
+    let gender = |rig: &Rig| rig.object("patient", "p1").expect("here")["gender"].clone();
+    let at_first = |rig: &Rig| rig.states("Patient", "p1").pop().expect("there")["gender"].clone();
+    let reference = rig.sync("patient", "p1").remote[0].clone();
+    rig.edit(&reference, |body| body["gender"] = json!("other"));
+    rig.until(10, "theirs is here", |rig| gender(rig) == "other").await;
+    rig.settled(10).await;
+    let there = rig.all_syncs().into_iter().find(|row| row.system == system).expect("a sync").remote[0].clone();
+    let read = || {
+        let request = request(Method::Get, &there, None);
+        serde_json::from_slice::<Value>(&other.request(&request).body).expect("a resource")
+    };
+    assert_eq!(read()["gender"], "other");
+    let mut back = read();
+    back["gender"] = json!("female");
+    back["birthDate"] = json!("1980-03-01");
+    assert_eq!(other.request(&request(Method::Put, &there, Some(&back))).status, 200);
+    rig.until(10, "a question", |rig| !rig.open_items().is_empty()).await;
+    let (_, asked) = item(&rig);
+    assert_eq!((&asked["kind"], &asked["fields"][0]["path"]), (&json!("conflict"), &json!("gender")));
+    assert_eq!(asked["fields"][0]["origin"], "back");
+    assert_eq!((gender(&rig), at_first(&rig)), (json!("other"), json!("other")));
+    let fields = std::collections::BTreeMap::from([("gender".to_owned(), Choice::Ours)]);
+    act(&rig, Action::Resolve { note: "asked her".to_owned(), fields }).await;
+    rig.until(10, "ours is there", |_| read()["gender"] == "other").await;
+    rig.settled(10).await;
+    assert!(rig.open_items().is_empty());
+    let here = rig.object("patient", "p1").expect("here");
+    assert_eq!((&here["gender"], &here["birth_date"]), (&json!("other"), &json!("1980-03-01")));
+    assert_eq!(at_first(&rig), "other");
+}
+
+fn referral() -> Value {
+    json!({
+        "id": "r1", "status": "active", "intent": "order", "patient": {"object": "patient", "id": "p1"},
+        "service": {"codes": [{"system": "http://snomed.info/sct", "code": "183519002"}]},
+        "handling": {"status": "requested", "step": {"text": "sent"}},
+    })
+}
+
+/// An object's other parts are looked at like the main one: what staff changed in them is merged before ours is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_staff_change_in_another_part_is_merged_before_ours_is_written() {
+    let rig = Rig::new("", |config| config.push.push(ObjectName::new("referral").expect("a name"))).await;
+    rig.push("patient", patient("p1")).await;
+    rig.push("referral", referral()).await;
+    rig.settled(10).await;
+    let task = rig.sync("referral", "r1").remote.into_iter().find(|at| at.starts_with("Task/")).expect("a task");
+    rig.edit(&task, |body| {
+        body["note"] = json!([{"text": "Needs an interpreter."}]);
+        body["businessStatus"]["text"] = json!("seen by the team");
+    });
+    let change = json!({"handling": {"due_between": {"to": "2026-05-18"}}});
+    rig.change("referral", "r1", 1, Change::Merge(change)).await.expect("taken on");
+    rig.settled(10).await;
+    assert!(rig.open_items().is_empty(), "{:#?}", rig.open_items());
+    let there = rig.at_ehr(Method::Get, &task, None);
+    assert_eq!(there["note"][0]["text"], "Needs an interpreter.");
+    assert_eq!(there["businessStatus"]["text"], "seen by the team");
+    assert_eq!(there["restriction"]["period"]["end"], "2026-05-18");
+    let here = rig.object("referral", "r1").expect("here");
+    assert_eq!(here["handling"]["step"]["text"], "seen by the team");
+    assert_eq!(here["handling"]["remarks"][0]["text"], "Needs an interpreter.");
+}
+
+/// An EHR that answers otherwise about another part than the main one.
+struct Renames;
+
+impl Tamper for Renames {
+    fn answers(&self, request: &Request, mut response: Response) -> Response {
+        let Ok(mut body) = serde_json::from_slice::<Value>(&response.body) else { return response };
+        if request.url.path().contains("/Task") && body["resourceType"] == "Task" {
+            body["businessStatus"]["text"] = json!("its own word");
+            body["status"] = json!("received");
+            response.body = body.to_string().into_bytes().into();
+        }
+        response
+    }
+}
+
+/// What the EHR makes of another part is looked at, too: what the mapping lists is taken, what we own is a question.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_ehr_makes_of_another_part_is_looked_at() {
+    let configure = |config: &mut SystemConfig| config.push.push(ObjectName::new("referral").expect("a name"));
+    let rig = Rig::with(sandbox::Options::practice(), configure, Some(std::sync::Arc::new(Renames))).await;
+    rig.push("patient", patient("p1")).await;
+    rig.push("referral", referral()).await;
+    rig.until(20, "a question", |rig| !rig.open_items().is_empty()).await;
+    let (_, asked) = item(&rig);
+    assert_eq!((&asked["code"], &asked["fields"][0]["path"]), (&json!("LIA-SYNC-028"), &json!("handling.step")));
+    let fields = std::collections::BTreeMap::from([("handling.step".to_owned(), Choice::Theirs)]);
+    act(&rig, Action::Resolve { note: "their word".to_owned(), fields }).await;
+    rig.until(10, "it is settled", |rig| !rig.sync("referral", "r1").state().is_pending()).await;
+    let here = rig.object("referral", "r1").expect("here");
+    assert_eq!(
+        (&here["handling"]["status"], &here["handling"]["step"]["text"]),
+        (&json!("received"), &json!("its own word"))
+    );
+    assert!(rig.open_items().is_empty(), "{:#?}", rig.open_items());
 }

@@ -191,7 +191,8 @@ impl Client {
         Ok(Search::new(self, kind, url))
     }
 
-    /// All resources of a type that carry an identifier; at most a few are looked at.
+    /// All resources of a type that carry an identifier; at most a few are looked at. What is shown is there, whatever else of
+    /// the list cannot be read; that nothing is shown says nothing then.
     ///
     /// # Errors
     /// As a search; [`Kind::NotHonoured`] where the EHR does not look for the identifier and its list, which goes on, did not
@@ -199,7 +200,7 @@ impl Client {
     pub async fn by_identifier(&self, kind: &str, system: &str, value: &str) -> Result<Vec<Seen>, Failure> {
         let token = format!("{}|{}", escaped(system), escaped(value));
         let mut search = self.search(kind, &[("identifier", &token)])?;
-        let mut found = Vec::new();
+        let (mut found, mut is_whole) = (Vec::new(), true);
         loop {
             let page = match search.next_page().await {
                 Ok(Some(page)) => page,
@@ -207,9 +208,7 @@ impl Client {
                 Err(failure) if failure.kind == Kind::NotHonoured && !found.is_empty() => break,
                 Err(failure) => return Err(failure),
             };
-            if !page.unreadable.is_empty() {
-                return Err(Failure::new(Kind::Lost, "The EHR's list holds something that cannot be read."));
-            }
+            is_whole &= page.unreadable.is_empty();
             let ours = page.resources.into_iter().filter(|resource| carries(resource, system, value));
             found.extend(ours.filter_map(Seen::of));
             if found.len() > 10 {
@@ -217,6 +216,9 @@ impl Client {
             }
         }
         found.retain(|seen| seen.kind == kind);
+        if found.is_empty() && !is_whole {
+            return Err(Failure::new(Kind::Lost, "The EHR's list holds something that cannot be read."));
+        }
         Ok(found)
     }
 

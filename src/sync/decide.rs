@@ -32,9 +32,9 @@ pub(super) fn decide(scene: &Scene, heard: Heard) -> Step {
     match heard {
         Heard::Turn if matches!(scene.row.standing, State::Unknown { .. }) => Step::Ask(Ask::Look(scene.look())),
         Heard::Turn => turn(scene),
-        Heard::Read(Ok(_)) => read(scene),
-        Heard::Read(Err(failure)) if failure.kind == ehr::Kind::Gone => not_there(scene, &failure),
-        Heard::Read(Err(failure)) | Heard::Found(Err(failure)) => Step::Record(not_done(scene, &failure)),
+        Heard::Read(_, Ok(_)) => read(scene),
+        Heard::Read(part, Err(failure)) if failure.kind == ehr::Kind::Gone => not_there(scene, &part, &failure),
+        Heard::Read(_, Err(failure)) | Heard::Found(Err(failure)) => Step::Record(not_done(scene, &failure)),
         Heard::Found(Ok(found)) => found_before(scene, found),
         Heard::Written(Ok(seen)) => written(scene, seen),
         Heard::Written(Err(failure)) => Step::Record(failed(scene, &failure)),
@@ -63,26 +63,22 @@ fn turn(scene: &Scene) -> Step {
         Ok(Prepared::Ready(parts)) => parts,
     };
     let missing: Vec<&Outgoing> = parts.iter().filter(|part| !part.is_there()).collect();
-    let main = scene.held.iter().find(|held| held.part == MAIN);
-    if let (Some(main), Reading::NotYet) = (main, &scene.reading)
-        && let Some((kind, id)) = main.reference.split_once('/')
-        // What was found there is yet to be compared with what it was made from, and so is what was thought to be deleted.
-        && (!missing.is_empty() || main.sent || main.body.is_none() || is_back(scene, main))
-    {
-        return Step::Ask(Ask::Main { kind: kind.to_owned(), id: id.to_owned() });
+    if let Some(ask) = next_read(scene) {
+        return Step::Ask(ask);
     }
     let Some(next) = missing.first() else { return Step::Record(has_all(scene)) };
     send(scene, next, missing.len() == 1)
 }
 
-/// It was found again after it had been gone; nobody looked yet what became of it.
-fn is_back(scene: &Scene, main: &Held) -> bool {
-    main.version.is_none() && scene.row.synced_version.is_none()
+fn next_read(scene: &Scene) -> Option<Ask> {
+    let held = scene.unread()?;
+    let (kind, id) = held.reference.split_once('/')?;
+    Some(Ask::Part { part: held.part.clone(), kind: kind.to_owned(), id: id.to_owned() })
 }
 
 /// Reading the record says that it is not there. One 404 alone may be a slip: what a search still shows is only not to be read.
-fn not_there(scene: &Scene, failure: &Failure) -> Step {
-    let main = scene.held.iter().find(|held| held.part == MAIN);
+fn not_there(scene: &Scene, part: &str, failure: &Failure) -> Step {
+    let main = scene.held.iter().find(|held| held.part == part && part == MAIN);
     let claim = main.and_then(|main| identity::claimed(main.body.as_ref()?, &scene.instance));
     match (claim, main.and_then(|main| main.reference.split_once('/'))) {
         (Some((object, id)), Some((kind, _))) if failure.status != Some(410) && !scene.looked_for => {
@@ -182,12 +178,15 @@ fn way(scene: &Scene, part: &Outgoing) -> Result<Way, Failure> {
     Ok(Way::Create { condition })
 }
 
-/// After the main part was read: what changed there is merged before anything is written over it.
+/// After a part was read: what changed there is merged before anything is written over it.
 fn read(scene: &Scene) -> Step {
+    if let Some(ask) = next_read(scene) {
+        return Step::Ask(ask);
+    }
     let Reading::Compared { outcome, occasion, seen } = &scene.reading else { return turn(scene) };
     let merged = &outcome.merged;
     if !merged.conflicts.is_empty() {
-        let trouble = record::conflict(&merged.conflicts, *occasion, &scene.row.object, &scene.row.system);
+        let trouble = record::conflict(outcome, *occasion, &scene.row.object, &scene.row.system);
         return Step::Record(Note::Conflict { trouble, theirs: seen.clone() });
     }
     if merged.takes_theirs {
@@ -286,7 +285,9 @@ fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {
         Some(body) => Seen { body, version: None, ..seen },
         None => seen,
     };
-    let done = sent.last && !matched && as_sent.is_none();
+    // The answer about a part sent before is looked at once all are there.
+    let looked_at = scene.held.iter().all(|held| !held.sent || held.part == sent.part.part);
+    let done = sent.last && !matched && as_sent.is_none() && looked_at;
     let settled = scene.answer.as_deref().filter(|_| done).map(|outcome| outcome.settled.clone());
     let parts = vec![(sent.part.part.clone(), seen)];
     let sentence = if done { "has it" } else { "has a part of it" };

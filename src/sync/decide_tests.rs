@@ -87,9 +87,18 @@ fn scene() -> Scene {
     Scene {
         instance: "north".to_owned(),
         row: row(State::NEW),
-        subject: Subject { plan, version: 1, ours: json!({"id": "p1"}), context },
+        subject: Subject {
+            object: ObjectName::new("patient").unwrap(),
+            id: ObjectId::new("p1").unwrap(),
+            plan,
+            version: 1,
+            ours: json!({"id": "p1"}),
+            context,
+        },
         cancelled: false,
         held: Vec::new(),
+        before: Vec::new(),
+        read: Vec::new(),
         prepared: Ok(Prepared::Ready(vec![outgoing(None)])),
         not_permitted: Vec::new(),
         given_up: BTreeSet::new(),
@@ -140,7 +149,7 @@ fn unknown(interaction: &str) -> Scene {
 fn word(step: Step) -> String {
     match step {
         Step::Ask(ask) => match ask {
-            Ask::Main { .. } => "read".to_owned(),
+            Ask::Part { .. } => "read".to_owned(),
             Ask::Find { .. } => "look for it first".to_owned(),
             Ask::Again { .. } => "read again".to_owned(),
             Ask::Version { version, .. } => format!("read version {version}"),
@@ -184,7 +193,8 @@ fn merged(takes_theirs: bool, conflicts: bool) -> Reading {
     let conflicts = if conflicts { vec![field] } else { Vec::new() };
     let value = json!({"id": "p1"});
     let merged = Merged { value, takes_theirs, keeps_ours: true, conflicts, ..Merged::default() };
-    let (outcome, seen) = (Box::new(Outcome { merged, ..Outcome::default() }), Box::new(seen("2", false)));
+    let outcome = Box::new(Outcome { merged, ..Outcome::default() });
+    let seen = vec![(MAIN.to_owned(), seen("2", false))];
     Reading::Compared { outcome, occasion: Occasion::Fetched, seen }
 }
 
@@ -205,6 +215,7 @@ fn what_is_to_be_sent() {
     let there = || held("3", json!({"resourceType": "Patient", "id": "7", "gender": "male"}));
     let change = |scene: &mut Scene| {
         scene.held = vec![there()];
+        scene.before = scene.held.clone();
         scene.prepared = Ok(Prepared::Ready(vec![outgoing(Some(there()))]));
     };
     let waiting = |scene: &mut Scene| scene.prepared = Ok(Prepared::Waiting(vec![blocker()]));
@@ -242,8 +253,9 @@ fn what_is_to_be_sent() {
             with(scene(), |s| {
                 change(s);
                 s.reading = Reading::Unchanged;
+                s.read = vec![(MAIN.to_owned(), seen("3", false))];
             }),
-            Heard::Read(Ok(seen("3", false))),
+            Heard::Read(MAIN.to_owned(), Ok(seen("3", false))),
             "update",
             "nobody changed it",
         ),
@@ -251,8 +263,9 @@ fn what_is_to_be_sent() {
             with(scene(), |s| {
                 change(s);
                 s.reading = merged(false, true);
+                s.read = vec![(MAIN.to_owned(), seen("3", false))];
             }),
-            Heard::Read(Ok(seen("3", false))),
+            Heard::Read(MAIN.to_owned(), Ok(seen("3", false))),
             "conflict",
             "a person decides",
         ),
@@ -260,15 +273,21 @@ fn what_is_to_be_sent() {
             with(scene(), |s| {
                 change(s);
                 s.reading = merged(true, false);
+                s.read = vec![(MAIN.to_owned(), seen("3", false))];
             }),
-            Heard::Read(Ok(seen("3", false))),
+            Heard::Read(MAIN.to_owned(), Ok(seen("3", false))),
             "takes theirs, sends ours",
             "merged here first",
         ),
-        (with(scene(), change), Heard::Read(Err(failure(Kind::Busy, 423))), "later", "a locked record is tried later"),
         (
             with(scene(), change),
-            Heard::Read(Err(failure(Kind::Forbidden, 403))),
+            Heard::Read(MAIN.to_owned(), Err(failure(Kind::Busy, 423))),
+            "later",
+            "a locked record is tried later",
+        ),
+        (
+            with(scene(), change),
+            Heard::Read(MAIN.to_owned(), Err(failure(Kind::Forbidden, 403))),
             "asks LIA-EHR-009",
             "only a person helps",
         ),
@@ -277,7 +296,7 @@ fn what_is_to_be_sent() {
                 change(s);
                 s.waited = s.patience * 2;
             }),
-            Heard::Read(Err(failure(Kind::Busy, 423))),
+            Heard::Read(MAIN.to_owned(), Err(failure(Kind::Busy, 423))),
             "asks LIA-SYNC-017",
             "patience ends with a person",
         ),
@@ -575,9 +594,9 @@ fn the_base_is_what_was_sent() {
     assert_eq!(base(decide(&sent(condition()), Heard::Written(Ok(matched("male"))))), (None, None));
 
     // Compared before it is called done.
-    let as_sent = with(scene_with(held("2", resource())), |scene| scene.held[0].sent = true);
+    let as_sent = with(scene_with(held("2", resource())), |scene| scene.before[0].sent = true);
     assert_eq!(word(decide(&as_sent, Heard::Turn)), "read");
-    let unknown = with(scene_with(held("2", resource())), |scene| scene.held[0].body = None);
+    let unknown = with(scene_with(held("2", resource())), |scene| scene.before[0].body = None);
     assert_eq!(word(decide(&unknown, Heard::Turn)), "read");
     assert_eq!(word(decide(&scene_with(held("2", resource())), Heard::Turn)), "has it");
 }
@@ -586,5 +605,6 @@ fn scene_with(held: Held) -> Scene {
     with(scene(), |scene| {
         scene.prepared = Ok(Prepared::Ready(vec![outgoing(Some(held.clone()))]));
         scene.held = vec![held];
+        scene.before = scene.held.clone();
     })
 }

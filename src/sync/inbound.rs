@@ -139,7 +139,7 @@ impl Puller {
                 (seen, held) => seen != held,
             };
             if moved {
-                self.recorder.observed(&topic, (remote, bytes), None).await?;
+                self.recorder.observed(&topic, vec![(remote, bytes)], None).await?;
             }
             return Ok(Taken::Done);
         }
@@ -170,7 +170,7 @@ impl Puller {
         row: Option<&SyncRow>,
         found: Found,
     ) -> Result<Taken, Error> {
-        let Found { outcome, occasion, mut seen, remark, linked } = found;
+        let Found { outcome, occasion, seen, remark, linked } = found;
         let merged = &outcome.merged;
         if !merged.conflicts.is_empty() {
             // The same disagreement need not be told twice.
@@ -179,23 +179,31 @@ impl Puller {
             if told.is_some_and(|item| item.status.is_open() && item.theirs.iter().any(|t| t.body == seen.0.body)) {
                 return Ok(Taken::Done);
             }
-            let about = (merged.conflicts.as_slice(), occasion);
+            let about = (&outcome, occasion);
             self.recorder.conflict(topic, subject.version, about, seen, linked).await?;
             return Ok(Taken::Done);
         }
         self.recorder.dropped(topic, &outcome).await?;
-        seen.0.settled = Some(outcome.settled.clone());
+        let mut all = vec![seen];
+        if all[0].0.part != MAIN {
+            // What stays settled is kept with the main part.
+            let parts = self.recorder.ledger.parts(&topic.sync)?;
+            all.extend(parts.iter().filter(|part| part.part == MAIN).map(|part| (record::as_it_is(part), None)));
+        }
+        for (main, _) in all.iter_mut().filter(|(remote, _)| remote.part == MAIN) {
+            main.settled = Some(outcome.settled.clone());
+        }
         let at_rest = row.is_none_or(|row| matches!(row.state(), SyncState::Synced | SyncState::Resolved));
         let overrules = !merged.overruled.is_empty();
         if merged.takes_theirs || (overrules && at_rest) {
             let back = overrules || (merged.keeps_ours && !at_rest);
             let overruled = merged.overruled.as_slice();
-            let (version, value, seen) = (subject.version, &merged.value, vec![seen]);
+            let (version, value, seen) = (subject.version, &merged.value, all);
             let taking = Taking { version, value, seen, back, overruled, remark: &remark, linked };
             self.tell_out_of_use(topic, &subject.ours, value).await?;
             self.recorder.apply(topic, taking).await?;
         } else {
-            self.recorder.observed(topic, seen, linked).await?;
+            self.recorder.observed(topic, all, linked).await?;
         }
         Ok(Taken::Done)
     }

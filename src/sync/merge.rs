@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
+    Error,
     prepare::{Held, Subject},
     setup::System,
     translator::Translator,
 };
 pub(super) use crate::mapping::merge::{Decision, Field, Merged, Occasion, dotted, merge_patch, set};
 use crate::{
-    ledger::Settled,
+    ledger::{Fact, Hash, Settled},
     mapping::{
         MAIN,
         merge::{self, FieldRule, SettledPair, Sides, merge},
@@ -30,6 +32,8 @@ pub(super) struct Outcome {
     pub settled: Differences,
     /// A person wanted ours there, it was sent once, and the EHR answers the same as before.
     pub again: Vec<Field>,
+    /// Paths of conflicts about what came back to what it was before another EHR changed it.
+    pub back: Vec<String>,
 }
 
 impl Outcome {
@@ -42,8 +46,7 @@ impl Outcome {
 
 /// How what the EHR holds came to be known.
 pub(super) fn occasion(held: &[Held]) -> Occasion {
-    let sent = held.iter().any(|held| held.part == MAIN && held.sent);
-    if sent { Occasion::Answered } else { Occasion::Fetched }
+    if held.iter().any(|held| held.sent) { Occasion::Answered } else { Occasion::Fetched }
 }
 
 /// What was settled before.
@@ -85,9 +88,114 @@ impl Translator {
         after: &[Held],
         occasion: Occasion,
     ) -> Outcome {
+        self.merged_at(system, subject, (before, after), occasion, self.clock.now())
+    }
+
+    /// As [`Self::merged`], of what was found at that moment.
+    pub fn merged_at(
+        &self,
+        system: &System,
+        subject: &Subject,
+        (before, after): (Option<&[Held]>, &[Held]),
+        occasion: Occasion,
+        found_at: Timestamp,
+    ) -> Outcome {
         let read = |held: &[Held]| self.read_back(&subject.plan, held, system);
         let base = before.map(read);
-        compare(subject, base.as_ref(), &read(after), &settled(after), occasion)
+        let theirs = read(after);
+        let outcome = self.compared(system, subject, base.as_ref(), &theirs, &settled(after), occasion);
+        self.doubted(system, subject, outcome, &theirs, found_at)
+    }
+
+    /// Compares, and leaves alone what the system is known not to keep: that it lacks that is nobody's removal.
+    pub fn compared(
+        &self,
+        system: &System,
+        subject: &Subject,
+        base: Option<&Value>,
+        theirs: &Value,
+        before: &Differences,
+        occasion: Occasion,
+    ) -> Outcome {
+        let outcome = compare(subject, base, theirs, before, occasion);
+        let lacks = |field: &&Field| field.theirs.is_none() && field.base.is_some();
+        let not_kept = |field: &&Field| self.is_not_kept(system, subject, field);
+        let dropped: Vec<Field> = outcome.merged.taken.iter().filter(lacks).filter(not_kept).cloned().collect();
+        if dropped.is_empty() {
+            return outcome;
+        }
+        let mut before = before.clone();
+        let rules = subject.plan.fields();
+        before.extend(dropped.iter().map(|field| (field.path.clone(), left(rules, field, false))));
+        let mut outcome = compare(subject, base, theirs, &before, occasion);
+        outcome.merged.dropped.extend(dropped);
+        outcome
+    }
+
+    /// Whether people were told that a system does not keep a field of this kind of object.
+    fn is_not_kept(&self, system: &System, subject: &Subject, field: &Field) -> bool {
+        names_of(std::slice::from_ref(field)).iter().any(|name| {
+            let told = super::record::dropped(name, &subject.object, system.name(), 0);
+            let about = told.subject.as_deref().unwrap_or_default();
+            self.ledger.last_item(about).is_ok_and(|item| item.is_some())
+        })
+    }
+
+    /// What comes back to what it was before another EHR changed it is no news: within a day a person is asked, else a value
+    /// could go round between EHRs for ever.
+    fn doubted(
+        &self,
+        system: &System,
+        subject: &Subject,
+        mut outcome: Outcome,
+        theirs: &Value,
+        found_at: Timestamp,
+    ) -> Outcome {
+        if self.systems.len() < 2 || !outcome.merged.takes_theirs {
+            return outcome;
+        }
+        let rules = subject.plan.fields();
+        let fields = || outcome.merged.taken.iter().chain(&outcome.merged.yielded);
+        let mut back: Vec<String> = Vec::new();
+        // What cannot be read any more tells nothing.
+        for (was, became) in self.changed_elsewhere(system, subject, found_at).unwrap_or_default() {
+            for field in fields().filter(|field| !back.contains(&field.path)).collect::<Vec<_>>() {
+                let top = field.path.split('/').nth(1).unwrap_or_default();
+                let (was, became, now) = (was.get(top), became.get(top), theirs.get(top));
+                let pointer = format!("/{top}");
+                if rules.same(&pointer, was, now) && !rules.same(&pointer, became, now) {
+                    back.push(field.path.clone());
+                }
+            }
+        }
+        for path in &back {
+            outcome.merged.doubt(rules, path);
+        }
+        outcome.back = back;
+        outcome
+    }
+
+    /// The versions that other EHRs made of an object within a day before, each with the one before it.
+    fn changed_elsewhere(
+        &self,
+        system: &System,
+        subject: &Subject,
+        found_at: Timestamp,
+    ) -> Result<Vec<(Value, Value)>, Error> {
+        let since = found_at.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+        let mut changes = Vec::new();
+        let mut version: Option<Hash> = None;
+        for entry in self.ledger.history(&subject.object, &subject.id)? {
+            let made = matches!(entry.draft.fact, Fact::Accepted { .. } | Fact::Applied { .. });
+            let Some(body) = entry.draft.body.filter(|_| made) else { continue };
+            let before = version.replace(body);
+            let elsewhere = entry.draft.system.as_ref().is_some_and(|there| there != system.name());
+            if let Some(before) = before.filter(|_| elsewhere && entry.at >= since) {
+                let said = |hash| Ok::<_, Error>(subject.plan.normalise(&self.read_body(hash)?, &subject.context));
+                changes.push((said(&before)?, said(&body)?));
+            }
+        }
+        Ok(changes)
     }
 
     /// What is to be written: the object, but what is settled as the system holds it.
@@ -130,5 +238,5 @@ pub(super) fn compare(
     }
     let stays = again.iter().chain(&merged.dropped).map(|field| (field.path.clone(), left(rules, field, false)));
     settled.extend(stays);
-    Outcome { merged, settled, again }
+    Outcome { merged, settled, again, back: Vec::new() }
 }

@@ -59,16 +59,20 @@ impl Sender {
                 self.recorder.gone(system, &row, &trouble).await
             }
             Note::Conflict { trouble, theirs } => {
-                let (remote, bytes) = record::remote(MAIN, &theirs);
-                let (draft, detail) = trouble.conflicted(vec![remote]);
-                self.recorder.commit(&row, draft.sync(&row), vec![detail, bytes]).await
+                let (remotes, mut bodies): (Vec<_>, Vec<_>) =
+                    theirs.iter().map(|(part, seen)| record::remote(part, seen)).unzip();
+                let (draft, detail) = trouble.conflicted(remotes);
+                bodies.push(detail);
+                self.recorder.commit(&row, draft.sync(&row), bodies).await
             }
             Note::Takes { outcome, seen, back } => {
                 let topic = Topic::of(&row);
-                let (mut remote, bytes) = record::remote(MAIN, &seen);
-                remote.settled = Some(outcome.settled.clone());
+                let mut seen: Vec<_> = seen.iter().map(|(part, seen)| record::remote(part, seen)).collect();
+                for (main, _) in seen.iter_mut().filter(|(remote, _)| remote.part == MAIN) {
+                    main.settled = Some(outcome.settled.clone());
+                }
                 let overruled = if back { outcome.merged.overruled.as_slice() } else { &[] };
-                let (version, value, seen) = (scene.subject.version, &outcome.merged.value, vec![(remote, bytes)]);
+                let (version, value) = (scene.subject.version, &outcome.merged.value);
                 let taking = Taking { version, value, seen, back, overruled, remark: "", linked: None };
                 self.tell_what_it_made(&topic, scene, &outcome).await?;
                 self.puller.tell_out_of_use(&topic, &scene.subject.ours, &outcome.merged.value).await?;

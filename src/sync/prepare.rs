@@ -213,7 +213,8 @@ impl Translator {
         let row = self.ledger.object(object, id)?.ok_or(Error::Ledger(LedgerError::NoObject))?;
         let ours = self.object_body(&row)?;
         let context = system.context.clone();
-        Ok(Subject { plan: self.plan(object, system)?, version: row.version, ours, context })
+        let (object, id, plan) = (object.clone(), id.clone(), self.plan(object, system)?);
+        Ok(Subject { object, id, plan, version: row.version, ours, context })
     }
 }
 
@@ -265,6 +266,8 @@ impl identity::Places for At<'_> {
 /// An object as it stands, with the plan that takes it to a system.
 #[derive(Clone)]
 pub(super) struct Subject {
+    pub object: ObjectName,
+    pub id: ObjectId,
     pub plan: Arc<Plan>,
     pub version: u64,
     pub ours: Value,

@@ -169,15 +169,18 @@ impl Puller {
                 course.rests_until = Some(steady.saturating_add(rest));
                 // What ails the whole system is the system's question; where that is well otherwise, it is this type's.
                 let from = *course.failing_from.get_or_insert(steady);
-                let well =
-                    steady.saturating_sub(from) >= system.config.tell_after.get() && system.health.was_well_since(from);
+                let lately = steady.saturating_sub(pull.every.get().saturating_mul(2));
+                let well = steady.saturating_sub(from) >= system.config.tell_after.get()
+                    && system.health.was_well_since(from.max(lately));
                 let own = failure.as_ref().filter(|failure| well || !failure.concerns_all());
                 match own {
                     Some(failure) if failed_rounds >= FAILING || failure.needs_person() && !failure.concerns_all() => {
                         let sentence = format!("{kind} cannot be fetched from {}: {}", system.name(), failure.message);
-                        let trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
+                        let mut trouble = Trouble::new(ItemKind::Inbound, failure.code(), sentence)
                             .cause(&[system.name().as_str(), kind, "fetch"])
                             .subject(subject);
+                        // What fails in several ways by turns is one matter.
+                        trouble.whatever_code = failure.concerns_all();
                         self.recorder.ask(system.name(), &trouble, None).await
                     }
                     _ => Ok(()),

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{
     inbound::Topic,
-    merge::{Field, Occasion, names_of},
+    merge::{Field, Occasion, Outcome, names_of},
 };
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{self, Seen},
     error::{Explained as _, Finding},
-    ledger::{Draft, Fact, Hash, Item, ItemKind, ItemRow, ItemStatus, Proposal, Remote},
+    ledger::{Draft, Fact, Hash, Item, ItemKind, ItemRow, ItemStatus, PartRow, Proposal, Remote},
 };
 
 /// Who writes entries that nobody asked for.
@@ -185,9 +185,10 @@ pub(super) fn gone(object: &ObjectName, system: &SystemName) -> Trouble {
 }
 
 /// Both sides changed these fields, or the EHR made something else of what it was sent.
-pub(super) fn conflict(fields: &[Field], occasion: Occasion, object: &ObjectName, system: &SystemName) -> Trouble {
+pub(super) fn conflict(outcome: &Outcome, occasion: Occasion, object: &ObjectName, system: &SystemName) -> Trouble {
+    let fields = &outcome.merged.conflicts;
     let names = names_of(fields).join(", ");
-    let (code, origin, sentence) = match occasion {
+    let (code, origin, mut sentence) = match occasion {
         Occasion::Fetched => {
             ("LIA-SYNC-012", "both", format!("Changed here and at {system} at the same time: {names}."))
         }
@@ -195,9 +196,16 @@ pub(super) fn conflict(fields: &[Field], occasion: Occasion, object: &ObjectName
             ("LIA-SYNC-028", "answer", format!("{system} made something else of what it was sent: {names}."))
         }
     };
+    let is_back = |field: &&Field| outcome.back.contains(&field.path);
+    let back: Vec<Field> = fields.iter().filter(is_back).cloned().collect();
+    if !back.is_empty() {
+        let (rest, names) = (back.len() < fields.len(), names_of(&back).join(", "));
+        let came = format!("{system} shows again what another EHR changed within the last day: {names}.");
+        sentence = if rest { format!("{sentence} {came}") } else { came };
+    }
     let with_origin = |field: &Field| {
         let mut shown = field.to_json();
-        shown["origin"] = json!(origin);
+        shown["origin"] = json!(if is_back(&field) { "back" } else { origin });
         shown
     };
     Trouble::new(ItemKind::Conflict, code, sentence)
@@ -250,6 +258,18 @@ pub(super) fn remote(part: &str, seen: &Seen) -> (Remote, Option<Bytes>) {
         sent: false,
     };
     (remote, body)
+}
+
+/// A part as it stands in the ledger: recorded anew, nothing moves.
+pub(super) fn as_it_is(part: &PartRow) -> Remote {
+    Remote {
+        part: part.part.clone(),
+        reference: part.reference.clone(),
+        version: part.version.clone(),
+        body: part.body,
+        settled: None,
+        sent: part.sent,
+    }
 }
 
 /// A resource's content: without what only the EHR writes (`meta.versionId`, `meta.lastUpdated`, `meta.source`).

@@ -187,11 +187,11 @@ impl Recorder {
         &self,
         topic: &Topic,
         version: u64,
-        (fields, occasion): (&[Field], Occasion),
+        (outcome, occasion): (&Outcome, Occasion),
         seen: Sighting,
         linked: Option<Draft>,
     ) -> Result<(), Error> {
-        let trouble = record::conflict(fields, occasion, &topic.object, &topic.system);
+        let trouble = record::conflict(outcome, occasion, &topic.object, &topic.system);
         let (draft, detail) = trouble.conflicted(vec![seen.0]);
         let proposal = after(linked, Proposal::of(topic.draft(draft, version)));
         self.ledger.commit(record::with(record::with(proposal, detail), seen.1)).await?;
@@ -199,12 +199,13 @@ impl Recorder {
     }
 
     /// Link and base move; nothing else happens.
-    pub async fn observed(&self, topic: &Topic, seen: Sighting, linked: Option<Draft>) -> Result<(), Error> {
+    pub async fn observed(&self, topic: &Topic, seen: Vec<Sighting>, linked: Option<Draft>) -> Result<(), Error> {
         let version = self.ledger.object(&topic.object, &topic.id)?.map_or(0, |row| row.version);
-        let fact = Fact::Observed { remotes: vec![seen.0] };
+        let (remotes, bodies): (Vec<Remote>, Vec<Option<Bytes>>) = seen.into_iter().unzip();
+        let fact = Fact::Observed { remotes };
         let draft = topic.draft(Draft::new(fact, LIAISON, "Seen at the EHR; nothing to do here."), version);
         let proposal = after(linked, Proposal::of(draft));
-        self.ledger.commit(record::with(proposal, seen.1)).await?;
+        self.ledger.commit(bodies.into_iter().fold(proposal, record::with)).await?;
         Ok(())
     }
 

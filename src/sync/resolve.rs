@@ -38,7 +38,8 @@ impl Desk {
         let subject = inner.subject(&topic.object, &topic.id, system)?;
         let (before, after) = self.sides(&topic.sync, item)?;
         let occasion = occasion(before.as_deref().unwrap_or_default());
-        let outcome = inner.merged(system, &subject, before.as_deref(), &after, occasion);
+        let sides = (before.as_deref(), after.as_slice());
+        let outcome = inner.merged_at(system, &subject, sides, occasion, item.created_at);
         let (mut merged, mut settled, rules) = (outcome.merged, outcome.settled, subject.plan.fields());
         let mut overruled = std::mem::take(&mut merged.overruled);
         for (name, choice) in fields {

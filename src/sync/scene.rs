@@ -10,7 +10,7 @@ use super::{
     evidence::Doubt,
     identity,
     merge::{Occasion, Outcome},
-    prepare::{Held, Prepared, Subject, part_name},
+    prepare::{Held, Outgoing, Prepared, Subject, part_name},
     record::{self, Trouble},
     step::{Has, Look, Note, Sent, Way},
 };
@@ -22,15 +22,15 @@ use crate::{
     mapping::{MAIN, identifier_system},
 };
 
-/// What reading the main part before a write showed.
+/// What reading the parts before a write showed.
 #[derive(Clone, Debug)]
 pub(super) enum Reading {
     /// Not read in this turn.
     NotYet,
     /// As it was seen last.
     Unchanged,
-    /// Somebody changed it, or nobody knows what it was made from: this is what the merge came to.
-    Compared { outcome: Box<Outcome>, occasion: Occasion, seen: Box<Seen> },
+    /// Somebody changed it, or nobody knows what it was made from: this is what the merge came to, and the parts read, by name.
+    Compared { outcome: Box<Outcome>, occasion: Occasion, seen: Vec<(String, Seen)> },
 }
 
 impl Reading {
@@ -51,6 +51,10 @@ pub(super) struct Scene {
     pub cancelled: bool,
     /// What the EHR was last seen to hold.
     pub held: Vec<Held>,
+    /// The same as it stood before anything was read in this turn.
+    pub before: Vec<Held>,
+    /// The parts read in this turn.
+    pub read: Vec<(String, Seen)>,
     /// What would be sent, or what is wrong with it.
     pub prepared: Result<Prepared, Vec<Finding>>,
     /// What the EHR's dialect does not let others write.
@@ -116,7 +120,26 @@ impl Scene {
         self.held.is_empty() && self.row.synced_version.is_none() && self.row.in_flight().is_none()
     }
 
-    /// What reading the main part in this turn came to.
+    /// The part that is to be read next before anything is sent: the main one first; then those that change, or whose answer
+    /// nobody looked at. Nothing is read where nothing is sent and all was looked at.
+    pub fn unread(&self) -> Option<&Held> {
+        let Ok(Prepared::Ready(parts)) = &self.prepared else { return None };
+        let main = self.before.iter().find(|held| held.part == MAIN)?;
+        // It was found again after it had been gone; nobody looked yet what became of it.
+        let is_back = main.version.is_none() && self.row.synced_version.is_none();
+        let sent = self.before.iter().any(|held| held.sent);
+        if !sent && main.body.is_some() && !is_back && parts.iter().all(Outgoing::is_there) {
+            return None;
+        }
+        let counts = |held: &&Held| {
+            let out = parts.iter().find(|out| out.part == held.part && !out.carries);
+            held.part == MAIN || out.is_some_and(|out| held.sent || !out.is_there())
+        };
+        let was_read = |held: &&Held| self.read.iter().any(|(part, _)| *part == held.part);
+        self.held.iter().filter(counts).find(|held| !was_read(held))
+    }
+
+    /// What reading the parts in this turn came to.
     pub fn compared(&self) -> Option<&Outcome> {
         match &self.reading {
             Reading::Compared { outcome, .. } => Some(outcome),
@@ -180,7 +203,8 @@ impl Scene {
     pub fn take_later(&self, seen: Seen) -> Note {
         match &self.newer {
             Some(outcome) if outcome.merged.takes_theirs && seen.body.is_some() => {
-                Note::Takes { outcome: outcome.clone(), seen: Box::new(seen), back: false }
+                let seen = vec![(MAIN.to_owned(), seen)];
+                Note::Takes { outcome: outcome.clone(), seen, back: false }
             }
             _ => Note::Has(Has::found(seen, MAIN, "was looked at before sending: it has it")),
         }

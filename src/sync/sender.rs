@@ -107,7 +107,9 @@ impl Sender {
         let mut scene = Scene {
             instance: translator.instance.clone(),
             cancelled: object.is_some_and(|object| object.cancelled && object.version > 1),
+            before: held.clone(),
             held,
+            read: Vec::new(),
             prepared,
             not_permitted,
             given_up: BTreeSet::new(),
@@ -200,12 +202,12 @@ impl Sender {
     async fn ask(&self, system: &System, scene: &mut Scene, ask: Ask) -> Result<Heard, Error> {
         let (client, clock) = (&system.client, &self.translator.clock);
         Ok(match ask {
-            Ask::Main { kind, id } => {
+            Ask::Part { part, kind, id } => {
                 let read = system.ask(clock, client.read(&kind, &id)).await;
                 if let Ok(seen) = &read {
-                    self.take_reading(system, scene, seen)?;
+                    self.take_reading(system, scene, &part, seen)?;
                 }
-                Heard::Read(read)
+                Heard::Read(part, read)
             }
             Ask::Find { kind, system: name, value } => {
                 let found = system.ask(clock, client.by_identifier(&kind, &name, &value)).await;
@@ -248,26 +250,27 @@ impl Sender {
         })
     }
 
-    /// The main part was read: what changed there since is merged, and what is to be sent is made anew.
-    fn take_reading(&self, system: &System, scene: &mut Scene, seen: &Seen) -> Result<(), Error> {
-        let Some(at) = scene.held.iter().position(|held| held.part == MAIN) else { return Ok(()) };
+    /// A part was read: what changed there since is merged, and what is to be sent is made anew.
+    fn take_reading(&self, system: &System, scene: &mut Scene, part: &str, seen: &Seen) -> Result<(), Error> {
+        let Some(held) = scene.held.iter_mut().find(|held| held.part == part) else { return Ok(()) };
+        scene.read.push((part.to_owned(), seen.clone()));
         let Some(theirs) = seen.body.clone() else { return Ok(()) };
-        let before = scene.held.clone();
-        let base = scene.held[at].body.take();
-        scene.held[at].version.clone_from(&seen.version);
-        let is_same = base.as_ref().is_some_and(|base| same_content(base, &theirs));
-        scene.held[at].body = Some(theirs);
-        if is_same {
+        held.version.clone_from(&seen.version);
+        held.body = Some(theirs);
+        let was_read = |held: &&Held| scene.read.iter().any(|(part, _)| *part == held.part);
+        let read_now = scene.held.iter().filter(was_read).filter_map(|held| held.body.as_ref());
+        let bases: Vec<&Value> = scene.before.iter().filter(was_read).filter_map(|held| held.body.as_ref()).collect();
+        // Without a base every difference may be theirs.
+        let has_base = bases.len() == scene.read.len();
+        if has_base && bases.iter().zip(read_now).all(|(base, now)| same_content(base, now)) {
             scene.reading = Reading::Unchanged;
             scene.prepared = self.prepared(system, &scene.row, &scene.subject, &scene.held)?;
         } else {
-            // Without a base every difference may be theirs.
-            let (occasion, before) = (occasion(&before), base.map(|_| before.as_slice()));
+            let (occasion, before) = (occasion(&scene.before), has_base.then_some(scene.before.as_slice()));
             let outcome = self.translator.merged(system, &scene.subject, before, &scene.held, occasion);
             let written = &outcome.merged.outgoing;
             scene.prepared = self.prepared_as(system, &scene.row, &scene.subject, written, &scene.held)?;
-            let (outcome, seen) = (Box::new(outcome), Box::new(seen.clone()));
-            scene.reading = Reading::Compared { outcome, occasion, seen };
+            scene.reading = Reading::Compared { outcome: Box::new(outcome), occasion, seen: scene.read.clone() };
         }
         scene.not_permitted =
             self.translator.not_permitted(&scene.subject.plan, &scene.subject.ours, &scene.held, system);
@@ -287,7 +290,9 @@ impl Sender {
         let held = [Held::found(MAIN, seen.reference(), seen.version.clone(), seen.body.clone())];
         let theirs = self.translator.read_back(&scene.subject.plan, &held, system);
         let said = scene.subject.plan.normalise(&scene.subject.ours, &system.context);
-        let outcome = compare(&scene.subject, Some(&said), &theirs, &BTreeMap::new(), Occasion::Fetched);
+        let settled = BTreeMap::new();
+        let outcome =
+            self.translator.compared(system, &scene.subject, Some(&said), &theirs, &settled, Occasion::Fetched);
         scene.newer = Some(Box::new(outcome));
     }
 

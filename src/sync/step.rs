@@ -15,8 +15,8 @@ use crate::{
 pub(super) enum Heard {
     /// It is this sync's turn.
     Turn,
-    /// Its main part as the EHR holds it now.
-    Read(Result<Seen, Failure>),
+    /// One of its parts, by name, as the EHR holds it now.
+    Read(String, Result<Seen, Failure>),
     /// What carries its identifier there, asked before it is created.
     Found(Result<Vec<Seen>, Failure>),
     /// The answer to the write.
@@ -50,8 +50,8 @@ pub(super) enum Sight {
 /// A request to make.
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
-    /// Reads the main part.
-    Main { kind: String, id: String },
+    /// Reads a part, by name.
+    Part { part: String, kind: String, id: String },
     /// Looks for what carries its identifier.
     Find { kind: String, system: String, value: String },
     /// Reads once more what the write left.
@@ -145,9 +145,9 @@ pub(super) enum Note {
     /// A person is asked.
     Asks(Trouble),
     /// Both sides changed a field.
-    Conflict { trouble: Trouble, theirs: Box<Seen> },
+    Conflict { trouble: Trouble, theirs: Vec<(String, Seen)> },
     /// Theirs is taken over; with `back` ours goes there still.
-    Takes { outcome: Box<Outcome>, seen: Box<Seen>, back: bool },
+    Takes { outcome: Box<Outcome>, seen: Vec<(String, Seen)>, back: bool },
     /// It was there and is not any more: a person is asked.
     Gone(Trouble),
     /// It never left and is called off.

@@ -36,6 +36,7 @@ pub struct Rig {
     pub clock: Arc<Shifted>,
     tamper: Option<Arc<dyn Tamper>>,
     config: SystemConfig,
+    others: Vec<SystemConfig>,
     workers: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -115,8 +116,10 @@ impl Rig {
         configure(&mut config);
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(Shifted::default());
-        let (ledger, engine) = try_open(folder.path(), &config, &clock, tamper.as_ref()).expect("a ledger");
-        let mut rig = Self { ehr, ledger, engine, folder, clock, tamper, config, workers: None };
+        let (ledger, engine) =
+            try_open(folder.path(), std::slice::from_ref(&config), &clock, tamper.as_ref()).expect("a ledger");
+        let others = Vec::new();
+        let mut rig = Self { ehr, ledger, engine, folder, clock, tamper, config, others, workers: None };
         rig.start();
         rig
     }
@@ -127,6 +130,17 @@ impl Rig {
             let text = format!("every = \"200ms\"\ntypes = {types:?}");
             config.pull = Some(toml::from_str::<PullConfig>(&text).expect("a pull section"));
         }
+    }
+
+    /// Another EHR beside the first one, from now on.
+    pub async fn beside(&mut self, other: SystemConfig) {
+        self.others.push(other);
+        self.crash().await;
+        self.start();
+    }
+
+    fn systems(&self) -> Vec<SystemConfig> {
+        std::iter::once(&self.config).chain(&self.others).cloned().collect()
     }
 
     pub fn start(&mut self) {
@@ -152,7 +166,7 @@ impl Rig {
         // The folder is locked until the last handle is gone.
         let (ledger, engine) = {
             let spare = tempfile::tempdir().expect("a folder");
-            try_open(spare.path(), &self.config, &self.clock, None).expect("a ledger")
+            try_open(spare.path(), &self.systems(), &self.clock, None).expect("a ledger")
         };
         drop(std::mem::replace(&mut self.engine, engine));
         drop(std::mem::replace(&mut self.ledger, ledger));
@@ -163,7 +177,7 @@ impl Rig {
         }
         meanwhile(self.folder.path());
         loop {
-            match try_open(self.folder.path(), &self.config, &self.clock, self.tamper.as_ref()) {
+            match try_open(self.folder.path(), &self.systems(), &self.clock, self.tamper.as_ref()) {
                 Ok((ledger, engine)) => {
                     (self.ledger, self.engine) = (ledger, engine);
                     break;
@@ -310,7 +324,7 @@ impl Rig {
 
 fn try_open(
     folder: &Path,
-    config: &SystemConfig,
+    systems: &[SystemConfig],
     clock: &Arc<Shifted>,
     tamper: Option<&Arc<dyn Tamper>>,
 ) -> Result<(Ledger, Engine), String> {
@@ -318,7 +332,7 @@ fn try_open(
     let ledger = Ledger::open(folder, ledger::Options::new(clock.clone())).map_err(|error| error.to_string())?;
     let setup = Setup {
         instance: INSTANCE.to_owned(),
-        systems: vec![config.clone()],
+        systems: systems.to_vec(),
         ledger: ledger.clone(),
         mappings: Mappings::embedded().expect("mappings"),
         validator: Arc::new(Validator::new(Definitions::core())),

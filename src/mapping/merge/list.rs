@@ -14,6 +14,7 @@ use super::{
     settled::hash,
     walk::{Here, Made, Walk},
 };
+use crate::mapping::Owner;
 
 /// The settled pairs of the items without key of the list at `path`.
 pub(super) fn settled_items<'s>(settled: &'s Settled, path: &str) -> impl Iterator<Item = &'s SettledPair> {
@@ -47,7 +48,8 @@ impl Walk<'_> {
             && !absent(base, rule)
             && same(base, here.said, rule)
             && settled_items(self.settled, path).next().is_none();
-        if nothing && (dropped || self.settled.contains_key(path)) {
+        let as_one = self.settled.get(path).is_some_and(|pair| pair.ours.is_some() && pair.theirs.is_some());
+        if as_one || nothing && (dropped || self.settled.contains_key(path)) {
             return self.leaf(path, rule, here, None);
         }
         let (ours, theirs) = (items(array(here.said), rule), items(array(here.theirs), rule));
@@ -58,6 +60,18 @@ impl Walk<'_> {
             .get(path)
             .is_some_and(|pair| pair.theirs.is_none() && pair.ours.is_some() && pair.ours == hash(here.said, rule));
         let mut trios = pair(&based, &ours, &theirs, rule, self.settled, path);
+        // Nobody knows which is older, and no key says whether they are one: what each side has alone may be the other's, changed.
+        let alone =
+            |a: fn(&Trio) -> bool, b: fn(&Trio) -> bool| trios.iter().any(|trio| !trio.settled && a(trio) && !b(trio));
+        let (has_ours, has_theirs) = (|trio: &Trio| trio.ours.is_some(), |trio: &Trio| trio.theirs.is_some());
+        if here.base.is_none()
+            && rule.owner == Owner::Review
+            && rule.key.is_empty()
+            && alone(has_ours, has_theirs)
+            && alone(has_theirs, has_ours)
+        {
+            return self.leaf(path, rule, here, None);
+        }
         // The names of ours count first, as they will when somebody decides by them.
         trios.sort_by_key(|trio| (trio.ours.is_none(), trio.ours, trio.theirs));
         let raw = raw(here);

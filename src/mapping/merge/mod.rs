@@ -113,6 +113,17 @@ pub fn merge(sides: &Sides<'_>, settled: &Settled, occasion: Occasion, rules: &F
 }
 
 impl Merged {
+    /// Asks about what was taken over of a field: ours stands until a person decides.
+    pub fn doubt(&mut self, rules: &FieldRule, path: &str) {
+        for list in [&mut self.taken, &mut self.yielded] {
+            let Some(at) = list.iter().position(|field| field.path == path) else { continue };
+            let field = list.remove(at);
+            path::put(rules, &mut self.value, path, field.ours.clone(), Some(field.theirs.as_ref()));
+            self.conflicts.push(field);
+        }
+        self.takes_theirs = !self.taken.is_empty() || !self.yielded.is_empty();
+    }
+
     /// Decides a conflict; false where that field is in no conflict.
     pub fn decide(&mut self, rules: &FieldRule, path: &str, decision: Decision) -> bool {
         let Some(at) = self.conflicts.iter().position(|field| field.path == path) else { return false };

@@ -87,6 +87,31 @@ fn each_side_keeps_what_only_it_changed() {
     assert_eq!(paths(&merged.taken), ["/room/name"]);
 }
 
+/// A name here and another one there may be one name, before and after a change; two phones are two.
+#[test]
+fn without_a_base_two_items_may_be_one() {
+    let rules = group(Owner::Internal, vec![("names", owned(Owner::Review)), ("phones", owned(Owner::Internal))]);
+    let ours = json!({"names": [{"family": "A"}, {"family": "C"}], "phones": ["1"]});
+    let theirs = json!({"names": [{"family": "B"}, {"family": "C"}], "phones": ["2"]});
+    let sides = Sides { base: None, ours: &ours, said: &ours, theirs: &theirs };
+    let mut merged = merge(&sides, &Settled::new(), Occasion::Fetched, &rules);
+    assert_eq!(paths(&merged.conflicts), ["/names"]);
+    assert_eq!(merged.value, json!({"names": [{"family": "A"}, {"family": "C"}], "phones": ["1", "2"]}));
+    // Left as they are, they are not asked about again, with a base or without one.
+    let settled = Settled::from([("/names".to_owned(), merged.conflicts[0].settle(&rules))]);
+    for base in [None, Some(&theirs)] {
+        let again = merge(&Sides { base, ..sides }, &settled, Occasion::Fetched, &rules);
+        assert!(again.conflicts.is_empty() && again.taken.iter().all(|field| field.path != "/names"), "{again:?}");
+        assert_eq!(again.outgoing["names"], theirs["names"]);
+    }
+    assert!(merged.decide(&rules, "/names", Decision::Theirs));
+    assert_eq!(merged.value["names"], theirs["names"]);
+    // What only one side has is no question.
+    let theirs = json!({"names": [{"family": "C"}]});
+    let sides = Sides { theirs: &theirs, ..sides };
+    assert!(merge(&sides, &Settled::new(), Occasion::Fetched, &rules).conflicts.is_empty());
+}
+
 #[test]
 fn owners_decide_where_both_changed() {
     let merged = fetched(
