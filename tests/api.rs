@@ -268,6 +268,8 @@ fn changes_name_the_version_they_are_based_on() {
     gateway.call("POST", "/api/v1/patients/p1/cancel", &[], b"").is(428, "LIA-API-004");
     gateway.call("POST", "/api/v1/patients/x/cancel", &[("If-Match", "*")], b"").is(404, "LIA-LDG-010");
     let history = gateway.get("/api/v1/patients/p1/history").json();
+    assert_eq!(history["next"], json!(null));
+    let history = history["items"].clone();
     let kinds: Vec<_> = history.as_array().expect("a list").iter().map(|entry| entry["kind"].clone()).collect();
     assert_eq!(kinds, ["accepted", "accepted", "accepted"]);
     for member in ["seq", "at", "kind", "object", "object_id", "version", "system", "sync_id", "by", "code", "summary"]
@@ -276,6 +278,84 @@ fn changes_name_the_version_they_are_based_on() {
     }
     assert_eq!(history[1]["prev"].as_str().map(str::len), Some(64));
     gateway.get("/api/v1/patients/none/history").is(404, "LIA-LDG-010");
+    // Page by page it is the same.
+    let (mut paged, mut at) = (Vec::new(), "/api/v1/patients/p1/history?limit=2".to_owned());
+    loop {
+        let page = gateway.get(&at).json();
+        paged.extend(page["items"].as_array().expect("a list").clone());
+        let Some(next) = page["next"].as_str() else { break };
+        next.clone_into(&mut at);
+    }
+    assert_eq!(json!(paged), history);
+    // Each version as it was.
+    let old = gateway.get("/api/v1/patients/p1?version=2").json();
+    assert_eq!((&old["version"], &old["birth_date"]), (&json!(2), &json!("1980-02-29")));
+    assert_eq!(gateway.get("/api/v1/patients/p1?version=3").json(), object);
+    gateway.get("/api/v1/patients/p1?version=9").is(404, "LIA-API-011");
+    gateway.get("/api/v1/patients/p1?version=x").is(400, "LIA-API-010");
+}
+
+/// Lines of NDJSON, each by itself.
+#[test]
+fn many_objects_at_once() {
+    let gateway = gateway();
+    let send = |prefer: &str, lines: &str| {
+        let headers = [("Content-Type", "application/x-ndjson"), ("Idempotency-Key", "file-1"), ("Prefer", prefer)];
+        let answer = gateway.call("POST", "/api/v1/patients/bulk", &headers, lines.as_bytes());
+        String::from_utf8_lossy(&answer.body)
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+            .collect::<Vec<_>>()
+    };
+    let brief = |answers: &[Value]| -> Vec<(u64, u64)> {
+        let number = |answer: &Value, name: &str| answer[name].as_u64().expect("a number");
+        answers.iter().map(|answer| (number(answer, "line"), number(answer, "status"))).collect()
+    };
+    let name = r#""names":[{"family":"Example"}]"#;
+    let file = format!(
+        "{{\"id\":\"b1\",{name}}}\n\nno JSON\n{{{name}}}\n{{\"id\":\"b 2\"}}\n{{\"id\":\"b3\",\"colour\":1}}\n{{\"id\":\"b1\",{name}}}\n{{\"id\":\"bulk\",{name}}}"
+    );
+    let answers = send("handling=strict", &file);
+    assert_eq!(brief(&answers), [(1, 202), (3, 400), (4, 422), (5, 422), (6, 422), (7, 202), (8, 202)]);
+    assert_eq!((&answers[0]["id"], &answers[0]["version"]), (&json!("b1"), &json!(1)));
+    assert_eq!(answers[2]["problem"]["errors"][0]["pointer"], "/id");
+    assert_eq!(answers[4]["problem"]["code"], "LIA-SYNC-002");
+    assert_eq!(gateway.get("/api/v1/patients/bulk").json()["id"], "bulk", "an object may be called so");
+    gateway.call("PUT", "/api/v1/patients", &[], b"").is(405, "LIA-API-002");
+    // The same file again: the same answers. The same key for something else: refused.
+    let again = send("handling=strict", &file);
+    assert_eq!(brief(&again), brief(&answers));
+    let other = send("handling=strict", "{\"id\":\"b1\",\"names\":[{\"family\":\"Other\"}]}");
+    assert_eq!(other[0]["problem"]["code"], "LIA-LDG-007");
+    gateway
+        .call("POST", "/api/v1/patients/bulk", &[("Content-Type", "application/x-ndjson")], b"{}")
+        .is(400, "LIA-API-003");
+    gateway.call("POST", "/api/v1/patients/b1", &[("Idempotency-Key", "k")], b"{}").is(405, "LIA-API-002");
+}
+
+/// With `Prefer: merge` a file may be sent again with changes; what others changed meanwhile stays.
+#[test]
+fn many_objects_merged() {
+    let gateway = gateway();
+    let send = |key: &str, lines: &[Value]| {
+        let headers = [("Content-Type", "application/x-ndjson"), ("Idempotency-Key", key), ("Prefer", "merge")];
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let answer = gateway.call("POST", "/api/v1/patients/bulk", &headers, text.as_bytes());
+        String::from_utf8_lossy(&answer.body)
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+            .collect::<Vec<_>>()
+    };
+    let patient = |id: &str, born: &str| json!({"id": id, "names": [{"family": "Example"}], "birth_date": born});
+    let all: Vec<Value> = (0..70).map(|n| patient(&format!("m{n}"), "1980-01-01")).collect();
+    assert!(send("monday", &all).iter().all(|answer| answer["status"] == 202 && answer["version"] == 1));
+    // All are the sender's own; the second of two lines about one builds on the first.
+    let lines = [patient("m1", "1980-01-02"), patient("m2", "1980-01-01"), patient("m1", "1980-01-03")];
+    let answers = send("tuesday", &lines);
+    let versions: Vec<&Value> = answers.iter().map(|answer| &answer["version"]).collect();
+    assert_eq!(versions, [&json!(2), &json!(1), &json!(null)], "{answers:?}");
+    // One key and one id are one request: what differs is refused, not taken for the same.
+    assert_eq!(answers[2]["problem"]["code"], "LIA-LDG-007");
 }
 
 fn visit(start: &str, end: &str) -> Value {

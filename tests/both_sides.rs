@@ -513,11 +513,15 @@ async fn a_value_that_comes_back_through_another_ehr_is_a_question() {
     rig.settled(10).await;
     let gender = |rig: &Rig| rig.object("patient", "p1").expect("here")["gender"].clone();
     let at_first = |rig: &Rig| rig.states("Patient", "p1").pop().expect("there")["gender"].clone();
-    let reference = rig.sync("patient", "p1").remote[0].clone();
+    let at = |rig: &Rig, first: bool| {
+        let row = rig.all_syncs().into_iter().find(|row| (row.system == system) != first);
+        row.expect("a sync").remote[0].clone()
+    };
+    let reference = at(&rig, true);
     rig.edit(&reference, |body| body["gender"] = json!("other"));
     rig.until(10, "theirs is here", |rig| gender(rig) == "other").await;
     rig.settled(10).await;
-    let there = rig.all_syncs().into_iter().find(|row| row.system == system).expect("a sync").remote[0].clone();
+    let there = at(&rig, false);
     let read = || {
         let request = request(Method::Get, &there, None);
         serde_json::from_slice::<Value>(&other.request(&request).body).expect("a resource")

@@ -259,7 +259,7 @@ fn a_large_upload_reaches_the_archive_in_constant_memory() {
         let url = format!("{}/api/v1/letters/l-large/history", gateway.url);
         let history = send(&client(), "GET", &url, &[], &Value::Null).await.unwrap().body;
         let kinds: Vec<&str> =
-            history.as_array().unwrap().iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
+            history["items"].as_array().unwrap().iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds.iter().filter(|kind| **kind == "unsettled").count().min(1), 1, "{kinds:?}");
         assert_eq!(kinds.iter().filter(|kind| **kind == "attempted").count(), 3, "{kinds:?}");
     });

@@ -341,9 +341,9 @@ async fn why(gateway: &str, item: &Value) -> String {
 /// An object's history as the gateway tells it.
 async fn trace(gateway: &str, (object, id): &Name) -> String {
     let plural = DAY.iter().find(|(name, _)| name == object).map_or("", |(_, plural)| plural);
-    let url = format!("{gateway}/api/v1/{plural}/{id}/history");
+    let url = format!("{gateway}/api/v1/{plural}/{id}/history?limit=500");
     let Ok(answer) = send(&client(), "GET", &url, &[], &Value::Null).await else { return String::new() };
-    let entries = answer.body["items"].as_array().or(answer.body.as_array()).cloned().unwrap_or_default();
+    let entries = answer.body["items"].as_array().cloned().unwrap_or_default();
     let mut text = String::new();
     for entry in entries.iter().rev().take(12).rev() {
         let _ = writeln!(text, "    {} {} {} {}", entry["at"], entry["kind"], entry["code"], entry["summary"]);

@@ -148,6 +148,15 @@ impl Ask {
         Ok(fhir::read(&bytes)?)
     }
 
+    /// Reads the body as text of one of these media types.
+    ///
+    /// # Errors
+    /// By content type, encoding, size, time.
+    pub async fn text(self, types: &[&str]) -> Result<Bytes, Problem> {
+        is_of_type(&self.parts.headers, types)?;
+        self.bytes().await
+    }
+
     /// As [`Self::json`], but an empty body is an empty object.
     ///
     /// # Errors

@@ -131,20 +131,24 @@ impl Problem {
         status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The answer; `instance` is the path that was asked for.
-    pub(super) fn answer(&self, instance: &str) -> Response<Body> {
-        let status = self.status();
+    /// The contract's JSON; `instance` is the path that was asked for.
+    pub(super) fn to_json(&self, instance: &str) -> serde_json::Value {
         let mut body = json!({
             "type": format!("/docs/errors/{}", self.code),
             "title": page(self.code).map_or(self.code, |page| page.title),
-            "status": status.as_u16(), "code": self.code, "detail": self.detail, "instance": instance,
+            "status": self.status().as_u16(), "code": self.code, "detail": self.detail, "instance": instance,
             "errors": self.errors,
         });
         if !self.fields.is_empty() {
             body["fields"] = json!(self.fields);
         }
-        let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = status;
+        body
+    }
+
+    /// The answer.
+    pub(super) fn answer(&self, instance: &str) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.to_json(instance).to_string()));
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {

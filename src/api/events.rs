@@ -113,7 +113,7 @@ fn events(api: &Api, entry: &Entry) -> Result<String, Problem> {
         // What another entry changed is told with that entry.
         let concerned = draft.fact.item() == Some(id.as_str());
         if let Some(item) = ledger.item(&id)?.filter(|item| concerned || item.seq == entry.seq) {
-            tell("worklist", &ledger.item_json(&item)?);
+            tell("worklist", &api.engine().item_json(&item)?);
         }
     }
     Ok(text)

@@ -4,6 +4,7 @@
 
 mod ask;
 mod attachments;
+mod bulk;
 mod docs;
 mod drain;
 mod error;
@@ -96,7 +97,9 @@ pub fn router(api: Api, fhir: Router) -> Router {
         let serve = move |State(api): State<Api>,
                           params: Result<RawPathParams, RawPathParamsRejection>,
                           request: Request| serve(api, handler, params, request);
-        router = router.route(route.path, on(filter, serve));
+        // Beside `{id}`, so that an object may have the id `bulk`.
+        let path = route.path.replace("{objects}/bulk", "{objects}/{id}");
+        router = router.route(&path, on(filter, serve));
     }
     router
         .route("/console", axum::routing::any(not_yet))

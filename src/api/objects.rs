@@ -11,12 +11,12 @@ use super::{
 use crate::{
     domain::{ObjectId, ObjectName},
     error::Finding,
-    ledger::{Answer, LedgerError, ObjectRow},
+    ledger::{Answer, Entry, LedgerError, ObjectRow},
     sync::{Accept, Change, Key, Preview, Resend, Update},
 };
 
 /// The kind of object that the route names, and its plural.
-fn kind(ask: &Ask) -> Result<(ObjectName, String), Problem> {
+pub(super) fn kind(ask: &Ask) -> Result<(ObjectName, String), Problem> {
     let plural = ask.param("objects");
     let known = ask.api.mappings().by_plural(plural).and_then(|kind| ObjectName::new(kind.name()).ok());
     known.map(|name| (name, plural.to_owned())).ok_or_else(|| ApiError::NoRoute.into())
@@ -43,13 +43,18 @@ fn etag(version: u64) -> String {
     format!("W/\"{version}\"")
 }
 
-/// 202. What was taken on and is worth a remark all the same stands under `warnings`, which is left out where it is empty.
-fn accepted(plural: &str, answer: &Answer, warnings: &[Finding]) -> Answered {
+/// What was taken on, with what is worth a remark.
+pub(super) fn accepted_json(answer: &Answer, warnings: &[Finding]) -> Value {
     let mut body = answer.to_json();
     if !warnings.is_empty() {
         body["warnings"] = json!(warnings);
     }
-    let response = reply::json(StatusCode::ACCEPTED, &body);
+    body
+}
+
+/// 202. What was taken on and is worth a remark all the same stands under `warnings`, which is left out where it is empty.
+fn accepted(plural: &str, answer: &Answer, warnings: &[Finding]) -> Answered {
+    let response = reply::json(StatusCode::ACCEPTED, &accepted_json(answer, warnings));
     let response = reply::with(response, header::LOCATION, &format!("/api/v1/{plural}/{}", answer.id));
     Ok(reply::with(response, header::ETAG, &etag(answer.version)))
 }
@@ -201,8 +206,11 @@ fn reason(body: Value) -> Result<Option<Value>, Problem> {
 /// `GET /api/v1/{objects}/{id}`
 pub(super) async fn read(ask: Ask) -> Answered {
     let (object, _) = kind(&ask)?;
-    ask.query(&[])?;
-    let row = existing(&ask, &object)?;
+    let query = ask.query(&["version"])?;
+    let mut row = existing(&ask, &object)?;
+    if let Some((_, version)) = query.first() {
+        row = in_version(&ask.api, row, version)?;
+    }
     let tag = etag(row.version);
     let response = if ask.header("if-none-match") == Some(tag.as_str()) {
         let mut response = axum::http::Response::new(axum::body::Body::empty());
@@ -212,6 +220,17 @@ pub(super) async fn read(ask: Ask) -> Answered {
         reply::ok(&shown(&ask.api, &row)?)
     };
     Ok(reply::with(response, header::ETAG, &tag))
+}
+
+/// An object as it stood in an older version.
+fn in_version(api: &Api, row: ObjectRow, version: &str) -> Result<ObjectRow, Problem> {
+    let wanted: u64 = version.parse().map_err(|_| ApiError::Query("version is a number, from 1".to_owned()))?;
+    if wanted == row.version {
+        return Ok(row);
+    }
+    let made = api.ledger().version(&row.object, &row.id, wanted)?;
+    let made = made.ok_or(ApiError::NotFound("this object has no such version"))?;
+    Ok(ObjectRow { version: wanted, body: made.draft.body, seq: made.seq, updated_at: made.at, ..row })
 }
 
 /// `GET /api/v1/{objects}`
@@ -226,8 +245,14 @@ pub(super) async fn list(ask: Ask) -> Answered {
 /// `GET /api/v1/{objects}/{id}/history`
 pub(super) async fn history(ask: Ask) -> Answered {
     let (object, _) = kind(&ask)?;
-    ask.query(&[])?;
+    let page = Page::of(&ask, &[])?;
     let row = existing(&ask, &object)?;
-    let entries = ask.api.ledger().history(&object, &row.id)?;
-    Ok(reply::ok(&entries.iter().map(crate::ledger::Entry::to_json).collect()))
+    let after = page.after.as_deref().map_or(Ok(0), str::parse).map_err(|_| bad_cursor())?;
+    let entries = ask.api.ledger().history_after(&object, &row.id, after, page.limit + 1)?;
+    let entries: Vec<(String, Entry)> = entries.into_iter().map(|entry| (entry.seq.to_string(), entry)).collect();
+    page.answer(&ask, entries, |(seq, _)| seq, |(_, entry)| Ok(entry.to_json()))
+}
+
+fn bad_cursor() -> Problem {
+    ApiError::Query("cursor is not one that `next` gave".to_owned()).into()
 }

@@ -86,6 +86,7 @@ fn body(takes: Takes, object: Option<&str>) -> Option<Value> {
     let (kind, schema) = match takes {
         Takes::Nothing => return None,
         Takes::Object => ("application/json", reference(object.unwrap_or_default())),
+        Takes::Lines => ("application/x-ndjson", json!({"type": "string"})),
         Takes::MergePatch => ("application/merge-patch+json", json!({"type": "object"})),
         Takes::Bytes => ("*/*", json!({})),
         Takes::Members(names) => {
@@ -106,9 +107,10 @@ fn answer(gives: Gives, object: Option<&str>) -> Value {
     };
     let (kind, schema) = match gives {
         Gives::Accepted => ("application/json", reference("Accepted")),
+        Gives::Lines => ("application/x-ndjson", json!({"type": "string"})),
         Gives::Object => ("application/json", reference(object.unwrap_or_default())),
         Gives::Objects => ("application/json", list(reference(object.unwrap_or_default()))),
-        Gives::History => ("application/json", json!({"type": "array", "items": reference("Entry")})),
+        Gives::History => ("application/json", list(reference("Entry"))),
         Gives::Attachment => ("application/json", reference("Attachment")),
         Gives::Sync => ("application/json", reference("Sync")),
         Gives::Syncs => ("application/json", list(reference("Sync"))),

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use super::{Ask, attachments, docs, events, health, objects, openapi, reply::Answered, syncs, worklist};
+use super::{Ask, attachments, bulk, docs, events, health, objects, openapi, reply::Answered, syncs, worklist};
 
 /// What a handler is.
 pub(super) type Handler = fn(Ask) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
@@ -38,6 +38,8 @@ pub(super) struct Header {
 pub(super) enum Takes {
     Nothing,
     Object,
+    /// One object a line.
+    Lines,
     MergePatch,
     Bytes,
     /// A JSON object with these members; those with `*` are required.
@@ -48,6 +50,8 @@ pub(super) enum Takes {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gives {
     Accepted,
+    /// One answer a line.
+    Lines,
     Object,
     Objects,
     History,
@@ -141,7 +145,26 @@ pub(super) const ROUTES: &[Route] = &[
         query: &["limit", "cursor"],
         ..get("/api/v1/{objects}", "Objects of one kind, by id", handler!(objects::list), Gives::Objects)
     },
-    get("/api/v1/{objects}/{id}", "An object at its newest version", handler!(objects::read), Gives::Object),
+    Route {
+        refuses: CREATE,
+        headers: &[KEY, PREFER],
+        ..post(
+            "/api/v1/{objects}/bulk",
+            "Take on many objects, one a line, each answered in a line of its own; none stops the others",
+            handler!(bulk::take),
+            Takes::Lines,
+            (200, Gives::Lines),
+        )
+    },
+    Route {
+        query: &["version"],
+        ..get(
+            "/api/v1/{objects}/{id}",
+            "An object at its newest version, or at an older one",
+            handler!(objects::read),
+            Gives::Object,
+        )
+    },
     change("PUT", "/api/v1/{objects}/{id}", "Replace an object", handler!(objects::replace), Takes::Object),
     change("PATCH", "/api/v1/{objects}/{id}", "Change an object", handler!(objects::patch), Takes::MergePatch),
     change(
@@ -165,7 +188,10 @@ pub(super) const ROUTES: &[Route] = &[
         handler!(objects::relink),
         Takes::Members(&["reference", "to"]),
     ),
-    get("/api/v1/{objects}/{id}/history", "All that happened to it", handler!(objects::history), Gives::History),
+    Route {
+        query: &["limit", "cursor"],
+        ..get("/api/v1/{objects}/{id}/history", "All that happened to it", handler!(objects::history), Gives::History)
+    },
     post(
         "/api/v1/attachments",
         "Leave a document; objects name it by its id",

@@ -25,7 +25,7 @@ pub(super) async fn list(ask: Ask) -> Answered {
     one_of(&page, "status", &["open", "assigned", "resolved", "dismissed"])?;
     let filter = WorkFilter { equal: page.filters.clone(), after: page.after.clone(), limit: page.limit + 1 };
     let rows = ask.api.ledger().items(&filter)?;
-    page.answer(&ask, rows, |row| row.id.as_str(), |row| Ok(ask.api.ledger().item_json(row)?))
+    page.answer(&ask, rows, |row| row.id.as_str(), |row| Ok(ask.api.engine().item_json(row)?))
 }
 
 fn one_of(page: &Page, name: &str, words: &[&str]) -> Result<(), Problem> {
@@ -45,7 +45,7 @@ fn item(api: &Api, id: &str) -> Result<ItemRow, Problem> {
 pub(super) async fn read(ask: Ask) -> Answered {
     ask.query(&[])?;
     let row = item(&ask.api, ask.param("id"))?;
-    Ok(reply::ok(&ask.api.ledger().item_json(&row)?))
+    Ok(reply::ok(&ask.api.engine().item_json(&row)?))
 }
 
 /// `POST /api/v1/worklist/{id}/{action}`
@@ -69,7 +69,7 @@ pub(super) async fn act(ask: Ask) -> Answered {
     // What waits for it, as the person saw it: a decision wakes them.
     let dependants = api.ledger().item_json(&before)?["dependants"].take();
     api.engine().act(&id, action, by).await?;
-    let mut after = api.ledger().item_json(&item(&api, &id)?)?;
+    let mut after = api.engine().item_json(&item(&api, &id)?)?;
     if !dependants.as_array().is_none_or(Vec::is_empty) {
         after["dependants"] = dependants;
     }

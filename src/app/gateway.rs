@@ -70,6 +70,11 @@ pub async fn start(config: Config, clock: SharedClock) -> Result<Running, CouldN
     })
     .map_err(|error| CouldNotRun::from_error(&error, "see [[systems]] in the configuration"))?;
 
+    let unsent = engine.unsent_kinds();
+    if !unsent.is_empty() {
+        tracing::warn!(code = "LIA-SYNC-031", kinds = unsent.join(", "), "no system takes objects of these kinds");
+    }
+
     let (stop, stopping) = watch::channel(false);
     let workers = tokio::spawn({
         let (engine, stopping) = (engine.clone(), stopping.clone());

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Attachment, Cursor, Entry, Hash, Idempotency, Ledger, LedgerError, ObjectRow, PartRow, Receipt, State, SyncFilter,
-    SyncId, SyncRow, SyncState, decide, fold, keys,
+    Attachment, Cursor, Entry, Fact, Hash, Idempotency, Ledger, LedgerError, ObjectRow, PartRow, Receipt, State,
+    SyncFilter, SyncId, SyncRow, SyncState, decide, fold, keys,
     store::{decode, row},
 };
 use crate::domain::{ObjectId, ObjectName, SystemName};
@@ -77,6 +77,28 @@ impl Ledger {
     pub fn history(&self, object: &ObjectName, id: &ObjectId) -> Read<Vec<Entry>> {
         let prefix = keys::history_of(object, id);
         self.scan(&prefix, None, usize::MAX, |key, _| self.core().log.entry(keys::number(key)).map(Some))
+    }
+
+    /// So many entries about an object behind this sequence, oldest first.
+    ///
+    /// # Errors
+    /// As [`Self::history`].
+    pub fn history_after(&self, object: &ObjectName, id: &ObjectId, after: u64, limit: usize) -> Read<Vec<Entry>> {
+        let prefix = keys::history_of(object, id);
+        let from = [prefix.as_slice(), &after.to_be_bytes()].concat();
+        self.scan(&prefix, Some(&from), limit, |key, _| self.core().log.entry(keys::number(key)).map(Some))
+    }
+
+    /// The entry that made a version of an object.
+    ///
+    /// # Errors
+    /// As [`Self::history`].
+    pub fn version(&self, object: &ObjectName, id: &ObjectId, version: u64) -> Read<Option<Entry>> {
+        let made = |entry: &Entry| {
+            entry.draft.version == Some(version)
+                && matches!(entry.draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
+        };
+        Ok(self.history(object, id)?.into_iter().rev().find(made))
     }
 
     /// A body's bytes; nothing where there is none or it was erased.

@@ -21,11 +21,7 @@ use crate::{
 impl Translator {
     /// The object of a sync in one version.
     pub fn version_of(&self, row: &SyncRow, version: u64) -> Result<Option<Value>, Error> {
-        let history = self.ledger.history(&row.object, &row.object_id)?;
-        let made = history.iter().rev().find(|entry| {
-            entry.draft.version == Some(version)
-                && matches!(entry.draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
-        });
+        let made = self.ledger.version(&row.object, &row.object_id, version)?;
         let hash = made.and_then(|entry| entry.draft.body);
         hash.map(|hash| self.read_body(&hash)).transpose()
     }

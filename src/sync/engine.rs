@@ -133,7 +133,20 @@ impl Engine {
         let expect = Expect::NewOrEqual(content);
         let (object, id, by) = (&request.object, &id, request.by.as_str());
         let (version, operation, key, sent) = (1, Operation::Created, Some(key), None);
-        self.store(Version { object, id, version, operation, expect, key, by, sent }, &checked).await
+        let answer = self.store(Version { object, id, version, operation, expect, key, by, sent }, &checked).await?;
+        if answer.syncs.is_empty() {
+            tracing::warn!(%object, code = "LIA-SYNC-031", "taken on, and it goes nowhere: no system takes this kind");
+        }
+        Ok(answer)
+    }
+
+    /// Kinds of objects that no system takes.
+    #[must_use]
+    pub fn unsent_kinds(&self) -> Vec<String> {
+        let translator = &self.parts.translator;
+        let mappings = translator.mappings.now();
+        let taken = |name: &str| ObjectName::new(name).is_ok_and(|name| translator.targets(&name).next().is_some());
+        mappings.objects().map(|kind| kind.name().to_owned()).filter(|name| !taken(name)).collect()
     }
 
     /// Changes an object: replace, merge patch or cancel. A change that changes nothing is answered as things stand.

@@ -14,6 +14,7 @@ mod health;
 mod identity;
 mod inbound;
 mod index;
+mod item;
 mod late;
 mod merge;
 mod missed;

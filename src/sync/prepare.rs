@@ -297,10 +297,12 @@ pub(super) fn as_made(held: &[Held], logical: &dyn Fn(&Value) -> Value) -> Vec<P
         for (there, made) in &names {
             substitute(&mut resource, there, made);
         }
-        if let (Some(made), Some(members)) = (made_as(&held.part, &held.reference), resource.as_object_mut())
-            && let Some((_, id)) = made.rsplit_once('/')
-        {
-            members.insert("id".to_owned(), json!(id));
+        if let Some(members) = resource.as_object_mut().filter(|_| held.part != MAIN) {
+            match made_as(&held.part, &held.reference).as_deref().and_then(|made| made.rsplit_once('/')) {
+                Some((_, id)) => _ = members.insert("id".to_owned(), json!(id)),
+                // Made without one; under the EHR's it would count as another part.
+                None => _ = members.shift_remove("id"),
+            }
         }
         Some(Part::new(held.part.split('/').next().unwrap_or_default(), resource))
     };

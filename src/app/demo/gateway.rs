@@ -145,7 +145,7 @@ impl Gateway {
 
     /// History of an object, oldest first.
     pub async fn history(&self, object: &str, id: &str) -> Result<Vec<Value>, CouldNotRun> {
-        let answer = self.get(&format!("{}/{id}/history", self.plural(object))).await?;
+        let answer = self.get(&format!("{}/{id}/history?limit=500", self.plural(object))).await?;
         let list = answer.body.as_array().or_else(|| answer.body["items"].as_array()).cloned();
         Ok(list.unwrap_or_default())
     }
