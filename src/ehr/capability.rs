@@ -120,6 +120,13 @@ impl Capability {
     pub fn offers(&self, kind: &str, interaction: &str) -> bool {
         !self.lists_types() || self.types.get(kind).is_some_and(|offer| offer.interactions.contains(interaction))
     }
+    /// Whether the EHR may write over an edit that it was told not to: it does not say that it heeds versions. What was there
+    /// before can be looked up.
+    #[must_use]
+    pub fn may_ignore_versions(&self, kind: &str) -> bool {
+        let heeds = self.types.get(kind).is_some_and(|offer| offer.versioned_update);
+        !heeds && self.offers(kind, "history-instance")
+    }
     /// Whether a search parameter of a type is offered. Servers often leave the common ones (`_id`,
     /// `_lastUpdated`) out of a type that they can search, so `None` means that it was not said.
     #[must_use]

@@ -171,6 +171,19 @@ impl Client {
         answer::one(&response, Intent::Read, kind, Some(id), self.clock.now())
     }
 
+    /// The version of `Type/id` that stood before this one, by its history; nothing where that does not show both.
+    ///
+    /// # Errors
+    /// As a search.
+    pub async fn before(&self, kind: &str, id: &str, version: &str) -> Result<Option<Seen>, Failure> {
+        let mut url = self.url(&[kind, id, "_history"])?;
+        url.query_pairs_mut().append_pair("_count", "10");
+        let page = Search::new(self, kind, url).next_page().await?;
+        let newest_first = page.into_iter().flat_map(|page| page.resources).filter_map(Seen::of);
+        let is_this = |seen: &Seen| seen.version.as_deref().is_some_and(|own| super::same_version(own, version));
+        Ok(newest_first.skip_while(|seen| !is_this(seen)).nth(1))
+    }
+
     /// A search of one type, page by page; nothing is sent until the first page is asked for.
     ///
     /// # Errors

@@ -231,7 +231,7 @@ impl SyncRow {
             State::Synced => SyncState::Synced,
             State::Conflict { .. } => SyncState::Conflict,
             State::Parked { .. } => SyncState::Parked,
-            State::Resolved => SyncState::Resolved,
+            State::Resolved { .. } => SyncState::Resolved,
         }
     }
 

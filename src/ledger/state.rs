@@ -97,8 +97,12 @@ pub enum State {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         flight: Option<InFlight>,
     },
-    /// A person decided that nothing needs sending.
-    Resolved,
+    /// A person decided that nothing needs sending, or it was called off before it left.
+    Resolved {
+        /// An attempt whose outcome nobody found out: read back before anything newer is sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flight: Option<InFlight>,
+    },
 }
 
 /// All that a fact may change of where an object stands at a system.
@@ -138,7 +142,7 @@ impl State {
             Self::Synced => "synced",
             Self::Conflict { .. } => "conflict",
             Self::Parked { .. } => "parked",
-            Self::Resolved => "resolved",
+            Self::Resolved { .. } => "resolved",
         }
     }
 
@@ -146,9 +150,10 @@ impl State {
     #[must_use]
     pub const fn flight(&self) -> Option<&InFlight> {
         match self {
-            Self::Sending { flight } | Self::Unknown { flight, .. } | Self::Parked { flight: Some(flight), .. } => {
-                Some(flight)
-            }
+            Self::Sending { flight }
+            | Self::Unknown { flight, .. }
+            | Self::Parked { flight: Some(flight), .. }
+            | Self::Resolved { flight: Some(flight) } => Some(flight),
             _ => None,
         }
     }
@@ -187,6 +192,11 @@ impl Standing {
 
     fn with(&self, state: State) -> Self {
         Self { state, ..self.clone() }
+    }
+
+    /// Nothing of it needs doing; what an open attempt did is still not known.
+    fn given_up(&self) -> Self {
+        self.with(State::Resolved { flight: self.state.flight().cloned() })
     }
 
     /// Read back first where an outcome is open, else sent from the beginning.
@@ -255,16 +265,18 @@ pub fn transition(before: &Standing, told: &Told, at: Timestamp) -> Result<Stand
             _ => before.clone(),
         }),
         Told::Spared => match &before.state {
-            State::Ready { .. } | State::Waiting { .. } => Ok(before.with(State::Resolved)),
+            State::Ready { .. } | State::Waiting { .. } => Ok(before.with(State::Resolved { flight: None })),
             _ => Err(impossible),
         },
         Told::Asked { version, item, kind, conflict } => {
             asked(before, *version, item, *kind, *conflict).ok_or(impossible)
         }
         Told::Retried { item } => Ok(retried(before, item, at)),
-        Told::Decided { item, send } => Ok(match before.state.asks() {
-            Some(asked) if asked == item && *send => before.again(before.wanted, Some(at)),
-            Some(asked) if asked == item => before.with(State::Resolved),
+        Told::Decided { item, own, send } => Ok(match &before.state {
+            state if state.asks() == Some(item) && *send => before.again(before.wanted, Some(at)),
+            state if state.asks() == Some(item) => before.given_up(),
+            // It is looked for again because somebody asked for that, and nothing of it needs doing after all.
+            State::Unknown { .. } if *own && !*send && before.wanted == before.about => before.given_up(),
             // It was about an older version, or was answered by the system itself.
             _ => before.clone(),
         }),
@@ -279,7 +291,9 @@ fn aimed(before: &Standing, version: u64, at: Timestamp) -> Option<Standing> {
         // What is under way settles first.
         State::Sending { .. } | State::Unknown { .. } => Some(Standing { wanted: version, ..before.clone() }),
         // A correction does not make it known what the first attempt did.
-        State::Parked { flight: Some(_), .. } => Some(before.again(version, Some(at))),
+        State::Parked { flight: Some(_), .. } | State::Resolved { flight: Some(_) } => {
+            Some(before.again(version, Some(at)))
+        }
         _ => Some(Standing::new(version)),
     }
 }

@@ -74,6 +74,8 @@ pub enum Told {
     Decided {
         /// The worklist item.
         item: String,
+        /// It is the sync's own, also where its state does not name it any more (a retry is under way).
+        own: bool,
         /// It must be sent.
         send: bool,
     },

@@ -39,6 +39,8 @@ pub(super) fn decide(scene: &Scene, heard: Heard) -> Step {
         Heard::Written(Ok(seen)) => written(scene, seen),
         Heard::Written(Err(failure)) => Step::Record(failed(scene, &failure)),
         Heard::Confirmed(again) => confirmed(scene, again),
+        Heard::Before(Ok(Some(before))) => lost_between(scene, Ok(before)),
+        Heard::Before(_) => acknowledged_as_answered(scene),
         Heard::Between(between) => lost_between(scene, between),
         Heard::PutBack(Ok(_)) => Step::Record(Note::Later {
             wait_ms: 0,
@@ -263,7 +265,19 @@ fn arrived(scene: &Scene, sent: &Sent, seen: Seen) -> Step {
             version: (now - 1).to_string(),
         });
     }
+    if let (Way::Update { id, version: Some(_) }, Some(now)) = (&sent.way, seen.version.as_deref())
+        && ehr::version_number(now).is_none()
+        && scene.capability.may_ignore_versions(&sent.part.kind)
+    {
+        let (kind, id, version) = (sent.part.kind.clone(), id.clone(), now.to_owned());
+        return Step::Ask(Ask::Before { kind, id, version });
+    }
     Step::Record(acknowledged(scene, sent, seen))
+}
+
+fn acknowledged_as_answered(scene: &Scene) -> Step {
+    let (Some(sent), Some(answered)) = (&scene.sent, &scene.answered) else { return turn(scene) };
+    Step::Record(acknowledged(scene, sent, answered.clone()))
 }
 
 fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {

@@ -152,6 +152,7 @@ fn word(step: Step) -> String {
             Ask::Part { .. } => "read".to_owned(),
             Ask::Find { .. } => "look for it first".to_owned(),
             Ask::Again { .. } => "read again".to_owned(),
+            Ask::Before { version, .. } => format!("read what was before {version}"),
             Ask::Version { version, .. } => format!("read version {version}"),
             Ask::PutBack { .. } => "put back".to_owned(),
             Ask::Look(Look::At { .. }) => "look by id".to_owned(),
@@ -337,6 +338,16 @@ fn what_a_write_came_to() {
     let create = || Way::Create { condition: Some("identifier=x".to_owned()) };
     let update = || Way::Update { id: "7".to_owned(), version: Some("3".to_owned()) };
     let other = || Seen { body: Some(json!({"resourceType": "Patient", "id": "9"})), ..seen("1", true) };
+    let edited = |version: &str| {
+        let mut edited = seen(version, false);
+        edited.body.as_mut().unwrap()["gender"] = json!("male");
+        edited
+    };
+    let heeds = |scene: &mut Scene| {
+        let offer = crate::ehr::Offer { versioned_update: true, ..crate::ehr::Offer::default() };
+        let types = [("Patient".to_owned(), offer)].into();
+        scene.capability = Arc::new(Capability { types, statement: Statement::Stated, ..Capability::default() });
+    };
     let unchanged = |scene: &mut Scene| (scene.reading, scene.row.attempts) = (Reading::Unchanged, 3);
     check(vec![
         (sent(create()), Heard::Written(Ok(seen("1", true))), "has it", "created"),
@@ -360,6 +371,25 @@ fn what_a_write_came_to() {
             "it was looked for: somebody else's record",
         ),
         (sent(update()), Heard::Written(Ok(seen("4", false))), "has it", "the next version"),
+        (
+            with(sent(update()), |s| s.answered = Some(seen("e5", false))),
+            Heard::Written(Ok(seen("e5", false))),
+            "read what was before e5",
+            "versions that cannot be counted, of an EHR that does not say that it heeds them",
+        ),
+        (with(sent(update()), heeds), Heard::Written(Ok(seen("e5", false))), "has it", "it says that it heeds them"),
+        (
+            with(sent(update()), |s| s.answered = Some(seen("e5", false))),
+            Heard::Before(Ok(None)),
+            "has it",
+            "its history does not tell",
+        ),
+        (
+            with(sent(update()), |s| s.answered = Some(seen("e5", false))),
+            Heard::Before(Ok(Some(edited("e4")))),
+            "put back",
+            "an edit was in between",
+        ),
         (sent(update()), Heard::Written(Ok(seen("5", false))), "read version 4", "an edit was in between"),
         (
             with(sent(update()), |s| s.answered = Some(seen("5", false))),

@@ -42,6 +42,12 @@ impl Outcome {
         let Merged { takes_theirs, keeps_ours, conflicts, dropped, .. } = &self.merged;
         !takes_theirs && !keeps_ours && conflicts.is_empty() && dropped.is_empty()
     }
+
+    /// Nothing of theirs is replaced by ours without a person.
+    pub fn doubt_overruled(&mut self, rules: &FieldRule) {
+        let paths: Vec<String> = self.merged.overruled.iter().map(|field| field.path.clone()).collect();
+        paths.iter().for_each(|path| self.merged.doubt(rules, path));
+    }
 }
 
 /// How what the EHR holds came to be known.
@@ -88,23 +94,11 @@ impl Translator {
         after: &[Held],
         occasion: Occasion,
     ) -> Outcome {
-        self.merged_at(system, subject, (before, after), occasion, self.clock.now())
-    }
-
-    /// As [`Self::merged`], of what was found at that moment.
-    pub fn merged_at(
-        &self,
-        system: &System,
-        subject: &Subject,
-        (before, after): (Option<&[Held]>, &[Held]),
-        occasion: Occasion,
-        found_at: Timestamp,
-    ) -> Outcome {
         let read = |held: &[Held]| self.read_back(&subject.plan, held, system);
         let base = before.map(read);
         let theirs = read(after);
         let outcome = self.compared(system, subject, base.as_ref(), &theirs, &settled(after), occasion);
-        self.doubted(system, subject, outcome, &theirs, found_at)
+        self.doubted(system, subject, outcome, &theirs)
     }
 
     /// Compares, and leaves alone what the system is known not to keep: that it lacks that is nobody's removal.
@@ -143,14 +137,7 @@ impl Translator {
 
     /// What comes back to what it was before another EHR changed it is no news: within a day a person is asked, else a value
     /// could go round between EHRs for ever.
-    fn doubted(
-        &self,
-        system: &System,
-        subject: &Subject,
-        mut outcome: Outcome,
-        theirs: &Value,
-        found_at: Timestamp,
-    ) -> Outcome {
+    fn doubted(&self, system: &System, subject: &Subject, mut outcome: Outcome, theirs: &Value) -> Outcome {
         if self.systems.len() < 2 || !outcome.merged.takes_theirs {
             return outcome;
         }
@@ -158,7 +145,7 @@ impl Translator {
         let fields = || outcome.merged.taken.iter().chain(&outcome.merged.yielded);
         let mut back: Vec<String> = Vec::new();
         // What cannot be read any more tells nothing.
-        for (was, became) in self.changed_elsewhere(system, subject, found_at).unwrap_or_default() {
+        for (was, became) in self.changed_elsewhere(system, subject).unwrap_or_default() {
             for field in fields().filter(|field| !back.contains(&field.path)).collect::<Vec<_>>() {
                 let top = field.path.split('/').nth(1).unwrap_or_default();
                 let (was, became, now) = (was.get(top), became.get(top), theirs.get(top));
@@ -175,14 +162,9 @@ impl Translator {
         outcome
     }
 
-    /// The versions that other EHRs made of an object within a day before, each with the one before it.
-    fn changed_elsewhere(
-        &self,
-        system: &System,
-        subject: &Subject,
-        found_at: Timestamp,
-    ) -> Result<Vec<(Value, Value)>, Error> {
-        let since = found_at.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    /// The versions that other EHRs made of an object within the last day, each with the one before it.
+    fn changed_elsewhere(&self, system: &System, subject: &Subject) -> Result<Vec<(Value, Value)>, Error> {
+        let since = self.clock.now().saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
         let mut changes = Vec::new();
         let mut version: Option<Hash> = None;
         for entry in self.ledger.history(&subject.object, &subject.id)? {

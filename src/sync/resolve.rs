@@ -10,7 +10,7 @@ use super::{
     Choice, Error,
     desk::Desk,
     inbound::Topic,
-    merge::{Decision, Differences, dotted, left, occasion},
+    merge::{Decision, Differences, Merged, dotted, left, occasion},
     prepare::Held,
     record,
     setup::System,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     fhir::canonical_bytes,
     ledger::{Check, Draft, Expect, Fact, Hash, ItemKind, ItemRow, LedgerError, Operation, Proposal, Remote, SyncId},
-    mapping::MAIN,
+    mapping::{MAIN, merge::FieldRule},
 };
 
 /// What the EHR held when both agreed last (where that is known), and when the conflict was found.
@@ -38,9 +38,9 @@ impl Desk {
         let subject = inner.subject(&topic.object, &topic.id, system)?;
         let (before, after) = self.sides(&topic.sync, item)?;
         let occasion = occasion(before.as_deref().unwrap_or_default());
-        let sides = (before.as_deref(), after.as_slice());
-        let outcome = inner.merged_at(system, &subject, sides, occasion, item.created_at);
+        let outcome = inner.merged(system, &subject, before.as_deref(), &after, occasion);
         let (mut merged, mut settled, rules) = (outcome.merged, outcome.settled, subject.plan.fields());
+        self.ask_as_before(item, &mut merged, rules)?;
         let mut overruled = std::mem::take(&mut merged.overruled);
         for (name, choice) in fields {
             let name = dotted(name);
@@ -117,11 +117,23 @@ impl Desk {
         let occasion = occasion(before.as_deref().unwrap_or_default());
         let outcome = self.translator.merged(system, &subject, before.as_deref(), &after, occasion);
         let rules = subject.plan.fields();
-        let mut settled = outcome.settled;
-        settled.extend(outcome.merged.conflicts.iter().map(|field| (field.path.clone(), left(rules, field, false))));
+        let (mut merged, mut settled) = (outcome.merged, outcome.settled);
+        self.ask_as_before(item, &mut merged, rules)?;
+        settled.extend(merged.conflicts.iter().map(|field| (field.path.clone(), left(rules, field, false))));
         let fact = Fact::Observed { remotes: with_settled(item, settled) };
         let draft = Draft::new(fact, by, "Left as it is on both sides.");
         Ok(Some(topic.draft(draft, subject.version)))
+    }
+
+    /// What an item asks about is a person's to decide, whatever would become of it by itself by now.
+    fn ask_as_before(&self, item: &ItemRow, merged: &mut Merged, rules: &FieldRule) -> Result<(), Error> {
+        let detail = item.detail.map_or(Ok(Value::Null), |hash| self.translator.read_body(&hash))?;
+        for asked in detail["fields"].as_array().into_iter().flatten() {
+            let decided = merged.taken.iter().chain(&merged.yielded).chain(&merged.overruled);
+            let path = decided.map(|field| field.path.clone()).find(|path| asked["path"] == dotted(path));
+            path.into_iter().for_each(|path| merged.doubt(rules, &path));
+        }
+        Ok(())
     }
 
     /// What the EHR held when both sides agreed last, and what it held when the conflict was found.

@@ -227,6 +227,9 @@ impl Sender {
                 }
                 Heard::Confirmed(again)
             }
+            Ask::Before { kind, id, version } => {
+                Heard::Before(system.ask_of_one(clock, client.before(&kind, &id, &version)).await)
+            }
             Ask::Version { kind, id, version } => {
                 Heard::Between(system.ask(clock, client.vread(&kind, &id, &version)).await)
             }
@@ -267,7 +270,11 @@ impl Sender {
             scene.prepared = self.prepared(system, &scene.row, &scene.subject, &scene.held)?;
         } else {
             let (occasion, before) = (occasion(&scene.before), has_base.then_some(scene.before.as_slice()));
-            let outcome = self.translator.merged(system, &scene.subject, before, &scene.held, occasion);
+            let mut outcome = self.translator.merged(system, &scene.subject, before, &scene.held, occasion);
+            if scene.before_the_start {
+                // The ledger may be a restored backup, and theirs our own newer value: nothing is written over unasked.
+                outcome.doubt_overruled(scene.subject.plan.fields());
+            }
             let written = &outcome.merged.outgoing;
             scene.prepared = self.prepared_as(system, &scene.row, &scene.subject, written, &scene.held)?;
             scene.reading = Reading::Compared { outcome: Box::new(outcome), occasion, seen: scene.read.clone() };

@@ -23,6 +23,8 @@ pub(super) enum Heard {
     Written(Result<Seen, Failure>),
     /// What the write left, read once more because the answer showed something else.
     Confirmed(Result<Seen, Failure>),
+    /// What stood before the version that was written, where versions cannot be counted.
+    Before(Result<Option<Seen>, Failure>),
     /// The version between the one that was read and the one that was written.
     Between(Result<Seen, Failure>),
     /// The answer to putting that version back.
@@ -56,6 +58,8 @@ pub(super) enum Ask {
     Find { kind: String, system: String, value: String },
     /// Reads once more what the write left.
     Again { kind: String, id: String },
+    /// Reads what stood before this version.
+    Before { kind: String, id: String, version: String },
     /// Reads one old version.
     Version { kind: String, id: String, version: String },
     /// Puts an old version back.

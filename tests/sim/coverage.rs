@@ -110,7 +110,7 @@ fn is_possible(state: &str, fact: &str) -> bool {
         "conflict" => State::Conflict { item: "w-1".to_owned() },
         "parked" => State::Parked { item: "w-1".to_owned(), flight: None },
         "parked, outcome open" => State::Parked { item: "w-1".to_owned(), flight: Some(flight.clone()) },
-        _ => State::Resolved,
+        _ => State::Resolved { flight: None },
     };
     let asked = |kind, conflict| Told::Asked { version: 1, item: "w-9".to_owned(), kind, conflict };
     let told = match fact {
@@ -128,9 +128,9 @@ fn is_possible(state: &str, fact: &str) -> bool {
         "parked as unknown" => asked(ItemKind::Unknown, false),
         "conflicted" => asked(ItemKind::Conflict, true),
         "retried" => Told::Retried { item: "w-1".to_owned() },
-        "decided to send" => Told::Decided { item: "w-1".to_owned(), send: true },
-        "decided, nothing to send" => Told::Decided { item: "w-1".to_owned(), send: false },
-        _ => Told::Decided { item: "w-0".to_owned(), send: true },
+        "decided to send" => Told::Decided { item: "w-1".to_owned(), own: true, send: true },
+        "decided, nothing to send" => Told::Decided { item: "w-1".to_owned(), own: true, send: false },
+        _ => Told::Decided { item: "w-0".to_owned(), own: false, send: true },
     };
     transition(&Standing { wanted: 1, about: 1, attempts: 1, state: standing }, &told, at).is_ok()
 }
@@ -146,7 +146,7 @@ fn name_of(state: &State) -> &'static str {
         State::Conflict { .. } => "conflict",
         State::Parked { flight: None, .. } => "parked",
         State::Parked { .. } => "parked, outcome open",
-        State::Resolved => "resolved",
+        State::Resolved { .. } => "resolved",
     }
 }
 
@@ -166,7 +166,7 @@ fn name_told(told: &Told, before: &State) -> &'static str {
         Told::Asked { kind: ItemKind::Unknown, .. } => "parked as unknown",
         Told::Asked { .. } => "parked",
         Told::Retried { .. } => "retried",
-        Told::Decided { item, send } => match before {
+        Told::Decided { item, send, .. } => match before {
             State::Conflict { item: asked } | State::Parked { item: asked, .. } if asked != item => "old item decided",
             _ if *send => "decided to send",
             _ => "decided, nothing to send",
@@ -202,7 +202,7 @@ impl Cells {
             *self.struck.entry(cell).or_default() += 1;
             *standing = after;
         }
-        if standing.state == State::Resolved {
+        if matches!(standing.state, State::Resolved { .. }) {
             self.wake(id, at);
         }
     }
@@ -266,8 +266,9 @@ impl Cells {
             Fact::Deferred { delay_ms } => Told::Deferred { version, delay: delay(*delay_ms) },
             Fact::Unsettled { delay_ms } => Told::Unsettled { delay: delay(*delay_ms) },
             Fact::Waited { on, patience_ms } => {
-                let ended =
-                    |id: &SyncId| self.syncs.get(id).is_none_or(|(standing, _)| standing.state == State::Resolved);
+                let ended = |id: &SyncId| {
+                    self.syncs.get(id).is_none_or(|(standing, _)| matches!(standing.state, State::Resolved { .. }))
+                };
                 let on: Vec<SyncId> =
                     on.iter().filter(|id| !self.arrived.contains(*id) && !ended(id)).cloned().collect();
                 if on.is_empty() {
@@ -282,8 +283,8 @@ impl Cells {
                 Told::Asked { version, item, kind: asks.kind, conflict }
             }
             Fact::Retried { item } => Told::Retried { item: item.clone() },
-            Fact::Resolved { item, send, .. } => Told::Decided { item: item.clone(), send: *send },
-            Fact::Dismissed { item, .. } => Told::Decided { item: item.clone(), send: false },
+            Fact::Resolved { item, send, .. } => Told::Decided { item: item.clone(), own: false, send: *send },
+            Fact::Dismissed { item, .. } => Told::Decided { item: item.clone(), own: false, send: false },
             Fact::Observed { remotes } | Fact::Linked { remotes } => {
                 if !remotes.is_empty() {
                     self.arrives(&id, at);
@@ -292,6 +293,10 @@ impl Cells {
             }
             _ => return,
         };
+        let mut told = told;
+        if let (Told::Decided { item, own, .. }, Some((_, open))) = (&mut told, self.syncs.get(&id)) {
+            *own = open.as_ref() == Some(item);
+        }
         self.tell(&id, &told, at);
         if let Some((standing, open)) = self.syncs.get_mut(&id) {
             match (&told, &standing.state) {

@@ -135,6 +135,20 @@ fn tell_sync(
     syncs::put(view, entry, Some(&old), &new)
 }
 
+/// A person has decided an item: what that means for its sync, where the item is still the sync's own.
+fn decide(
+    view: &mut View<'_>,
+    entry: &Entry,
+    item: Option<&ItemRow>,
+    send: bool,
+    how: impl FnOnce(&mut SyncRow),
+) -> Result<(), LedgerError> {
+    let Some((item, sync_id)) = item.and_then(|item| Some((item, item.sync_id.as_ref()?))) else { return Ok(()) };
+    let row = view.row::<SyncRow>(&keys::sync(sync_id))?;
+    let own = row.is_some_and(|row| row.worklist_id.as_ref() == Some(&item.id));
+    tell_sync(view, entry, Some(item), &Told::Decided { item: item.id.clone(), own, send }, true, how)
+}
+
 fn comment(entry: &Entry) -> Comment {
     Comment { at: entry.at, by: entry.draft.by.clone(), body: entry.draft.body }
 }
@@ -172,15 +186,14 @@ fn close(view: &mut View<'_>, entry: &Entry, id: &str, status: ItemStatus) -> Re
 pub(super) fn resolved(view: &mut View<'_>, entry: &Entry, id: &str, send: bool) -> Result<(), LedgerError> {
     remark(view, entry, id)?;
     let item = close(view, entry, id, ItemStatus::Resolved)?;
-    tell_sync(view, entry, item.as_ref(), &Told::Decided { item: id.to_owned(), send }, true, |_| {})
+    decide(view, entry, item.as_ref(), send, |_| {})
 }
 
 pub(super) fn dismissed(view: &mut View<'_>, entry: &Entry, id: &str, send_without: bool) -> Result<(), LedgerError> {
     remark(view, entry, id)?;
     let item = close(view, entry, id, ItemStatus::Dismissed)?;
-    let told = Told::Decided { item: id.to_owned(), send: false };
-    tell_sync(view, entry, item.as_ref(), &told, true, |row| {
-        row.left_out = send_without && row.standing == State::Resolved && row.remote.is_empty();
+    decide(view, entry, item.as_ref(), false, |row| {
+        row.left_out = send_without && matches!(row.standing, State::Resolved { .. }) && row.remote.is_empty();
     })
 }
 

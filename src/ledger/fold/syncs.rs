@@ -38,7 +38,7 @@ pub(super) fn put(view: &mut View<'_>, entry: &Entry, old: Option<&SyncRow>, new
 
 /// It is at the system, or nobody will send it.
 fn has_ended(row: &SyncRow) -> bool {
-    !row.remote.is_empty() || row.standing == State::Resolved
+    !row.remote.is_empty() || matches!(row.standing, State::Resolved { .. })
 }
 
 /// Whoever waits for this sync is woken when it has arrived or never will, and shows the item that it waits for.

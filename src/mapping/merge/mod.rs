@@ -113,15 +113,21 @@ pub fn merge(sides: &Sides<'_>, settled: &Settled, occasion: Occasion, rules: &F
 }
 
 impl Merged {
-    /// Asks about what was taken over of a field: ours stands until a person decides.
+    /// Asks about a field that would be decided by itself (taken over, yielded, overruled): each side keeps its own until a
+    /// person decides.
     pub fn doubt(&mut self, rules: &FieldRule, path: &str) {
-        for list in [&mut self.taken, &mut self.yielded] {
-            let Some(at) = list.iter().position(|field| field.path == path) else { continue };
-            let field = list.remove(at);
+        let out_of = |list: &mut Vec<Field>| {
+            let at = list.iter().position(|field| field.path == path);
+            at.map(|at| list.remove(at))
+        };
+        if let Some(field) = out_of(&mut self.taken).or_else(|| out_of(&mut self.yielded)) {
             path::put(rules, &mut self.value, path, field.ours.clone(), Some(field.theirs.as_ref()));
+            self.takes_theirs = !self.taken.is_empty() || !self.yielded.is_empty();
+            self.conflicts.push(field);
+        } else if let Some(field) = out_of(&mut self.overruled) {
+            path::put(rules, &mut self.outgoing, path, field.theirs.clone(), Some(field.ours.as_ref()));
             self.conflicts.push(field);
         }
-        self.takes_theirs = !self.taken.is_empty() || !self.yielded.is_empty();
     }
 
     /// Decides a conflict; false where that field is in no conflict.
