@@ -16,6 +16,8 @@ use liaison::{
 const SAMPLES: usize = 160;
 /// Threes of values that are tried of a field.
 const TRIED: usize = 24;
+/// Different values of a field that are used.
+const POOL: usize = 12;
 
 /// One row: a field, or the same member of a list's items (`participants[].reply`).
 struct Field<'a> {
@@ -108,6 +110,36 @@ fn set(value: &mut Value, steps: &[String], new: Option<&Value>) {
     }
 }
 
+/// All values of a field; of lists around it, in all their items.
+fn every<'v>(value: &'v Value, steps: &[String]) -> Vec<&'v Value> {
+    match steps.split_first() {
+        None => vec![value],
+        Some((step, rest)) if step == "[]" => {
+            value.as_array().into_iter().flatten().flat_map(|item| every(item, rest)).collect()
+        }
+        Some((step, rest)) => value.get(step).into_iter().flat_map(|inner| every(inner, rest)).collect(),
+    }
+}
+
+/// Sets a field where there is an object to hold it.
+fn place(object: &mut Value, steps: &[String], value: Option<&Value>) -> bool {
+    let held = steps.split_last().is_some_and(|(_, way)| get(object, way).is_some_and(Value::is_object));
+    set(object, steps, value);
+    held
+}
+
+/// The same as the only member of its group; false where it is a field of the object or of an item.
+fn narrowed(object: &mut Value, steps: &[String], value: Option<&Value>) -> bool {
+    let Some((last, way)) = steps.split_last() else { return false };
+    if way.last().is_none_or(|step| step == "[]") {
+        return false;
+    }
+    let mut alone = serde_json::Map::new();
+    alone.extend(value.map(|value| (last.clone(), value.clone())));
+    set(object, way, Some(&Value::Object(alone)));
+    true
+}
+
 /// Leaves one item, with a key, in the lists around a field; false where there is none.
 fn alone(object: &mut Value, field: &Field<'_>) -> bool {
     field.around.iter().all(|(steps, key)| {
@@ -169,31 +201,41 @@ fn row(
     samples: &[Value],
     wrong: &mut Vec<String>,
 ) -> String {
-    let holders: Vec<&Value> = samples.iter().filter(|sample| get(sample, &field.steps).is_some()).collect();
     let pointer = field.pointer();
     let differ = |a: Option<&Value>, b: Option<&Value>| !rules.same(&pointer, a, b);
+    let mut pool: Vec<Value> = Vec::new();
+    for value in samples.iter().flat_map(|sample| every(sample, &field.steps)) {
+        if pool.len() < POOL && pool.iter().all(|own| differ(Some(own), Some(value))) {
+            pool.push(value.clone());
+        }
+    }
     let mut outcomes = BTreeSet::new();
     let mut tried = 0;
-    for (at, base) in holders.iter().enumerate() {
-        for (step, other) in [(1, 2), (2, 5), (3, 4), (5, 7), (7, 11)] {
-            if tried >= TRIED {
+    for (at, sample) in samples.iter().enumerate() {
+        for shift in 1..3 {
+            let value = |step: usize| pool.get((at + step * shift) % pool.len().max(1));
+            let (old, new, newer) = (value(0), value(1), value(2));
+            if tried >= TRIED || !differ(new, newer) {
                 break;
             }
-            let value = |step: usize| get(holders[(at + step) % holders.len()], &field.steps);
-            let (new, newer) = (value(step), value(other));
-            let mut base = (*base).clone();
-            if !differ(new, newer) || !alone(&mut base, field) {
-                continue;
-            }
-            if !differ(get(&base, &field.steps), new) || !differ(get(&base, &field.steps), newer) {
-                // Of two values there is no third: both add it.
-                set(&mut base, &field.steps, None);
+            let mut base = sample.clone();
+            // Of two values there is no third: both add it.
+            let old = old.filter(|old| differ(Some(old), new) && differ(Some(old), newer));
+            if !alone(&mut base, field) || !place(&mut base, &field.steps, old) {
+                break;
             }
             let (mut ours, mut theirs) = (base.clone(), base.clone());
-            set(&mut ours, &field.steps, new);
-            set(&mut theirs, &field.steps, newer);
+            place(&mut ours, &field.steps, new);
+            place(&mut theirs, &field.steps, newer);
             if !object.is_valid(&ours) || !object.is_valid(&theirs) {
-                continue;
+                // Beside other members it may not stand, like one form of a choice beside another.
+                let narrow = |side: &mut Value, value| narrowed(side, &field.steps, value);
+                if !(narrow(&mut base, old) && narrow(&mut ours, new) && narrow(&mut theirs, newer))
+                    || !object.is_valid(&ours)
+                    || !object.is_valid(&theirs)
+                {
+                    continue;
+                }
             }
             tried += 1;
             let merged = run(rules, &base, &ours, &theirs, &Settled::new());
@@ -257,7 +299,7 @@ fn both_sides_change_every_field_of_every_object() {
         "docs/merge-table.md is not what the mappings say; first: {first:?}. Make it anew as its head says"
     );
     // What few generated objects hold, or only in some forms of a choice, is named as not seen.
-    assert!(seen * 100 >= rows * 86, "only {seen} of {rows} fields were seen changed on both sides");
+    assert!(seen * 100 >= rows * 95, "only {seen} of {rows} fields were seen changed on both sides");
 }
 
 #[test]

@@ -39,9 +39,20 @@ pub struct Settled {
     /// What the system held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub theirs: Option<String>,
+    /// What both started from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// A person wants ours there: it is sent once more, and settled where the system answers the same again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insisted: bool,
+}
+
+impl Settled {
+    /// Whether another is about the same two values.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.ours == other.ours && self.theirs == other.theirs
+    }
 }
 
 /// One part of an object at a system, as last seen there.

@@ -80,8 +80,8 @@ pub(super) fn names_of(fields: &[Field]) -> Vec<String> {
 
 /// Leaves a field as it is on both sides.
 pub(super) fn left(rules: &FieldRule, field: &Field, insisted: bool) -> Settled {
-    let SettledPair { ours, theirs } = field.settle(rules);
-    Settled { ours, theirs, insisted }
+    let SettledPair { ours, theirs, base } = field.settle(rules);
+    Settled { ours, theirs, base, insisted }
 }
 
 impl Translator {
@@ -202,7 +202,10 @@ pub(super) fn compare(
     let pairs: merge::Settled = before
         .iter()
         .filter(|(_, pair)| !pair.insisted)
-        .map(|(path, pair)| (path.clone(), SettledPair { ours: pair.ours.clone(), theirs: pair.theirs.clone() }))
+        .map(|(path, pair)| {
+            let (ours, theirs, base) = (pair.ours.clone(), pair.theirs.clone(), pair.base.clone());
+            (path.clone(), SettledPair { ours, theirs, base })
+        })
         .collect();
     let sides = Sides { base, ours: &subject.ours, said: &said, theirs };
     let mut merged = merge(&sides, &pairs, occasion, rules);
@@ -215,7 +218,10 @@ pub(super) fn compare(
     }
     let mut again = Vec::new();
     if occasion == Occasion::Answered {
-        let insisted = |field: &Field| before.get(&field.path).is_some_and(|pair| *pair == left(rules, field, true));
+        let insisted = |field: &Field| {
+            let same = |pair: &Settled| pair.insisted && pair.is_of(&left(rules, field, true));
+            before.get(&field.path).is_some_and(same)
+        };
         (again, merged.conflicts) = std::mem::take(&mut merged.conflicts).into_iter().partition(insisted);
     }
     let stays = again.iter().chain(&merged.dropped).map(|field| (field.path.clone(), left(rules, field, false)));

@@ -65,7 +65,8 @@ impl Field {
     /// Both values, so that they are never asked for nor sent again.
     #[must_use]
     pub fn settle(&self, rules: &FieldRule) -> SettledPair {
-        settle(rules, &self.path, self.ours.as_ref(), self.theirs.as_ref())
+        let pair = settle(rules, &self.path, self.ours.as_ref(), self.theirs.as_ref());
+        SettledPair { base: settled::hash(self.base.as_ref(), rules.at(&self.path)), ..pair }
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) fn pair(
     let lists = Lists { base, ours, theirs };
     let mut done = Vec::new();
     let (mut free_ours, mut free_theirs) = (vec![true; ours.len()], vec![true; theirs.len()]);
+    let mut free_base = vec![true; base.len()];
     for pair in settled_items(settled, path) {
         let find = |items: &[Item<'_>], free: &[bool], hash: &Option<String>| {
             let hash = hash.as_ref()?;
@@ -102,6 +103,7 @@ pub(super) fn pair(
         let trio = Trio {
             ours: find(ours, &free_ours, &pair.ours),
             theirs: find(theirs, &free_theirs, &pair.theirs),
+            base: find(base, &free_base, &pair.base),
             settled: true,
             ..Trio::default()
         };
@@ -118,10 +120,11 @@ pub(super) fn pair(
         if holds {
             trio.ours.into_iter().for_each(|at| free_ours[at] = false);
             trio.theirs.into_iter().for_each(|at| free_theirs[at] = false);
+            trio.base.into_iter().for_each(|at| free_base[at] = false);
             done.push(trio);
         }
     }
-    let free_base = beside_settled(&lists, &mut done, [&free_ours, &free_theirs], rule);
+    beside_settled(&lists, &mut done, [&free_ours, &free_theirs], &mut free_base, rule);
     let mut trios = equal(&lists, [&free_base, &free_ours, &free_theirs]);
     if !rule.key.is_empty() {
         trios = by_key(&lists, trios);
@@ -131,16 +134,21 @@ pub(super) fn pair(
     done
 }
 
-/// What a settled pair was before is no other item's past: for each the base item that is most like it, unless that stands
-/// somewhere as it was. Says which base items are left.
-fn beside_settled(lists: &Lists<'_, '_>, settled: &mut [Trio], free: [&[bool]; 2], rule: &FieldRule) -> Vec<bool> {
+/// What a settled pair was before is no other item's past: for each that does not know it the base item that is most like it,
+/// unless that stands somewhere as it was.
+fn beside_settled(
+    lists: &Lists<'_, '_>,
+    settled: &mut [Trio],
+    free: [&[bool]; 2],
+    left: &mut [bool],
+    rule: &FieldRule,
+) {
     let stands = |form: &[u8]| {
         [(lists.ours, free[0]), (lists.theirs, free[1])]
             .into_iter()
             .any(|(items, free)| items.iter().zip(free).any(|(item, free)| *free && item.form == form))
     };
-    let mut left = vec![true; lists.base.len()];
-    for trio in settled {
+    for trio in settled.iter_mut().filter(|trio| trio.base.is_none()) {
         let own = [trio.ours.map(|at| &lists.ours[at]), trio.theirs.map(|at| &lists.theirs[at])];
         let like = |item: &Item<'_>| {
             let like = |own: &Item<'_>| match own.form == item.form {
@@ -156,7 +164,6 @@ fn beside_settled(lists: &Lists<'_, '_>, settled: &mut [Trio], free: [&[bool]; 2
             trio.base = Some(at);
         }
     }
-    left
 }
 
 /// Equal items are one.

@@ -20,13 +20,15 @@ pub struct SettledPair {
     pub ours: Option<String>,
     /// The hash of theirs.
     pub theirs: Option<String>,
+    /// The hash of what both started from: of several items alike, the one that is no other's past.
+    pub base: Option<String>,
 }
 
 /// Says that a field's two values may differ.
 #[must_use]
 pub fn settle(rules: &FieldRule, path: &str, ours: Option<&Value>, theirs: Option<&Value>) -> SettledPair {
     let rule = rules.at(path);
-    SettledPair { ours: hash(ours, rule), theirs: hash(theirs, rule) }
+    SettledPair { ours: hash(ours, rule), theirs: hash(theirs, rule), base: None }
 }
 
 pub(super) fn hash(value: Option<&Value>, rule: &FieldRule) -> Option<String> {
