@@ -138,7 +138,7 @@ fn arrived_in_part(before: Option<&Value>, sent: Option<&Value>, theirs: Option<
 }
 
 /// What is held, with a part as it was found.
-fn in_place_of(scene: &Scene, part: &str, body: &Value) -> Vec<Held> {
+pub(super) fn in_place_of(scene: &Scene, part: &str, body: &Value) -> Vec<Held> {
     let mut held = scene.held.clone();
     match held.iter_mut().find(|held| held.part == part) {
         Some(held) => held.body = Some(body.clone()),

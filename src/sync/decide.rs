@@ -8,6 +8,7 @@ use super::{
     merge::{Occasion, Outcome},
     prepare::{Held, Outgoing, Prepared},
     record::{self, Trouble, same_content},
+    rejoin::{Between, ROUNDS},
     retry::{backoff, millis},
     scene::{Reading, Scene},
     settle::looked_back,
@@ -39,15 +40,10 @@ pub(super) fn decide(scene: &Scene, heard: Heard) -> Step {
         Heard::Written(Ok(seen)) => written(scene, seen),
         Heard::Written(Err(failure)) => Step::Record(failed(scene, &failure)),
         Heard::Confirmed(again) => confirmed(scene, again),
-        Heard::Before(Ok(Some(before))) => lost_between(scene, Ok(before)),
-        Heard::Before(_) => acknowledged_as_answered(scene),
-        Heard::Between(between) => lost_between(scene, between),
-        Heard::PutBack(Ok(_)) => Step::Record(Note::Later {
-            wait_ms: 0,
-            code: Some("LIA-EHR-006"),
-            sentence: format!("{} ignored our condition; the edit in between was put back.", scene.system()),
-        }),
-        Heard::PutBack(Err(_)) => Step::Record(overwritten(scene)),
+        Heard::Before(Ok(Some(_))) | Heard::Between(Ok(_)) => lost_between(scene),
+        Heard::Before(_) => Step::Record(as_answered(scene)),
+        Heard::Between(Err(_)) | Heard::Rejoined(Err(_)) => Step::Record(overwritten(scene)),
+        Heard::Rejoined(Ok(seen)) => rejoined(scene, &seen),
         Heard::Looked(looked) => Step::Record(looked_back(scene, looked)),
     }
 }
@@ -254,30 +250,37 @@ fn confirmed(scene: &Scene, again: Result<Seen, Failure>) -> Step {
 
 /// The write is there. Where the version jumped, an edit was in between: it must not be lost.
 fn arrived(scene: &Scene, sent: &Sent, seen: Seen) -> Step {
-    if let Way::Update { id, version: Some(read) } = &sent.way
-        && let (Some(read), Some(now)) =
-            (ehr::version_number(read), seen.version.as_deref().and_then(ehr::version_number))
-        && now > read + 1
+    if let Way::Update { version: Some(read), .. } = &sent.way
+        && let Some(ask) = look_between(scene, read, &seen)
     {
-        return Step::Ask(Ask::Version {
-            kind: sent.part.kind.clone(),
-            id: id.clone(),
-            version: (now - 1).to_string(),
-        });
-    }
-    if let (Way::Update { id, version: Some(_) }, Some(now)) = (&sent.way, seen.version.as_deref())
-        && ehr::version_number(now).is_none()
-        && scene.capability.may_ignore_versions(&sent.part.kind)
-    {
-        let (kind, id, version) = (sent.part.kind.clone(), id.clone(), now.to_owned());
-        return Step::Ask(Ask::Before { kind, id, version });
+        return Step::Ask(ask);
     }
     Step::Record(acknowledged(scene, sent, seen))
 }
 
-fn acknowledged_as_answered(scene: &Scene) -> Step {
-    let (Some(sent), Some(answered)) = (&scene.sent, &scene.answered) else { return turn(scene) };
-    Step::Record(acknowledged(scene, sent, answered.clone()))
+/// What may have stood between the version under which something was written and the one that this made.
+fn look_between(scene: &Scene, read: &str, written: &Seen) -> Option<Ask> {
+    let (kind, id, now) = (written.kind.clone(), written.id.clone(), written.version.as_deref()?);
+    match (ehr::version_number(read), ehr::version_number(now)) {
+        (Some(read), Some(now)) if now > read + 1 => Some(Ask::Version { kind, id, version: (now - 1).to_string() }),
+        (Some(_), Some(_)) => None,
+        // What cannot be counted is looked up.
+        _ if scene.capability.may_ignore_versions(&kind) => Some(Ask::Before { kind, id, version: now.to_owned() }),
+        _ => None,
+    }
+}
+
+/// Nothing was in between, or what was is there again: as the EHR answered.
+fn as_answered(scene: &Scene) -> Note {
+    match (&scene.sent, &scene.answered) {
+        (Some(sent), Some(answered)) if scene.rejoin.rounds == 0 => acknowledged(scene, sent, answered.clone()),
+        // The next turn reads it and merges it like any other edit.
+        _ => Note::Later {
+            wait_ms: 0,
+            code: Some("LIA-EHR-006"),
+            sentence: format!("{} ignored our condition; the edit in between was put back.", scene.system()),
+        },
+    }
 }
 
 fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {
@@ -308,26 +311,31 @@ fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {
     Note::Has(Has { done, parts, output: Some(sent.output), as_sent, settled, sentence })
 }
 
-fn lost_between(scene: &Scene, between: Result<Seen, Failure>) -> Step {
+fn lost_between(scene: &Scene) -> Step {
     let (Some(sent), Some(answered)) = (&scene.sent, &scene.answered) else { return turn(scene) };
-    // Without old versions there is nothing to put back: somebody must look.
-    let Ok(Seen { body: Some(lost), .. }) = between else { return Step::Record(overwritten(scene)) };
-    let before = sent.part.held.as_ref().and_then(|held| held.body.as_ref());
-    if before.is_some_and(|before| same_content(before, &lost)) || same_content(&sent.part.resource, &lost) {
-        return Step::Record(acknowledged(scene, sent, answered.clone()));
+    match &scene.between {
+        Between::Nothing => Step::Record(as_answered(scene)),
+        Between::Edit(joined) if scene.rejoin.rounds <= ROUNDS => {
+            let sentence =
+                format!("{} ignored our condition; the edit that was in between is put back.", scene.system());
+            let (kind, id) = (sent.part.kind.clone(), answered.id.clone());
+            let ask = Ask::Rejoin { kind, id, body: joined.clone(), version: answered.version.clone() };
+            Step::Restore { ask, sentence }
+        }
+        // Without old versions there is nothing to put back: somebody must look.
+        _ => Step::Record(overwritten(scene)),
     }
-    let Way::Update { id, .. } = &sent.way else { return turn(scene) };
-    let sentence = format!("{} ignored our condition; the edit that was in between is put back.", scene.system());
-    let (kind, id) = (sent.part.kind.clone(), id.clone());
-    let ask = Ask::PutBack { kind, id, body: Box::new(lost), version: answered.version.clone() };
-    Step::Restore { ask, sentence }
 }
 
+/// The edit and ours are there, joined; unless somebody was in between once more.
+fn rejoined(scene: &Scene, seen: &Seen) -> Step {
+    let again = scene.rejoin.version.as_deref().and_then(|read| look_between(scene, read, seen));
+    again.map_or_else(|| Step::Record(as_answered(scene)), Step::Ask)
+}
+
+/// An edit there is gone, and nobody can bring it back: told whatever becomes of ours.
 fn overwritten(scene: &Scene) -> Note {
-    let sentence =
-        format!("{} ignored our condition, and an edit made there meanwhile was written over.", scene.system());
-    let cause = [scene.system(), scene.row.object.as_str(), "overwritten"];
-    Note::Asks(Trouble::new(ItemKind::Conflict, "LIA-SYNC-012", sentence).cause(&cause))
+    Note::Told(record::overwritten(scene), Box::new(as_answered(scene)))
 }
 
 pub(super) fn several(scene: &Scene) -> Trouble {

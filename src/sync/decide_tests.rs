@@ -124,6 +124,8 @@ fn scene() -> Scene {
         shown: false,
         landed: false,
         sent_then: None,
+        rejoin: crate::sync::rejoin::Rejoin::default(),
+        between: crate::sync::rejoin::Between::Unknown,
         newer: None,
     }
 }
@@ -154,7 +156,7 @@ fn word(step: Step) -> String {
             Ask::Again { .. } => "read again".to_owned(),
             Ask::Before { version, .. } => format!("read what was before {version}"),
             Ask::Version { version, .. } => format!("read version {version}"),
-            Ask::PutBack { .. } => "put back".to_owned(),
+            Ask::Rejoin { .. } => "put back".to_owned(),
             Ask::Look(Look::At { .. }) => "look by id".to_owned(),
             Ask::Look(Look::By { .. }) => "look by identifier".to_owned(),
             Ask::Look(Look::Nohow) => "look nohow".to_owned(),
@@ -174,6 +176,7 @@ fn word(step: Step) -> String {
             Note::Conflict { .. } => "conflict".to_owned(),
             Note::Takes { back, .. } => format!("takes theirs{}", if back { ", sends ours" } else { "" }),
             Note::Gone(_) => "gone".to_owned(),
+            Note::Told(trouble, then) => format!("tells {}, {}", trouble.code, word(Step::Record(*then))),
             Note::Spared => "spared".to_owned(),
         },
     }
@@ -343,6 +346,11 @@ fn what_a_write_came_to() {
         edited.body.as_mut().unwrap()["gender"] = json!("male");
         edited
     };
+    let edit = || Between::Edit(Box::new(resource()));
+    let put_back = |scene: &mut Scene| {
+        scene.answered = Some(seen("6", false));
+        (scene.rejoin.rounds, scene.rejoin.version) = (1, Some("5".to_owned()));
+    };
     let heeds = |scene: &mut Scene| {
         let offer = crate::ehr::Offer { versioned_update: true, ..crate::ehr::Offer::default() };
         let types = [("Patient".to_owned(), offer)].into();
@@ -385,29 +393,57 @@ fn what_a_write_came_to() {
             "its history does not tell",
         ),
         (
-            with(sent(update()), |s| s.answered = Some(seen("e5", false))),
+            with(sent(update()), |s| (s.answered, s.between) = (Some(seen("e5", false)), edit())),
             Heard::Before(Ok(Some(edited("e4")))),
             "put back",
             "an edit was in between",
         ),
         (sent(update()), Heard::Written(Ok(seen("5", false))), "read version 4", "an edit was in between"),
         (
-            with(sent(update()), |s| s.answered = Some(seen("5", false))),
-            Heard::Between(Ok(Seen {
-                body: Some(json!({"resourceType": "Patient", "gender": "male"})),
-                ..seen("4", false)
-            })),
+            with(sent(update()), |s| (s.answered, s.between) = (Some(seen("5", false)), Between::Nothing)),
+            Heard::Between(Ok(edited("4"))),
+            "has it",
+            "it says what was read",
+        ),
+        (
+            with(sent(update()), |s| (s.answered, s.between) = (Some(seen("5", false)), edit())),
+            Heard::Between(Ok(edited("4"))),
             "put back",
             "what was in between is not lost",
         ),
         (
             sent(update()),
             Heard::Between(Err(failure(Kind::Gone, 404))),
-            "asks LIA-SYNC-012",
+            "tells LIA-SYNC-034, has it",
             "without history a person looks",
         ),
-        (sent(update()), Heard::PutBack(Ok(seen("6", false))), "at once again", "read and merged like any other edit"),
-        (sent(update()), Heard::PutBack(Err(failure(Kind::Lost, 500))), "asks LIA-SYNC-012", "a person looks"),
+        (
+            with(sent(update()), put_back),
+            Heard::Rejoined(Ok(seen("6", false))),
+            "at once again",
+            "read and merged like any edit",
+        ),
+        (
+            with(sent(update()), put_back),
+            Heard::Rejoined(Ok(seen("7", false))),
+            "read version 6",
+            "somebody was in between once more",
+        ),
+        (
+            with(sent(update()), |s| {
+                put_back(s);
+                (s.rejoin.rounds, s.between) = (ROUNDS + 1, edit());
+            }),
+            Heard::Between(Ok(edited("6"))),
+            "tells LIA-SYNC-034, at once again",
+            "too often",
+        ),
+        (
+            with(sent(update()), put_back),
+            Heard::Rejoined(Err(failure(Kind::Lost, 500))),
+            "tells LIA-SYNC-034, at once again",
+            "a person looks",
+        ),
         (
             sent(update()),
             Heard::Written(Err(failure(Kind::Changed, 412))),

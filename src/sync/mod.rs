@@ -26,6 +26,7 @@ mod puzzled;
 mod record;
 mod recorded;
 mod recorder;
+mod rejoin;
 mod request;
 mod reread;
 mod resend;

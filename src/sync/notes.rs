@@ -78,6 +78,10 @@ impl Sender {
                 self.puller.tell_out_of_use(&topic, &scene.subject.ours, &outcome.merged.value).await?;
                 self.recorder.apply(&topic, taking).await
             }
+            Note::Told(trouble, then) => {
+                self.recorder.ask(system.name(), &trouble, None).await?;
+                Box::pin(self.record(system, scene, *then)).await
+            }
             Note::Spared => {
                 let sentence = "Called off before it was sent: there is nothing to send.";
                 self.recorder.commit(&row, about(Fact::Spared {}, None, sentence), Vec::new()).await

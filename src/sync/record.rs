@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::{
     inbound::Topic,
     merge::{Field, Occasion, Outcome, names_of},
+    scene::Scene,
+    step::Way,
 };
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
@@ -211,6 +213,25 @@ pub(super) fn conflict(outcome: &Outcome, occasion: Occasion, object: &ObjectNam
     Trouble::new(ItemKind::Conflict, code, sentence)
         .cause(&[system.as_str(), object.as_str(), &names])
         .fields(fields.iter().map(with_origin).collect())
+}
+
+/// An edit that ours went over, and that the EHR does not give back. A newer version of ours answers nothing of it.
+pub(super) fn overwritten(scene: &Scene) -> Trouble {
+    let (row, system) = (&scene.row, scene.system());
+    let written = scene.answered.as_ref().and_then(|seen| seen.version.clone()).unwrap_or_default();
+    let at = scene.answered.as_ref().map(Seen::reference).unwrap_or_default();
+    let which = match scene.sent.as_deref().map(|sent| &sent.way) {
+        Some(Way::Update { version: Some(read), .. }) => {
+            format!("ours became version {written}, made from version {read}; what was between is gone")
+        }
+        _ => format!("ours became version {written}"),
+    };
+    let sentence =
+        format!("{system} ignored our condition, and an edit made at {at} meanwhile was written over ({which}).");
+    Trouble::new(ItemKind::Conflict, "LIA-SYNC-034", sentence)
+        .cause(&[system, row.object.as_str(), "overwritten"])
+        .about(&row.object, &row.object_id)
+        .subject(format!("{system} {at} {written} overwritten"))
 }
 
 /// An EHR that writes although its record is another one by then.

@@ -12,6 +12,7 @@ use super::{
     merge::{Occasion, Outcome},
     prepare::{Held, Outgoing, Prepared, Subject, part_name},
     record::{self, Trouble},
+    rejoin::{Between, Rejoin},
     step::{Has, Look, Note, Sent, Way},
 };
 use crate::{
@@ -105,6 +106,10 @@ pub(super) struct Scene {
     pub landed: bool,
     /// What made the resource that was found there: the base of the next merge. Unknown where it cannot be made anew.
     pub sent_then: Option<Value>,
+    /// What our writes of this turn went over.
+    pub rejoin: Rejoin,
+    /// What stood between what was read and what was written last.
+    pub between: Between,
     /// What was found before a create, merged as newer than ours.
     pub newer: Option<Box<Outcome>>,
 }

@@ -135,6 +135,8 @@ impl Sender {
             shown: false,
             landed: false,
             sent_then: None,
+            rejoin: super::rejoin::Rejoin::default(),
+            between: super::rejoin::Between::Unknown,
             newer: None,
             subject,
             row,
@@ -228,15 +230,24 @@ impl Sender {
                 Heard::Confirmed(again)
             }
             Ask::Before { kind, id, version } => {
-                Heard::Before(system.ask_of_one(clock, client.before(&kind, &id, &version)).await)
+                let before = system.ask_of_one(clock, client.before(&kind, &id, &version)).await;
+                let lost = before.as_ref().ok().and_then(|seen| seen.as_ref()?.body.as_ref());
+                self.rejoin(system, scene, lost)?;
+                Heard::Before(before)
             }
             Ask::Version { kind, id, version } => {
-                Heard::Between(system.ask(clock, client.vread(&kind, &id, &version)).await)
+                let between = system.ask_of_one(clock, client.vread(&kind, &id, &version)).await;
+                self.rejoin(system, scene, between.as_ref().ok().and_then(|seen| seen.body.as_ref()))?;
+                Heard::Between(between)
             }
-            Ask::PutBack { kind, id, body, version } => {
+            Ask::Rejoin { kind, id, body, version } => {
                 let body = self.translator.outgoing(&body)?;
                 self.recorder.ask(system.name(), &record::unprotected(system.name()), None).await?;
-                Heard::PutBack(system.ask(clock, client.update(&kind, &id, body, version.as_deref())).await)
+                let written = system.ask(clock, client.update(&kind, &id, body, version.as_deref())).await;
+                if let Ok(seen) = &written {
+                    scene.answered = Some(seen.clone());
+                }
+                Heard::Rejoined(written)
             }
             Ask::Look(look) => {
                 let looked = self.settler.look(system, scene, look).await;
@@ -384,7 +395,7 @@ impl Sender {
 
     /// Ours landed where it must not stay; putting back what was there is an attempt of its own.
     async fn begin_to_restore(&self, scene: &Scene, ask: &Ask, sentence: &str) -> Result<(), Error> {
-        let (Ask::PutBack { body, .. }, Some(sent)) = (ask, &scene.sent) else { return Ok(()) };
+        let (Ask::Rejoin { body, .. }, Some(sent)) = (ask, &scene.sent) else { return Ok(()) };
         let now = self.row_now(&scene.row)?;
         let code = Some("LIA-EHR-006");
         let undone = Recorder::draft(&now, Fact::Deferred { delay_ms: 0 }, code, sentence);

@@ -27,8 +27,8 @@ pub(super) enum Heard {
     Before(Result<Option<Seen>, Failure>),
     /// The version between the one that was read and the one that was written.
     Between(Result<Seen, Failure>),
-    /// The answer to putting that version back.
-    PutBack(Result<Seen, Failure>),
+    /// The answer to writing the edit and ours joined.
+    Rejoined(Result<Seen, Failure>),
     /// What reading back showed.
     Looked(Result<Sight, Failure>),
 }
@@ -62,8 +62,8 @@ pub(super) enum Ask {
     Before { kind: String, id: String, version: String },
     /// Reads one old version.
     Version { kind: String, id: String, version: String },
-    /// Puts an old version back.
-    PutBack { kind: String, id: String, body: Box<serde_json::Value>, version: Option<String> },
+    /// Writes an edit that was written over, joined with ours.
+    Rejoin { kind: String, id: String, body: Box<serde_json::Value>, version: Option<String> },
     /// Reads back what the open attempt did.
     Look(Look),
 }
@@ -154,6 +154,8 @@ pub(super) enum Note {
     Takes { outcome: Box<Outcome>, seen: Vec<(String, Seen)>, back: bool },
     /// It was there and is not any more: a person is asked.
     Gone(Trouble),
+    /// Something is told that stands by itself, and then this.
+    Told(Trouble, Box<Note>),
     /// It never left and is called off.
     Spared,
 }
@@ -164,7 +166,7 @@ pub(super) enum Step {
     Ask(Ask),
     /// `Attempted` is recorded, then it is sent.
     Send(Box<Sent>),
-    /// An attempt to put back what was written over is recorded, then it is sent.
+    /// An attempt to bring back what was written over is recorded, then it is sent.
     Restore {
         ask: Ask,
         sentence: String,

@@ -119,7 +119,12 @@ impl Walk<'_> {
             return Made { here: here.ours.cloned(), there: here.theirs.cloned() };
         }
         let groups = [here.said, here.theirs].into_iter().all(|side| side.is_some_and(Value::is_object));
-        if rule.unit == Unit::Walked && groups && settled_items(self.settled, list).next().is_none() {
+        // What was settled with another one is judged as one value.
+        let (own, theirs) = (hash(here.said, rule), hash(here.theirs, rule));
+        let is_settled = |pair: &SettledPair| {
+            (pair.ours.is_some() && pair.ours == own) || (pair.theirs.is_some() && pair.theirs == theirs)
+        };
+        if rule.unit == Unit::Walked && groups && !settled_items(self.settled, list).any(is_settled) {
             let none = Settled::new();
             let mut inner = Walk { settled: &none, occasion: self.occasion, merged: super::Merged::default() };
             let made = inner.group(path, rule, here);
