@@ -204,6 +204,13 @@ pub(super) const ROUTES: &[Route] = &[
         query: syncs::FILTERS,
         ..get("/api/v1/syncs", "Where objects stand at systems", handler!(syncs::list), Gives::Syncs)
     },
+    post(
+        "/api/v1/syncs/query",
+        "Where these stand, up to a thousand at once",
+        handler!(syncs::query),
+        Takes::Members(&["ids"]),
+        (200, Gives::Any),
+    ),
     get("/api/v1/syncs/{id}", "One object at one system", handler!(syncs::read), Gives::Sync),
     Route {
         query: worklist::FILTERS,

@@ -20,9 +20,12 @@ pub(super) const FILTERS: &[&str] =
 
 /// `GET /api/v1/worklist`
 pub(super) async fn list(ask: Ask) -> Answered {
-    let page = Page::of(&ask, FILTERS)?;
+    let mut page = Page::of(&ask, FILTERS)?;
     one_of(&page, "kind", &["rejected", "conflict", "unknown", "identity", "slot", "inbound"])?;
     one_of(&page, "status", &["open", "assigned", "resolved", "dismissed"])?;
+    if !page.filters.iter().any(|(name, _)| name == "status") {
+        page.filters.push(("status".to_owned(), "open,assigned".to_owned()));
+    }
     let filter = WorkFilter { equal: page.filters.clone(), after: page.after.clone(), limit: page.limit + 1 };
     let rows = ask.api.ledger().items(&filter)?;
     page.answer(&ask, rows, |row| row.id.as_str(), |row| Ok(ask.api.engine().item_json(row)?))
@@ -30,7 +33,7 @@ pub(super) async fn list(ask: Ask) -> Answered {
 
 fn one_of(page: &Page, name: &str, words: &[&str]) -> Result<(), Problem> {
     let given = page.filters.iter().find(|(filter, _)| filter == name);
-    if given.is_some_and(|(_, word)| !words.contains(&word.as_str())) {
+    if given.is_some_and(|(_, given)| given.split(',').any(|word| !words.contains(&word))) {
         return Err(ApiError::Query(format!("{name} is one of {}", words.join(", "))).into());
     }
     Ok(())

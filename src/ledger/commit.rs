@@ -2,7 +2,10 @@
 //! syncs once a group, moves the folds, and only then answers. A failed sync is fatal: what the disk holds is then
 //! unknown, so the process stops and the next start makes the ledger whole.
 
-use std::sync::{Arc, mpsc::Receiver, mpsc::Sender};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, mpsc::Receiver, mpsc::Sender},
+};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -82,6 +85,8 @@ pub(super) struct Writer {
     segment: Arc<Segment>,
     length: u64,
     checkpointed: u64,
+    /// Where groups ended, so that a checkpoint can be where the folds are; the oldest first.
+    ends: VecDeque<Checkpoint>,
 }
 
 /// A group as it is put together, before anything is written.
@@ -109,7 +114,9 @@ impl Writer {
                     .map_err(|source| super::media::io_error("start the writer of", &core.folder, source))?,
             ),
         };
-        Ok(Self { core, beside, tip, front, segment, length, checkpointed: 0 })
+        let mut writer = Self { core, beside, tip, front, segment, length, checkpointed: 0, ends: VecDeque::new() };
+        writer.ends.extend(writer.mark());
+        Ok(writer)
     }
 
     /// Works until every sender is gone.
@@ -144,6 +151,9 @@ impl Writer {
 
     fn end(&mut self) {
         if self.core.stopped().is_none() {
+            if let Err(why) = self.core.store.flush() {
+                tracing::warn!(%why, "the folds could not be flushed");
+            }
             self.checkpoint();
         }
     }
@@ -286,10 +296,11 @@ impl Writer {
         };
         self.sync(bodies).map_err(|why| core.stop(&format!("a sync failed: {why}")))?;
         let applied = Applied { seq: group.tip.seq, hash: group.tip.hash, bodies: self.front };
-        core.store.write(group.view.into_changes(), applied).map_err(|why| core.stop(&why.to_string()))?;
+        core.store.write(&group.view.into_changes(), applied).map_err(|why| core.stop(&why.to_string()))?;
         self.length += group.lines.len() as u64;
         self.tip = group.tip;
         core.moved(self.tip.seq, group.at);
+        self.ends.extend(self.mark());
         if self.tip.seq >= self.checkpointed + checkpoint::EVERY {
             self.checkpoint();
         }
@@ -311,23 +322,32 @@ impl Writer {
         }
     }
 
-    fn checkpoint(&mut self) {
-        self.checkpointed = self.tip.seq;
-        if self.tip.seq == 0 || self.length == 0 {
-            return;
-        }
-        // A checkpoint that the folds have not reached would be of no use after a crash.
-        if let Err(why) = self.core.store.flush() {
-            tracing::warn!(%why, "the folds could not be flushed");
-            return;
-        }
-        let mark = Checkpoint {
+    /// Where everything stands; nothing before the first entry of a file.
+    fn mark(&self) -> Option<Checkpoint> {
+        (self.tip.seq > 0 && self.length > 0).then(|| Checkpoint {
             seq: self.tip.seq,
             hash: self.tip.hash,
             segment: self.segment.first,
             end: self.length,
             bodies: self.front,
+        })
+    }
+
+    /// Names the newest end of a group that the folds have reached: one that they have not would be of no use after a crash.
+    fn checkpoint(&mut self) {
+        self.checkpointed = self.tip.seq;
+        let reached = match self.core.store.settled() {
+            Ok(applied) => applied.seq,
+            Err(why) => {
+                tracing::warn!(%why, "the folds could not be flushed");
+                return;
+            }
         };
+        let mut named = None;
+        while self.ends.front().is_some_and(|end| end.seq <= reached) {
+            named = self.ends.pop_front();
+        }
+        let Some(mark) = named else { return };
         if let Err(why) = mark.write(&*self.core.options.media, &self.core.folder) {
             tracing::warn!(%why, "the checkpoint could not be written; the next start takes longer");
         }

@@ -54,10 +54,10 @@ pub(super) fn decide(view: &View<'_>, proposal: &Proposal, max_backlog: u64) -> 
     Ok(None)
 }
 
-/// What is remembered under the key, if the request is the same.
+/// What is remembered under the key, if the request is the same; the answer is told by the entry ([`super::Ledger`] adds it).
 pub(super) fn remembered(memory: Memory, key: &super::Idempotency) -> Result<Receipt, LedgerError> {
     if memory.request != key.request {
         return Err(LedgerError::KeyReused);
     }
-    Ok(Receipt { first: memory.first, last: memory.last, answer: memory.answer })
+    Ok(Receipt { first: memory.first, last: memory.last, answer: None })
 }

@@ -38,8 +38,9 @@ pub(super) fn sync_of(object: &ObjectName, id: &ObjectId, sync: &SyncId) -> Vec<
 pub(super) fn syncs_of(object: &ObjectName, id: &ObjectId) -> Vec<u8> {
     below(b'x', &[object.as_str().as_bytes(), id.as_str().as_bytes()])
 }
-pub(super) fn in_state(state: SyncState) -> Vec<u8> {
-    below(b't', &[state.as_str().as_bytes()])
+/// Syncs in a state at a system, by id.
+pub(super) fn in_state(state: SyncState, system: &SystemName) -> Vec<u8> {
+    below(b't', &[state.as_str().as_bytes(), system.as_str().as_bytes()])
 }
 pub(super) fn ready(system: &SystemName) -> Vec<u8> {
     below(b'q', &[system.as_str().as_bytes()])
@@ -100,8 +101,13 @@ pub(super) fn erasures() -> Vec<u8> {
 pub(super) fn item(seq: u64) -> Vec<u8> {
     key(b'w', &[&seq.to_be_bytes()])
 }
-pub(super) fn items() -> Vec<u8> {
-    below(b'w', &[])
+/// All items by deadline, or those that are open.
+pub(super) fn by_deadline(open: bool) -> Vec<u8> {
+    below(if open { b'y' } else { b'Y' }, &[])
+}
+/// An item among those: its deadline in milliseconds, then its sequence.
+pub(super) fn due(open: bool, due_ms: u64, seq: u64) -> Vec<u8> {
+    [&by_deadline(open)[..], &due_ms.to_be_bytes(), &seq.to_be_bytes()].concat()
 }
 pub(super) fn open_about(subject: &str) -> Vec<u8> {
     key(b'u', &[subject.as_bytes()])
@@ -155,7 +161,7 @@ pub(super) fn of_sync(row: &SyncRow) -> Vec<Vec<u8>> {
     let id = row.id.as_str().as_bytes();
     let mut keys = vec![sync_of(&row.object, &row.object_id, &row.id)];
     if row.state() != SyncState::Synced {
-        keys.push([&in_state(row.state()), id].concat());
+        keys.push([&in_state(row.state(), &row.system)[..], id].concat());
     }
     if let State::Waiting { on, .. } = &row.standing {
         keys.extend(on.iter().map(|blocker| [&waiting_on(blocker)[..], id].concat()));

@@ -313,7 +313,7 @@ impl Ledger {
         jobs.send(job).await.map_err(|_| gone())?;
         let outcome = answer.await.map_err(|_| gone())??;
         self.forget(erased)?;
-        Ok(outcome)
+        self.answered(outcome)
     }
 
     /// [`Self::commit`] outside of async code.
@@ -327,7 +327,15 @@ impl Ledger {
         jobs.blocking_send(job).map_err(|_| gone())?;
         let outcome = answer.blocking_recv().map_err(|_| gone())??;
         self.forget(erased)?;
-        Ok(outcome)
+        self.answered(outcome)
+    }
+
+    /// What was committed before is answered by its entry.
+    fn answered(&self, outcome: Outcome) -> Result<Outcome, LedgerError> {
+        match outcome {
+            Outcome::Replayed(receipt) => Ok(Outcome::Replayed(self.with_answer(receipt)?)),
+            other => Ok(other),
+        }
     }
 
     /// The one place where work that blocks leaves the runtime's threads; in the simulation it is done at once.

@@ -68,13 +68,13 @@ impl Store for MemoryFolds {
         Ok(())
     }
 
-    fn write(&self, mut batch: Batch, applied: Applied) -> Result<(), LedgerError> {
-        batch.insert(APPLIED.to_vec(), Some(applied.to_bytes()));
+    fn write(&self, batch: &Batch, applied: Applied) -> Result<(), LedgerError> {
         let mut map = self.rows();
+        map.insert(APPLIED.to_vec(), applied.to_bytes());
         for (key, value) in batch {
             match value {
-                Some(value) => map.insert(key, value),
-                None => map.remove(&key),
+                Some(value) => map.insert(key.clone(), value.clone()),
+                None => map.remove(key),
             };
         }
         Ok(())
@@ -82,6 +82,10 @@ impl Store for MemoryFolds {
 
     fn applied(&self) -> Result<Applied, LedgerError> {
         Ok(self.get(APPLIED)?.as_deref().and_then(Applied::from_bytes).unwrap_or(Applied::NOTHING))
+    }
+
+    fn settled(&self) -> Result<Applied, LedgerError> {
+        self.applied()
     }
 
     fn flush(&self) -> Result<(), LedgerError> {

@@ -17,15 +17,18 @@
 
 mod audit;
 mod backup;
+mod behind;
 mod bodies;
 mod checkpoint;
 mod commit;
 mod decide;
+mod due;
 mod entry;
 mod error;
 mod fact;
 mod fold;
 mod hash;
+mod item;
 mod keys;
 #[expect(clippy::module_inception, reason = "the room's main type has the room's name")]
 mod ledger;
@@ -50,15 +53,16 @@ mod work;
 pub use audit::{Audit, Verified, rebuild};
 pub use backup::{Copied, backup};
 pub use bodies::INLINE_LIMIT;
+pub use due::Due;
 pub use entry::{Draft, Entry, Remembering};
 pub use error::LedgerError;
-pub use fact::{Fact, Item, ItemKind, Operation, Remote, Settled, Target};
+pub use fact::{Fact, Operation, Remote, Settled, Target};
 pub use hash::Hash;
+pub use item::{Item, ItemKind};
 pub use ledger::{Folds, Ledger, Options, Writing};
 pub use media::{Disk, Media, MediaFile, Open};
 pub use memory::MemoryFolds;
 pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
-pub use read::Due;
 pub use receive::{Received, Receiving};
 pub use rows::{Attachment, Cursor, Former, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
 pub use state::{Delay, Impossible, InFlight, Standing, State, transition};

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     Entry, Hash, LedgerError, Options,
+    behind::Behind,
     bodies::{Bodies, Front, Tail},
     checkpoint::Checkpoint,
     fold::Folding,
@@ -85,7 +86,7 @@ impl Place {
 
     fn open(&self) -> Result<Arc<dyn Store>, LedgerError> {
         match self {
-            Self::Sled(path) => Ok(Arc::new(SledStore::open(path)?)),
+            Self::Sled(path) => Ok(Arc::new(Behind::over(Arc::new(SledStore::open(path)?))?)),
             Self::Memory(memory) => Ok(Arc::new(memory.clone())),
         }
     }
@@ -151,11 +152,11 @@ fn index_bodies(bodies: &Bodies, store: &dyn Store, front: &mut Front, applied: 
             batch.insert(keys::body(&found.hash), Some(found.place.to_bytes()));
         }
         if batch.len() >= REPLAY_BATCH * 4 {
-            store.write(std::mem::take(&mut batch), applied)?;
+            store.write(&std::mem::take(&mut batch), applied)?;
         }
         Ok(())
     })?;
-    store.write(batch, Applied { bodies: *front, ..applied })?;
+    store.write(&batch, Applied { bodies: *front, ..applied })?;
     Ok(tail)
 }
 
@@ -338,9 +339,9 @@ fn replay(log: &Log, store: &dyn Store, tip: Tip) -> Result<(), LedgerError> {
         at = Applied { seq, hash: entry.hash, ..applied };
         count += 1;
         if count >= REPLAY_BATCH && entry.more == 0 {
-            store.write(std::mem::replace(&mut view, View::over(store)).into_changes(), at)?;
+            store.write(&std::mem::replace(&mut view, View::over(store)).into_changes(), at)?;
             count = 0;
         }
     }
-    store.write(view.into_changes(), at)
+    store.write(&view.into_changes(), at)
 }

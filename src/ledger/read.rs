@@ -1,32 +1,20 @@
 //! Reading the ledger: entries, bodies, and the folds' rows. Quick and synchronous.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Attachment, Cursor, Entry, Fact, Hash, Idempotency, Ledger, LedgerError, ObjectRow, PartRow, Receipt, State,
+    Answer, Attachment, Cursor, Entry, Fact, Hash, Idempotency, Ledger, LedgerError, ObjectRow, PartRow, Receipt,
     SyncFilter, SyncId, SyncRow, SyncState, decide, fold, keys,
     store::{decode, row},
+    work::one_of,
 };
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
 pub(super) type Read<T> = Result<T, LedgerError>;
-
-/// What an outbox has to do.
-#[derive(Clone, Debug, Default)]
-pub struct Due {
-    /// What may be sent or read back now.
-    pub rows: Vec<SyncRow>,
-    /// How long until more of it is, in milliseconds; nothing where nothing waits.
-    pub next_ms: Option<u64>,
-}
 
 /// More than these are not told one by one.
 const MOST_DEPENDANTS: usize = 1000;
@@ -170,7 +158,7 @@ impl Ledger {
         let wanted = |name: &str| filter.equal.iter().find(|(member, _)| member == name).map(|(_, text)| text.as_str());
         let matches = |row: SyncRow| Some(row).filter(|row| has_all(&row.to_json(), &filter.equal));
         let after = filter.after.as_ref();
-        if let Some(id) = wanted("id") {
+        if let Some(id) = wanted("id").filter(|ids| !ids.contains(',')) {
             let row = self.sync(&SyncId::given(id))?.and_then(matches);
             return Ok(row.into_iter().filter(|row| after.is_none_or(|after| row.id > *after)).collect());
         }
@@ -182,19 +170,41 @@ impl Ledger {
             let rows = rows.into_iter().filter(|row| after.is_none_or(|after| row.id > *after)).filter_map(matches);
             return Ok(rows.take(filter.limit).collect());
         }
-        match wanted("state").and_then(SyncState::parse) {
-            Some(state) if state != SyncState::Synced => {
-                let prefix = keys::in_state(state);
-                let after = after.map(|id| [&prefix, id.as_str().as_bytes()].concat());
-                self.scan(&prefix, after.as_deref(), filter.limit, |key, _| {
-                    Ok(self.sync(&keys::sync_at_end(key))?.and_then(matches))
-                })
+        let states: Option<Vec<SyncState>> =
+            wanted("state").map(|words| words.split(',').filter_map(SyncState::parse).collect());
+        match states.filter(|states| !states.contains(&SyncState::Synced)) {
+            Some(states) => {
+                let systems: Vec<SystemName> = match wanted("system") {
+                    Some(names) => names.split(',').filter_map(|name| SystemName::new(name).ok()).collect(),
+                    None => self.systems_known()?,
+                };
+                let mut rows = Vec::new();
+                for (state, system) in states.iter().flat_map(|state| systems.iter().map(move |system| (state, system)))
+                {
+                    let prefix = keys::in_state(*state, system);
+                    let after = after.map(|id| [&prefix, id.as_str().as_bytes()].concat());
+                    rows.extend(self.scan(&prefix, after.as_deref(), filter.limit, |key, _| {
+                        Ok(self.sync(&keys::sync_at_end(key))?.and_then(matches))
+                    })?);
+                }
+                rows.sort_by(|a, b| a.id.cmp(&b.id));
+                rows.dedup_by(|a, b| a.id == b.id);
+                rows.truncate(filter.limit);
+                Ok(rows)
             }
-            _ => {
+            None => {
                 let after = after.map(keys::sync);
                 self.scan(&keys::syncs(), after.as_deref(), filter.limit, |_, value| Ok(matches(decode(value)?)))
             }
         }
+    }
+
+    /// The systems that any sync is of.
+    fn systems_known(&self) -> Read<Vec<SystemName>> {
+        let mut names: Vec<SystemName> =
+            self.counts()?.into_keys().filter_map(|(name, _)| SystemName::new(&name).ok()).collect();
+        names.dedup();
+        Ok(names)
     }
 
     /// The syncs that wait for this one, and those that wait for them; so many at most.
@@ -270,54 +280,13 @@ impl Ledger {
         self.scan(&prefix, None, limit, |key, _| Ok(std::str::from_utf8(&key[prefix.len()..]).ok().map(str::to_owned)))
     }
 
-    /// What may be sent or read back now: first those that wait for nothing, oldest first, then those whose delay is
-    /// over; nothing of the kinds in `but`. One sync stands for an object at a system, so there is never more than one of an
-    /// object.
-    ///
-    /// # Errors
-    /// [`LedgerError::Folds`].
-    pub fn due(&self, system: &SystemName, now: Timestamp, but: &BTreeSet<ObjectName>, limit: usize) -> Read<Due> {
-        let of_key = |key: &[u8]| {
-            let row: Option<SyncRow> = self.sync(&keys::sync_at_end(key))?;
-            Ok(row.filter(|row| !but.contains(&row.object)))
-        };
-        let mut rows = self.scan(&keys::ready(system), None, limit, |key, _| of_key(key))?;
-        let (waiting, next_ms) = self.scan_waiting(system, now, limit - rows.len())?;
-        // What may have happened is read back all the same.
-        let stopped = |row: &SyncRow| matches!(row.standing, State::Ready { .. }) && but.contains(&row.object);
-        rows.extend(waiting.into_iter().filter(|row| !stopped(row)));
-        Ok(Due { rows, next_ms })
-    }
-
-    /// Those whose delay is over, and how long until the next of the others that were looked at.
-    fn scan_waiting(&self, system: &SystemName, now: Timestamp, limit: usize) -> Read<(Vec<SyncRow>, Option<u64>)> {
-        let look_at_all = self.core().order.is_doubtful(system, now);
-        let (mut due, mut next_ms, mut begins_later) = (Vec::new(), None, false);
-        self.core().store.scan(&keys::waiting(system), None, &mut |key, _| {
-            let Some(row) = self.sync(&keys::sync_at_end(key))? else { return Ok(true) };
-            let wait = row.wait_ms(now);
-            begins_later |= row.standing.delay().is_some_and(|delay| delay.from > now);
-            if wait == 0 && due.len() < limit {
-                due.push(row);
-            } else {
-                next_ms = Some(next_ms.map_or(wait, |next: u64| next.min(wait)));
-            }
-            Ok(look_at_all || next_ms.is_none())
-        })?;
-        if !begins_later {
-            self.core().order.holds(system, now);
-        }
-        Ok((due, next_ms))
-    }
-
     /// Syncs in state `sending`: right after a start, their outcome is unknown.
     ///
     /// # Errors
     /// [`LedgerError::Folds`].
     pub fn in_flight(&self, system: &SystemName) -> Read<Vec<SyncRow>> {
-        let rows = self
-            .scan(&keys::in_state(SyncState::Sending), None, usize::MAX, |key, _| self.sync(&keys::sync_at_end(key)))?;
-        Ok(rows.into_iter().filter(|row: &SyncRow| row.system == *system).collect())
+        let prefix = keys::in_state(SyncState::Sending, system);
+        self.scan(&prefix, None, usize::MAX, |key, _| self.sync(&keys::sync_at_end(key)))
     }
 
     /// What was remembered under a key: the caller need not be checked again.
@@ -326,7 +295,23 @@ impl Ledger {
     /// [`LedgerError::KeyReused`] where the request was another.
     pub fn remembered(&self, key: &Idempotency) -> Read<Option<Receipt>> {
         let memory = self.row::<fold::Memory>(&keys::remembered(&key.scope))?;
-        memory.map(|memory| decide::remembered(memory, key)).transpose()
+        memory.map(|memory| self.with_answer(decide::remembered(memory, key)?)).transpose()
+    }
+
+    /// The answer to what was committed then: id and version of then, and the syncs as they stand.
+    pub(super) fn with_answer(&self, receipt: Receipt) -> Read<Receipt> {
+        let draft = self.core().log.entry(receipt.first)?.draft;
+        let targets = match draft.fact {
+            Fact::Accepted { targets, .. } | Fact::Applied { targets, .. } => targets,
+            _ => return Ok(receipt),
+        };
+        let (Some(id), Some(version)) = (draft.object_id, draft.version) else { return Ok(receipt) };
+        let mut syncs = Vec::with_capacity(targets.len());
+        for target in targets {
+            syncs.extend(self.sync(&target.sync_id)?);
+        }
+        fold::sort(&mut syncs);
+        Ok(Receipt { answer: Some(Answer { id, version, syncs }), ..receipt })
     }
 
     /// Bytes that a caller left.
@@ -351,16 +336,16 @@ impl Ledger {
     }
 }
 
-/// All members have these texts; a list has it among its own.
+/// All members have these texts (or one of several with commas between them); a list has it among its own.
 pub(super) fn has_all(value: &Value, wanted: &[(String, String)]) -> bool {
     wanted.iter().all(|(name, text)| value.get(name).is_some_and(|member| says(member, text)))
 }
 
 fn says(member: &Value, text: &str) -> bool {
     match member {
-        Value::String(member) => member == text,
+        Value::String(member) => one_of(member, text),
         Value::Array(members) => members.iter().any(|member| says(member, text)),
-        Value::Number(member) => member.as_str() == text,
+        Value::Number(member) => one_of(member.as_str(), text),
         Value::Bool(member) => text == if *member { "true" } else { "false" },
         Value::Null | Value::Object(_) => false,
     }

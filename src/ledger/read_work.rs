@@ -4,12 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    GroupRow, ItemRow, Ledger, SyncId, SyncRow, WorkFilter, fold, keys,
-    read::{Read, has_all},
-    rows::plus,
-    store::decode,
-};
+use super::{GroupRow, ItemRow, Ledger, SyncId, SyncRow, WorkFilter, fold, keys, read::Read};
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
 impl Ledger {
@@ -48,15 +43,19 @@ impl Ledger {
         seq.map_or(Ok(None), |seq| self.row(&keys::item(seq)))
     }
 
-    /// Items by any members of the contract's JSON, oldest first.
+    /// Items by any members of the contract's JSON, in the order of their deadlines. Where only open ones are wanted, only these
+    /// are looked at.
     ///
     /// # Errors
     /// [`LedgerError::Folds`](super::LedgerError).
     pub fn items(&self, filter: &WorkFilter) -> Read<Vec<ItemRow>> {
-        let after = filter.after.as_deref().and_then(fold::item_seq).map(keys::item);
-        self.scan(&keys::items(), after.as_deref(), filter.limit, |_, value| {
-            let row: ItemRow = decode(value)?;
-            Ok(has_all(&self.item_heading(&row), &filter.equal).then_some(row))
+        let status = filter.equal.iter().find(|(name, _)| name == "status").map(|(_, words)| words.as_str());
+        let open = status.is_some_and(|words| words.split(',').all(|word| matches!(word, "open" | "assigned")));
+        let after = filter.after.as_deref().map_or(Ok(None), |id| self.item(id))?;
+        let after = after.map(|row| keys::due(open, row.due_at_ms(), row.created_seq));
+        self.scan(&keys::by_deadline(open), after.as_deref(), filter.limit, |key, _| {
+            let row: Option<ItemRow> = self.row(&keys::item(keys::number(key)))?;
+            Ok(row.filter(|row| filter.equal.iter().all(|(name, texts)| row.says(name, texts))))
         })
     }
 
@@ -99,7 +98,7 @@ impl Ledger {
             "object_id": item.object_id.as_ref().map(ObjectId::as_str),
             "system": item.system.as_ref().map(SystemName::as_str),
             "sync_id": item.sync_id.as_ref().map(SyncId::as_str), "owner": item.owner,
-            "due": plus(item.created_at, item.due_ms).map(|at| at.to_string()),
+            "due": item.due().map(|at| at.to_string()),
         })
     }
 

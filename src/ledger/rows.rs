@@ -39,34 +39,51 @@ impl std::fmt::Display for SyncId {
     }
 }
 
-/// Timestamps as RFC 3339 text (jiff is built without serde).
+/// Timestamps: RFC 3339 text where people read, seconds and nanoseconds in rows (jiff is built without serde).
 pub(super) mod stamp {
     use jiff::Timestamp;
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
 
     pub fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(at)
+        if to.is_human_readable() { to.collect_str(at) } else { (at.as_second(), at.subsec_nanosecond()).serialize(to) }
     }
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
+        if from.is_human_readable() {
+            return String::deserialize(from)?.parse().map_err(D::Error::custom);
+        }
+        let (second, nanosecond) = <(i64, i32)>::deserialize(from)?;
+        Timestamp::new(second, nanosecond).map_err(D::Error::custom)
     }
 }
 
-/// The same where there may be none.
+/// The same where there may be none; in rows only.
 pub(super) mod maybe_stamp {
     use jiff::Timestamp;
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
 
     #[expect(clippy::ref_option, reason = "serde's signature")]
     pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-        match at {
-            Some(at) => to.collect_str(at),
-            None => to.serialize_none(),
-        }
+        at.map(|at| (at.as_second(), at.subsec_nanosecond())).serialize(to)
     }
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+        let at = <Option<(i64, i32)>>::deserialize(from)?;
+        at.map(|(second, nanosecond)| Timestamp::new(second, nanosecond).map_err(D::Error::custom)).transpose()
+    }
+}
+
+/// What entries say, too, in rows: as there, because its form leaves out what says nothing. Seldom, and mostly empty.
+pub(super) mod as_in_entries {
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _, ser::Error as _,
+    };
+
+    pub fn serialize<T: Serialize + Default + PartialEq, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        let text = if *value == T::default() { Ok(String::new()) } else { serde_json::to_string(value) };
+        text.map_err(S::Error::custom)?.serialize(to)
+    }
+    pub fn deserialize<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        let text = <&str>::deserialize(from)?;
+        if text.is_empty() { Ok(T::default()) } else { serde_json::from_str(text).map_err(D::Error::custom) }
     }
 }
 
@@ -82,7 +99,6 @@ pub struct ObjectRow {
     /// It was called off.
     pub cancelled: bool,
     /// Its body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
     /// Hash of its canonical bytes.
     pub content: Hash,
@@ -169,46 +185,34 @@ pub struct SyncRow {
     /// The version that the state speaks of.
     pub about: u64,
     /// The version that is there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_version: Option<u64>,
     /// Where it stands.
     pub standing: State,
     /// `Type/id` of its parts there, the main one first.
     pub remote: Vec<String>,
     /// The main part's version there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_version: Option<String>,
     /// Attempts since the version was accepted or retried.
     pub attempts: u32,
     /// What went wrong last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// Its plain sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The open item about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worklist_id: Option<String>,
     /// The open item about what it waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,
     /// The last item there was, open or closed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_item: Option<String>,
     /// Version of the mapping that made what is there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<String>,
     /// Canonical hash of what we last sent and it acknowledged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Hash>,
     /// It was there and is not any more: it is not made again unless a person says so.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
     /// What both sides agreed on last, while it is gone: the base of the merge should it be found again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Former>,
     /// A person gave it up for good: what refers to it goes without it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_out: bool,
     /// Since which entry it waits to be sent: the outbox's order.
     pub since: u64,
@@ -296,7 +300,7 @@ pub struct Former {
     /// Its body there, as last agreed on.
     pub body: Hash,
     /// As in [`PartRow`].
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(with = "as_in_entries")]
     pub settled: BTreeMap<String, Settled>,
 }
 
@@ -316,16 +320,13 @@ pub struct PartRow {
     /// `Type/id` there.
     pub reference: String,
     /// Its version there, as last seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Its body there, as last agreed on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
     /// By pointer into the internal object, what was left different on purpose.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(with = "as_in_entries")]
     pub settled: BTreeMap<String, Settled>,
     /// The body is what was sent: what the system made of it is yet to be looked at.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sent: bool,
     /// The entry that last moved it.
     pub seq: u64,
@@ -353,7 +354,6 @@ pub struct Attachment {
     /// As sent.
     pub content_type: String,
     /// SHA-1 of the bytes in base64; older ones have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha1: Option<String>,
     /// The entry.
     pub seq: u64,
@@ -362,7 +362,8 @@ pub struct Attachment {
 /// Which syncs.
 #[derive(Clone, Debug, Default)]
 pub struct SyncFilter {
-    /// Each member of the contract's JSON by its text, as in the query string: `("state", "parked")`.
+    /// Each member of the contract's JSON by its text, as in the query string, or several with commas between them:
+    /// `("state", "parked,conflict")`.
     pub equal: Vec<(String, String)>,
     /// After this one.
     pub after: Option<SyncId>,

@@ -62,12 +62,12 @@ impl Store for SledStore {
         Ok(())
     }
 
-    fn write(&self, batch: Batch, applied: Applied) -> Result<(), LedgerError> {
+    fn write(&self, batch: &Batch, applied: Applied) -> Result<(), LedgerError> {
         let mut changes = sled::Batch::default();
         for (key, value) in batch {
             match value {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(key),
+                Some(value) => changes.insert(key.as_slice(), value.as_slice()),
+                None => changes.remove(key.as_slice()),
             }
         }
         changes.insert(APPLIED, applied.to_bytes());
@@ -79,6 +79,11 @@ impl Store for SledStore {
         bytes.map_or(Ok(Applied::NOTHING), |bytes| {
             Applied::from_bytes(&bytes).ok_or_else(|| LedgerError::Folds("its mark cannot be read".to_owned()))
         })
+    }
+
+    fn settled(&self) -> Result<Applied, LedgerError> {
+        self.flush()?;
+        self.applied()
     }
 
     fn flush(&self) -> Result<(), LedgerError> {

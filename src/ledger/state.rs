@@ -60,7 +60,6 @@ pub enum State {
     /// To be sent: `accepted` where nothing failed yet, else `retrying`.
     Ready {
         /// Not before this is over; only after something failed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         delay: Option<Delay>,
     },
     /// These must reach the system first. Woken by the facts that say so; the delay is when a person is asked at last.
@@ -94,13 +93,11 @@ pub enum State {
         /// The worklist item.
         item: String,
         /// An attempt whose outcome nobody could find out: read back before anything is sent again.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         flight: Option<InFlight>,
     },
     /// A person decided that nothing needs sending, or it was called off before it left.
     Resolved {
         /// An attempt whose outcome nobody found out: read back before anything newer is sent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         flight: Option<InFlight>,
     },
 }

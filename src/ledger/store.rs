@@ -1,5 +1,6 @@
 //! Where the folds live: an ordered map of bytes with one atomic batch a group. Two stores: `sled.rs`, and one in
-//! memory for tests (`memory.rs`); both pass one conformance suite (`store_tests.rs`). Also the overlay that lets later proposals of a group see the earlier
+//! memory for tests (`memory.rs`); `behind.rs` keeps the newest rows in memory over one of them. All pass one conformance suite
+//! (`store_tests.rs`). Also the overlay that lets later proposals of a group see the earlier
 //! ones before anything is on disk. Refuses to be a second truth: whatever is here can be deleted and replayed.
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Hash, LedgerError, bodies::Front};
 
 /// What becomes of a key: a value, or `None`, which removes it.
-type Change = Option<Vec<u8>>;
+pub(super) type Change = Option<Vec<u8>>;
 
 /// Changes to be made together.
 pub(super) type Batch = BTreeMap<Vec<u8>, Change>;
@@ -45,7 +46,7 @@ impl Applied {
 }
 
 /// The rows' shape. Raise it with every change of a row or a key: folds of another shape are made anew.
-const FORMAT: u8 = 5;
+const FORMAT: u8 = 6;
 
 /// The key under which a store keeps [`Applied`]; no fold's key begins with it.
 pub(super) const APPLIED: &[u8] = b"@applied";
@@ -60,16 +61,18 @@ pub(super) trait Store: Send + Sync {
     /// Visits what begins with `prefix` and lies strictly after `after` (which need not exist), in order.
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<(), LedgerError>;
     /// Makes all changes and notes how far they go, or nothing of it.
-    fn write(&self, batch: Batch, applied: Applied) -> Result<(), LedgerError>;
+    fn write(&self, batch: &Batch, applied: Applied) -> Result<(), LedgerError>;
     /// How far this store has come.
     fn applied(&self) -> Result<Applied, LedgerError>;
-    /// Hands what is cached to the operating system.
+    /// How far it is after a crash of the process: what a checkpoint may name. Quick.
+    fn settled(&self) -> Result<Applied, LedgerError>;
+    /// Hands all that it has to the operating system.
     fn flush(&self) -> Result<(), LedgerError>;
 }
 
 /// Reads a row.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
-    serde_json::from_slice(bytes).map_err(|bad| LedgerError::Folds(format!("a row cannot be read: {bad}")))
+    postcard::from_bytes(bytes).map_err(|bad| LedgerError::Folds(format!("a row cannot be read: {bad}")))
 }
 
 /// Reads the row of a key.
@@ -131,7 +134,7 @@ impl<'s> View<'s> {
 
     pub(super) fn put_row<T: Serialize>(&mut self, key: Vec<u8>, row: &T) -> Result<(), LedgerError> {
         let bytes =
-            serde_json::to_vec(row).map_err(|bad| LedgerError::Folds(format!("a row cannot be kept: {bad}")))?;
+            postcard::to_allocvec(row).map_err(|bad| LedgerError::Folds(format!("a row cannot be kept: {bad}")))?;
         self.put(key, bytes);
         Ok(())
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Hash, ItemKind, SyncId,
-    rows::{maybe_stamp, stamp},
+    rows::{as_in_entries, maybe_stamp, stamp},
 };
 use crate::domain::{ObjectId, ObjectName, SystemName};
 
@@ -25,6 +25,16 @@ pub enum ItemStatus {
 }
 
 impl ItemStatus {
+    /// The contract's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Assigned => "assigned",
+            Self::Resolved => "resolved",
+            Self::Dismissed => "dismissed",
+        }
+    }
     /// A person may still act on it.
     #[must_use]
     pub const fn is_open(self) -> bool {
@@ -41,7 +51,6 @@ pub struct Comment {
     /// Who.
     pub by: String,
     /// The text's body.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Hash>,
 }
 
@@ -61,43 +70,34 @@ pub struct ItemRow {
     /// What happened, in a plain sentence.
     pub what_happened: String,
     /// Where the page is too general.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub who_is_affected: Option<String>,
     /// Where the page is too general.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_step: Option<String>,
     /// Which kind of object.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectName>,
     /// Which object.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object_id: Option<ObjectId>,
     /// Where.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<SystemName>,
     /// Which sync.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<SyncId>,
     /// What it is about where there is no sync.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Who has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Deadline, from `created_at`, in milliseconds.
     pub due_ms: u64,
     /// The body that holds the fields.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<Hash>,
     /// For a conflict: what the system holds.
+    #[serde(with = "as_in_entries")]
     pub theirs: Vec<super::Remote>,
     /// In order.
     pub comments: Vec<Comment>,
     /// When it was closed.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_stamp")]
+    #[serde(with = "maybe_stamp")]
     pub closed_at: Option<Timestamp>,
     /// Who closed it: a person, or `liaison` where it was answered by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_by: Option<String>,
     /// The entry that opened it.
     pub created_seq: u64,
@@ -106,6 +106,47 @@ pub struct ItemRow {
     pub created_at: Timestamp,
     /// The entry that last changed it.
     pub seq: u64,
+}
+
+impl ItemRow {
+    /// When it is due.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        super::rows::plus(self.created_at, self.due_ms)
+    }
+
+    /// The deadline in milliseconds, for sorting.
+    pub(super) fn due_at_ms(&self) -> u64 {
+        u64::try_from(self.created_at.as_millisecond()).unwrap_or(0).saturating_add(self.due_ms)
+    }
+
+    /// Whether a member of the contract's JSON is one of these texts.
+    pub(super) fn says(&self, name: &str, texts: &str) -> bool {
+        let due;
+        let text = match name {
+            "id" => Some(self.id.as_str()),
+            "group" => Some(self.group.as_str()),
+            "kind" => Some(self.kind.as_str()),
+            "status" => Some(self.status.as_str()),
+            "code" => Some(self.code.as_str()),
+            "object" => self.object.as_ref().map(ObjectName::as_str),
+            "object_id" => self.object_id.as_ref().map(ObjectId::as_str),
+            "system" => self.system.as_ref().map(SystemName::as_str),
+            "sync_id" => self.sync_id.as_ref().map(SyncId::as_str),
+            "owner" => self.owner.as_deref(),
+            "due" => {
+                due = self.due().map(|at| at.to_string());
+                due.as_deref()
+            }
+            _ => None,
+        };
+        text.is_some_and(|text| one_of(text, texts))
+    }
+}
+
+/// Whether a text is one of several, which have commas between them.
+pub(super) fn one_of(text: &str, texts: &str) -> bool {
+    text == texts || texts.split(',').any(|one| one == text)
 }
 
 /// Open items of one cause.
@@ -167,7 +208,7 @@ impl GroupRow {
 /// Which items.
 #[derive(Clone, Debug, Default)]
 pub struct WorkFilter {
-    /// Each member of the contract's JSON by its text: `("status", "open")`.
+    /// Each member of the contract's JSON by its text, or several with commas between them: `("status", "open,assigned")`.
     pub equal: Vec<(String, String)>,
     /// After this one.
     pub after: Option<String>,

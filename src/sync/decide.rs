@@ -4,11 +4,11 @@
 //! first, merged, and written back under the version read; at most one write a turn, recorded before it leaves.
 
 use super::{
+    between::{as_answered, look_between, lost_between, overwritten, rejoined},
     identity,
     merge::{Occasion, Outcome},
     prepare::{Held, Outgoing, Prepared},
     record::{self, Trouble, same_content},
-    rejoin::{Between, ROUNDS},
     retry::{backoff, millis},
     scene::{Reading, Scene},
     settle::looked_back,
@@ -258,32 +258,7 @@ fn arrived(scene: &Scene, sent: &Sent, seen: Seen) -> Step {
     Step::Record(acknowledged(scene, sent, seen))
 }
 
-/// What may have stood between the version under which something was written and the one that this made.
-fn look_between(scene: &Scene, read: &str, written: &Seen) -> Option<Ask> {
-    let (kind, id, now) = (written.kind.clone(), written.id.clone(), written.version.as_deref()?);
-    match (ehr::version_number(read), ehr::version_number(now)) {
-        (Some(read), Some(now)) if now > read + 1 => Some(Ask::Version { kind, id, version: (now - 1).to_string() }),
-        (Some(_), Some(_)) => None,
-        // What cannot be counted is looked up.
-        _ if scene.capability.may_ignore_versions(&kind) => Some(Ask::Before { kind, id, version: now.to_owned() }),
-        _ => None,
-    }
-}
-
-/// Nothing was in between, or what was is there again: as the EHR answered.
-fn as_answered(scene: &Scene) -> Note {
-    match (&scene.sent, &scene.answered) {
-        (Some(sent), Some(answered)) if scene.rejoin.rounds == 0 => acknowledged(scene, sent, answered.clone()),
-        // The next turn reads it and merges it like any other edit.
-        _ => Note::Later {
-            wait_ms: 0,
-            code: Some("LIA-EHR-006"),
-            sentence: format!("{} ignored our condition; the edit in between was put back.", scene.system()),
-        },
-    }
-}
-
-fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {
+pub(super) fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {
     // A conditional create that found something wrote nothing: compare with what it was made from, then update.
     let matched = matches!(&sent.way, Way::Create { condition: Some(_) }) && !seen.created;
     let is_ours = || seen.body.as_ref().is_some_and(|body| same_content(body, &sent.part.resource));
@@ -309,33 +284,6 @@ fn acknowledged(scene: &Scene, sent: &Sent, seen: Seen) -> Note {
     let parts = vec![(sent.part.part.clone(), seen)];
     let sentence = if done { "has it" } else { "has a part of it" };
     Note::Has(Has { done, parts, output: Some(sent.output), as_sent, settled, sentence })
-}
-
-fn lost_between(scene: &Scene) -> Step {
-    let (Some(sent), Some(answered)) = (&scene.sent, &scene.answered) else { return turn(scene) };
-    match &scene.between {
-        Between::Nothing => Step::Record(as_answered(scene)),
-        Between::Edit(joined) if scene.rejoin.rounds <= ROUNDS => {
-            let sentence =
-                format!("{} ignored our condition; the edit that was in between is put back.", scene.system());
-            let (kind, id) = (sent.part.kind.clone(), answered.id.clone());
-            let ask = Ask::Rejoin { kind, id, body: joined.clone(), version: answered.version.clone() };
-            Step::Restore { ask, sentence }
-        }
-        // Without old versions there is nothing to put back: somebody must look.
-        _ => Step::Record(overwritten(scene)),
-    }
-}
-
-/// The edit and ours are there, joined; unless somebody was in between once more.
-fn rejoined(scene: &Scene, seen: &Seen) -> Step {
-    let again = scene.rejoin.version.as_deref().and_then(|read| look_between(scene, read, seen));
-    again.map_or_else(|| Step::Record(as_answered(scene)), Step::Ask)
-}
-
-/// An edit there is gone, and nobody can bring it back: told whatever becomes of ours.
-fn overwritten(scene: &Scene) -> Note {
-    Note::Told(record::overwritten(scene), Box::new(as_answered(scene)))
 }
 
 pub(super) fn several(scene: &Scene) -> Trouble {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::sync::rejoin::{Between, ROUNDS};
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{Capability, Kind, Statement},

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Error, record::LIAISON, translator::Translator};
+use super::{Error, puller::Puller, record::LIAISON, setup::System, translator::Translator};
 use crate::{
-    ehr::{Body, Content, Keep, Keeping, Kept},
-    fhir::{Object, stored},
+    ehr::{Body, Content, Keep, Keeping, Kept, Seen},
+    fhir::{Object, OwnBase, stored},
     ledger::{Hash, Ledger, LedgerError, Proposal, Receiving},
 };
 
@@ -150,5 +150,29 @@ fn files(
             members.values_mut().try_for_each(|inner| files(inner, found))
         }
         _ => Ok(()),
+    }
+}
+
+impl Puller {
+    /// The EHR's own Binaries that a resource names: parts of it. Other addresses are never fetched.
+    pub(super) async fn companions(&self, system: &System, body: &Value) -> Vec<Seen> {
+        fn urls(node: &Value, own: &OwnBase, found: &mut Vec<String>) {
+            match node {
+                Value::Object(members) => {
+                    let named = members.get("url").and_then(Value::as_str).and_then(|url| own.own(url));
+                    found.extend(named.filter(|(kind, _)| kind == "Binary").map(|(_, id)| id));
+                    members.values().for_each(|value| urls(value, own, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| urls(item, own, found)),
+                _ => {}
+            }
+        }
+        let mut ids = Vec::new();
+        urls(body, &system.own, &mut ids);
+        let mut seen = Vec::new();
+        for id in ids.iter().take(20) {
+            seen.extend(system.read(&self.translator.clock, "Binary", id).await.ok());
+        }
+        seen
     }
 }

@@ -17,7 +17,6 @@ use super::{
 use crate::{
     domain::{ObjectId, ObjectName, SystemName},
     ehr::{self, Seen},
-    fhir::OwnBase,
     ledger::{Check, Draft, Fact, Hash, ItemKind, PartRow, Proposal, Remote, SyncId, SyncRow, SyncState},
     mapping::{MAIN, ObjectType},
 };
@@ -378,27 +377,5 @@ impl Puller {
         let linked = topic.draft(Draft::new(Fact::Linked { remotes: vec![found] }, LIAISON, sentence), subject.version);
         let found = Found { outcome, occasion: Occasion::Fetched, seen, remark: String::new(), linked: Some(linked) };
         self.settle_inbound(topic, &subject, row.as_ref(), found).await
-    }
-
-    /// The EHR's own Binaries that a resource names: parts of it. Other addresses are never fetched.
-    async fn companions(&self, system: &System, body: &Value) -> Vec<Seen> {
-        fn urls(node: &Value, own: &OwnBase, found: &mut Vec<String>) {
-            match node {
-                Value::Object(members) => {
-                    let named = members.get("url").and_then(Value::as_str).and_then(|url| own.own(url));
-                    found.extend(named.filter(|(kind, _)| kind == "Binary").map(|(_, id)| id));
-                    members.values().for_each(|value| urls(value, own, found));
-                }
-                Value::Array(items) => items.iter().for_each(|item| urls(item, own, found)),
-                _ => {}
-            }
-        }
-        let mut ids = Vec::new();
-        urls(body, &system.own, &mut ids);
-        let mut seen = Vec::new();
-        for id in ids.iter().take(20) {
-            seen.extend(system.read(&self.translator.clock, "Binary", id).await.ok());
-        }
-        seen
     }
 }

@@ -2,8 +2,10 @@
 //! truth; what is here decides which fact is appended next. Knows neither axum nor who may ask.
 
 mod base;
+mod between;
 mod change;
 mod check;
+mod compare;
 mod decide;
 mod desk;
 mod documents;

@@ -22,13 +22,19 @@ fn subject(row: &ItemRow) -> Option<String> {
 fn put(view: &mut View<'_>, old: Option<&ItemRow>, new: &ItemRow) -> Result<(), LedgerError> {
     if let Some(old) = old {
         view.remove(keys::grouped(&old.group, old.created_seq));
+        view.remove(keys::due(true, old.due_at_ms(), old.created_seq));
+        if old.due_at_ms() != new.due_at_ms() {
+            view.remove(keys::due(false, old.due_at_ms(), old.created_seq));
+        }
     }
+    view.put(keys::due(false, new.due_at_ms(), new.created_seq), Vec::new());
     if let (Some(subject), None) = (&new.subject, old) {
         view.put(keys::last_about(subject), new.created_seq.to_be_bytes().to_vec());
     }
     let about = subject(new).map(|subject| keys::open_about(&subject));
     if new.status.is_open() {
         view.put(keys::grouped(&new.group, new.created_seq), Vec::new());
+        view.put(keys::due(true, new.due_at_ms(), new.created_seq), Vec::new());
         if let Some(about) = about {
             view.put(about, new.created_seq.to_be_bytes().to_vec());
         }

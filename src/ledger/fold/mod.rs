@@ -6,6 +6,7 @@ mod objects;
 mod syncs;
 
 pub(super) use items::seq_of as item_seq;
+pub(super) use objects::sort;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,6 @@ pub(super) struct Memory {
     pub request: Hash,
     pub first: u64,
     pub last: u64,
-    pub answer: Option<Answer>,
 }
 
 /// Takes in entries one by one; between the entries of one proposal it remembers the first.
@@ -70,7 +70,7 @@ impl Folding {
             None => None,
         };
         if let Some(remembering) = open.remembering {
-            let memory = Memory { request: remembering.request, first, last: entry.seq, answer: answer.clone() };
+            let memory = Memory { request: remembering.request, first, last: entry.seq };
             view.put_row(keys::remembered(&remembering.scope), &memory)?;
         }
         Ok(Some(Receipt { first, last: entry.seq, answer }))

@@ -37,6 +37,6 @@ pub(super) fn answer(
     Ok(Some(Answer { id: row.id, version: row.version, syncs }))
 }
 
-pub(super) fn sort(syncs: &mut [SyncRow]) {
+pub(in super::super) fn sort(syncs: &mut [SyncRow]) {
     syncs.sort_by(|a, b| a.system.cmp(&b.system));
 }
