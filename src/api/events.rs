@@ -93,6 +93,11 @@ fn events(api: &Api, entry: &Entry) -> Result<String, Problem> {
     {
         tell("object", &objects::shown(api, &row)?);
     }
+    if let (Fact::Paused {} | Fact::Resumed {}, Some(system)) = (&draft.fact, &draft.system)
+        && let Ok(status) = api.engine().system_status(system.as_str())
+    {
+        tell("system", &super::systems::shown(&status));
+    }
     let mut items: Vec<String> = draft.fact.item().map(str::to_owned).into_iter().collect();
     let mut syncs: Vec<SyncId> = draft.sync_id.iter().chain(aimed_at(&draft.fact)).cloned().collect();
     if let Some(item) = items.first().map_or(Ok(None), |id| ledger.item(id))? {

@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     http::{Response, header},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Ask,
@@ -39,25 +39,8 @@ pub(super) async fn live(_: Ask) -> Answered {
 /// `GET /readyz`: pushes can be taken on.
 pub(super) async fn ready(ask: Ask) -> Answered {
     ask.api.ledger().is_ready()?;
-    let systems: Vec<_> = ask.api.engine().systems()?.iter().map(in_short).collect();
+    let systems: Vec<_> = ask.api.engine().systems()?.iter().map(super::systems::shown).collect();
     Ok(reply::ok(&json!({"status": "ready", "systems": systems})))
-}
-
-/// How an EHR is, and which types cannot be fetched.
-fn in_short(system: &SystemStatus) -> Value {
-    let failing: serde_json::Map<String, Value> = system
-        .fetches
-        .iter()
-        .filter_map(|(kind, fetch)| {
-            let since = fetch.failing_since?.to_string();
-            Some((kind.clone(), json!({"since": since, "rounds": fetch.failed, "code": fetch.code})))
-        })
-        .collect();
-    json!({
-        "name": system.name.as_str(), "state": system.condition.as_str(),
-        "since": system.since.map(|since| since.to_string()), "code": system.code,
-        "backlog": system.backlog, "cannot_fetch": failing,
-    })
 }
 
 /// How the EHRs are, in figures.

@@ -19,6 +19,7 @@ mod openapi;
 mod reply;
 mod routes;
 mod syncs;
+mod systems;
 mod worklist;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};

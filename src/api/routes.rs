@@ -2,7 +2,9 @@
 
 use std::{future::Future, pin::Pin};
 
-use super::{Ask, attachments, bulk, docs, events, health, objects, openapi, reply::Answered, syncs, worklist};
+use super::{
+    Ask, attachments, bulk, docs, events, health, objects, openapi, reply::Answered, syncs, systems, worklist,
+};
 
 /// What a handler is.
 pub(super) type Handler = fn(Ask) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
@@ -212,6 +214,15 @@ pub(super) const ROUTES: &[Route] = &[
         (200, Gives::Any),
     ),
     get("/api/v1/syncs/{id}", "One object at one system", handler!(syncs::read), Gives::Sync),
+    get("/api/v1/systems", "How each EHR is, since when and why", handler!(systems::list), Gives::Any),
+    get("/api/v1/systems/{name}", "One EHR", handler!(systems::read), Gives::Any),
+    post(
+        "/api/v1/systems/{name}/{action}",
+        "pause {reason, object} (all of it, or one kind of object), resume {object}, probe {}",
+        handler!(systems::act),
+        Takes::Members(&["reason", "object"]),
+        (200, Gives::Any),
+    ),
     Route {
         query: worklist::FILTERS,
         ..get("/api/v1/worklist", "What awaits a person", handler!(worklist::list), Gives::Items)

@@ -187,6 +187,11 @@ impl Known {
         self.capability.clone().filter(|_| !due)
     }
 
+    /// What was heard last, due or not.
+    pub(super) fn last(&self) -> Option<Arc<Capability>> {
+        self.capability.clone()
+    }
+
     /// How asking ended at `now`, and what is to be made of it. What was stated before holds on while the statement cannot
     /// be read; a failure that says nothing about it (no answer, rejected credentials) is told on.
     pub(super) fn heard(

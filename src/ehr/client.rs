@@ -85,6 +85,24 @@ impl Client {
         known.heard(answer, self.clock.now())
     }
 
+    /// Reads the EHR's statement now, and remembers it.
+    ///
+    /// # Errors
+    /// As [`Client::capability`].
+    pub async fn look_anew(&self) -> Result<Capability, Failure> {
+        let mut known = self.capability.lock().await;
+        let answer = self.fetch_capability().await;
+        // Here what the EHR says now counts, whatever holds on of before.
+        let _ = known.heard(answer.clone(), self.clock.now());
+        answer
+    }
+
+    /// What the EHR said of itself last, where that was read.
+    #[must_use]
+    pub fn described(&self) -> Option<Arc<Capability>> {
+        self.capability.try_lock().ok().and_then(|known| known.last())
+    }
+
     /// Reads the EHR's statement now.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Ledger, State, SyncRow, keys, read::Read};
+use super::{Ledger, Pause, State, SyncRow, SyncState, keys, read::Read, store::decode};
 use crate::domain::{ObjectName, SystemName};
 
 /// What an outbox has to do.
@@ -17,6 +17,22 @@ pub struct Due {
 }
 
 impl Ledger {
+    /// What rests at a system: all of it, or kinds of objects.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`](super::LedgerError).
+    pub fn pauses(&self, system: &SystemName) -> Read<Vec<Pause>> {
+        self.scan(&keys::pauses(system), None, usize::MAX, |_, value| decode(value).map(Some))
+    }
+
+    /// Syncs in a state (but for `synced`, which has no index) at a system, by id.
+    ///
+    /// # Errors
+    /// [`LedgerError::Folds`](super::LedgerError).
+    pub fn syncs_in(&self, state: SyncState, system: &SystemName, limit: usize) -> Read<Vec<SyncRow>> {
+        self.scan(&keys::in_state(state, system), None, limit, |key, _| self.sync(&keys::sync_at_end(key)))
+    }
+
     /// What may be sent or read back now: first those that wait for nothing, oldest first, then those whose delay is
     /// over; nothing of the kinds in `but`. One sync stands for an object at a system, so there is never more than one of an
     /// object.

@@ -250,6 +250,10 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         send_without: bool,
     },
+    /// A system rests, or one kind of object there (the entry's), until it is let go on; the entry's sentence says why.
+    Paused {},
+    /// It goes on.
+    Resumed {},
     /// The entry's body was erased; the chain stays whole.
     Erased {
         /// Why, without patient data.
@@ -286,6 +290,8 @@ impl Fact {
             Self::Retried { .. } => "retried",
             Self::Resolved { .. } => "resolved",
             Self::Dismissed { .. } => "dismissed",
+            Self::Paused {} => "paused",
+            Self::Resumed {} => "resumed",
             Self::Erased { .. } => "erased",
         }
     }

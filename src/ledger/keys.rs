@@ -79,6 +79,13 @@ pub(super) fn aside(system: &SystemName, reference: &str) -> Vec<u8> {
 pub(super) fn asides(system: &SystemName) -> Vec<u8> {
     below(b'd', &[system.as_str().as_bytes()])
 }
+/// All of a system rests, or a kind of object there.
+pub(super) fn pause(system: &SystemName, object: Option<&ObjectName>) -> Vec<u8> {
+    key(b'k', &[system.as_str().as_bytes(), object.map_or("", ObjectName::as_str).as_bytes()])
+}
+pub(super) fn pauses(system: &SystemName) -> Vec<u8> {
+    below(b'k', &[system.as_str().as_bytes()])
+}
 pub(super) fn cursor(system: &SystemName, resource_type: &str) -> Vec<u8> {
     key(b'c', &[system.as_str().as_bytes(), resource_type.as_bytes()])
 }

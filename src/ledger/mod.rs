@@ -64,7 +64,7 @@ pub use media::{Disk, Media, MediaFile, Open};
 pub use memory::MemoryFolds;
 pub use proposal::{Answer, Check, Expect, Idempotency, Outcome, Proposal, Receipt};
 pub use receive::{Received, Receiving};
-pub use rows::{Attachment, Cursor, Former, ObjectRow, PartRow, SyncFilter, SyncId, SyncRow, SyncState};
+pub use rows::{Attachment, Cursor, Former, ObjectRow, PartRow, Pause, SyncFilter, SyncId, SyncRow, SyncState};
 pub use state::{Delay, Impossible, InFlight, Standing, State, transition};
 pub use told::Told;
 pub use work::{Comment, GroupRow, ItemRow, ItemStatus, WorkFilter};

@@ -285,8 +285,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Folds`].
     pub fn in_flight(&self, system: &SystemName) -> Read<Vec<SyncRow>> {
-        let prefix = keys::in_state(SyncState::Sending, system);
-        self.scan(&prefix, None, usize::MAX, |key, _| self.sync(&keys::sync_at_end(key)))
+        self.syncs_in(SyncState::Sending, system, usize::MAX)
     }
 
     /// What was remembered under a key: the caller need not be checked again.

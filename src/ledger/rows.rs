@@ -344,6 +344,22 @@ pub struct Cursor {
     pub at: Timestamp,
 }
 
+/// A system that rests, or one kind of object there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The kind; none: all of it.
+    pub object: Option<ObjectName>,
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// Since when.
+    #[serde(with = "stamp")]
+    pub at: Timestamp,
+    /// The entry.
+    pub seq: u64,
+}
+
 /// Bytes that a caller left with us.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {

@@ -13,6 +13,9 @@ pub enum Error {
     /// No mapping for an object of this name.
     #[error("no such kind of object is set up here")]
     UnknownObject,
+    /// No `[[systems]]` has this name.
+    #[error("there is no system with this name")]
+    UnknownSystem,
     /// The input breaks its schema, names something unknown, or breaks a target's rules.
     #[error("{} finding(s) in what was sent", .0.len())]
     Invalid(Vec<Finding>),
@@ -91,6 +94,7 @@ impl Explained for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::UnknownObject => "LIA-SYNC-001",
+            Self::UnknownSystem => "LIA-SYNC-035",
             Self::Invalid(_) => "LIA-SYNC-002",
             Self::Transition => "LIA-SYNC-006",
             Self::Differs { .. } => "LIA-SYNC-030",
@@ -104,7 +108,7 @@ impl Explained for Error {
     }
     fn category(&self) -> Category {
         match self {
-            Self::UnknownObject | Self::NoItem => Category::NotFound,
+            Self::UnknownObject | Self::UnknownSystem | Self::NoItem => Category::NotFound,
             Self::Invalid(_) | Self::Transition | Self::Decision(_) => Category::Invalid,
             Self::Closed | Self::Differs { .. } => Category::Conflict,
             Self::Setup { .. } => Category::Internal,

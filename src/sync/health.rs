@@ -54,6 +54,8 @@ pub(super) struct Health {
 #[derive(Debug, Default)]
 struct State {
     trouble: Option<Since>,
+    /// Since when it has answered well, and when it did last.
+    well: Option<(Timestamp, Timestamp)>,
     /// It was well since this was looked at last, or it was never looked at.
     looked: bool,
 }
@@ -65,31 +67,43 @@ impl Health {
 
     /// How an exchange went, by the wall clock (for people) and the steady one. Gives what that changed.
     pub fn heard(&self, failure: Option<&Failure>, now: Timestamp, steady: Duration) -> Option<Turn> {
-        self.state(|state| match (failure, &mut state.trouble) {
-            (Some(failure), Some(trouble)) => {
-                let worse = failure.needs_person() && !trouble.failure.needs_person();
-                // What only a person can mend is the better reason.
-                if failure.needs_person() || !trouble.failure.needs_person() {
-                    trouble.failure = failure.clone();
+        self.state(|state| {
+            state.well = match (failure, state.well) {
+                (Some(_), _) => None,
+                (None, Some((since, _))) => Some((since, now)),
+                (None, None) => Some((now, now)),
+            };
+            match (failure, &mut state.trouble) {
+                (Some(failure), Some(trouble)) => {
+                    let worse = failure.needs_person() && !trouble.failure.needs_person();
+                    // What only a person can mend is the better reason.
+                    if failure.needs_person() || !trouble.failure.needs_person() {
+                        trouble.failure = failure.clone();
+                    }
+                    worse.then_some(Turn::NeedsPerson)
                 }
-                worse.then_some(Turn::NeedsPerson)
+                (Some(failure), none @ None) => {
+                    *none = Some(Since { since: now, from: steady, failure: failure.clone(), told: false });
+                    Some(Turn::Fell)
+                }
+                (None, trouble @ Some(_)) => {
+                    *trouble = None;
+                    state.looked = false;
+                    Some(Turn::Rose)
+                }
+                (None, None) => None,
             }
-            (Some(failure), none @ None) => {
-                *none = Some(Since { since: now, from: steady, failure: failure.clone(), told: false });
-                Some(Turn::Fell)
-            }
-            (None, trouble @ Some(_)) => {
-                *trouble = None;
-                state.looked = false;
-                Some(Turn::Rose)
-            }
-            (None, None) => None,
         })
     }
 
     /// Whether an exchange showed it to be well after this moment of the steady clock.
     pub fn was_well_since(&self, moment: Duration) -> bool {
         self.state(|state| state.trouble.as_ref().is_none_or(|trouble| trouble.from > moment))
+    }
+
+    /// Since when the EHR has answered well, and when it did last.
+    pub fn well(&self) -> Option<(Timestamp, Timestamp)> {
+        self.state(|state| state.well)
     }
 
     /// Since when the EHR is in trouble, and why.

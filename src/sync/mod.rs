@@ -41,6 +41,7 @@ mod settler;
 mod setup;
 mod status;
 mod step;
+mod systems;
 mod translator;
 mod worker;
 

@@ -96,6 +96,10 @@ impl Puller {
                     break;
                 }
                 let course = courses.entry(kind.clone()).or_default();
+                // What cannot be read now is tried: it tells itself.
+                if self.recorder.is_fetching_paused(&system, kind).unwrap_or(false) {
+                    continue;
+                }
                 if course.rests_until.is_some_and(|until| until > self.translator.clock.steady()) {
                     continue;
                 }

@@ -1,12 +1,17 @@
-//! How each EHR is, for those who run the gateway: up or down by its own exchanges, since when and why, what waits for it,
-//! and how fetching goes, type by type.
+//! How each EHR is, for those who run the gateway: up, down or paused by its own exchanges and the ledger, since when and why,
+//! what waits for it, and how fetching goes, type by type.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
-use super::{Engine, Error};
-use crate::{domain::SystemName, error::Explained as _};
+use super::{Engine, Error, setup::System};
+use crate::{
+    domain::SystemName,
+    error::Explained as _,
+    ledger::{Pause, SyncState},
+};
 
 /// How an EHR is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub enum Condition {
     Up,
     /// It cannot be used.
     Down,
+    /// Somebody lets it rest.
+    Paused,
     /// Nothing was exchanged since the start.
     Learning,
 }
@@ -26,6 +33,7 @@ impl Condition {
         match self {
             Self::Up => "up",
             Self::Down => "down",
+            Self::Paused => "paused",
             Self::Learning => "learning",
         }
     }
@@ -51,15 +59,30 @@ pub struct SystemStatus {
     pub name: SystemName,
     /// How it is.
     pub condition: Condition,
-    /// Since when it is down.
+    /// Since when.
     pub since: Option<Timestamp>,
-    /// Why it is down.
+    /// Why: the last proof, in a sentence.
+    pub why: String,
+    /// The failure's code, where it is down.
     pub code: Option<&'static str>,
+    /// What is paused there, all of it or kinds of objects.
+    pub pauses: Vec<Pause>,
     /// Objects that wait for it.
     pub backlog: u64,
-    /// By resource type.
+    /// When the oldest of these was accepted.
+    pub oldest_unsent: Option<Timestamp>,
+    /// When a type was fetched well last, whenever that was.
+    pub last_success: BTreeMap<String, Timestamp>,
+    /// By resource type, since the start.
     pub fetches: BTreeMap<String, FetchStatus>,
+    /// Requests under way at once, at most.
+    pub max_concurrency: usize,
+    /// What it says of itself, where that was read.
+    pub capability: Option<Value>,
 }
+
+/// Rows looked at for the oldest that waits.
+const LOOKED_AT: usize = 1000;
 
 impl Engine {
     /// How each EHR is now, by name.
@@ -67,25 +90,71 @@ impl Engine {
     /// # Errors
     /// The ledger's, where it cannot be read.
     pub fn systems(&self) -> Result<Vec<SystemStatus>, Error> {
-        let counts = self.parts.translator.ledger.counts()?;
-        let status = |system: &std::sync::Arc<super::setup::System>| {
-            let trouble = system.health.trouble();
-            let condition = match &trouble {
-                Some(_) => Condition::Down,
-                None if system.is_proven() => Condition::Up,
-                None => Condition::Learning,
-            };
-            let waiting =
-                counts.iter().filter(|((name, state), _)| name == system.name().as_str() && state.is_pending());
-            SystemStatus {
-                name: system.name().clone(),
-                condition,
-                since: trouble.as_ref().map(|(since, _)| *since),
-                code: trouble.map(|(_, failure)| failure.code()),
-                backlog: waiting.map(|(_, count)| *count).sum(),
-                fetches: system.fetches(|fetches| fetches.clone()),
+        self.parts.translator.systems.values().map(|system| self.status(system)).collect()
+    }
+
+    /// How one EHR is now.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSystem`], the ledger's.
+    pub fn system_status(&self, name: &str) -> Result<SystemStatus, Error> {
+        self.status(self.system(name)?)
+    }
+
+    pub(super) fn status(&self, system: &Arc<System>) -> Result<SystemStatus, Error> {
+        let ledger = &self.parts.translator.ledger;
+        let pauses = ledger.pauses(system.name())?;
+        let (trouble, well) = (system.health.trouble(), system.health.well());
+        let (condition, since, why) = match (pauses.iter().find(|pause| pause.object.is_none()), &trouble, well) {
+            (Some(pause), ..) => (Condition::Paused, Some(pause.at), format!("Paused by {}: {}", pause.by, pause.why)),
+            (None, Some((since, failure)), _) => (Condition::Down, Some(*since), failure.message.clone()),
+            (None, None, Some((since, last))) => {
+                let why = format!("It answered at {}.", last.strftime("%Y-%m-%d %H:%M:%S UTC"));
+                (Condition::Up, Some(since), why)
             }
+            (None, None, None) => (Condition::Learning, None, "Nothing was exchanged since the start.".to_owned()),
         };
-        Ok(self.parts.translator.systems.values().map(status).collect())
+        let counts = ledger.counts()?;
+        let waiting = counts.iter().filter(|((name, state), _)| name == system.name().as_str() && state.is_pending());
+        let fetches = system.fetches(|fetches| fetches.clone());
+        let mut last_success = BTreeMap::new();
+        for kind in system.config.pull.iter().flat_map(|pull| &pull.types) {
+            let now = fetches.get(kind).and_then(|fetch| fetch.last_success);
+            let before = ledger.cursor(system.name(), kind)?.map(|cursor| cursor.at);
+            last_success.extend(now.or(before).map(|at| (kind.clone(), at)));
+        }
+        Ok(SystemStatus {
+            name: system.name().clone(),
+            condition,
+            since,
+            why,
+            code: trouble.filter(|_| condition == Condition::Down).map(|(_, failure)| failure.code()),
+            pauses,
+            backlog: waiting.map(|(_, count)| *count).sum(),
+            oldest_unsent: self.oldest_unsent(system)?,
+            last_success,
+            fetches,
+            max_concurrency: system.config.max_concurrency,
+            capability: system.client.described().map(|capability| {
+                json!({
+                    "software": capability.software, "fhir_version": capability.fhir_version,
+                    "types": capability.types.keys().collect::<Vec<_>>(),
+                    "read_at": capability.read_at.map(|at| at.to_string()),
+                })
+            }),
+        })
+    }
+
+    /// When the oldest of what waits was accepted, or asked for again.
+    fn oldest_unsent(&self, system: &System) -> Result<Option<Timestamp>, Error> {
+        let ledger = &self.parts.translator.ledger;
+        let mut oldest = None;
+        for state in SyncState::ALL.into_iter().filter(|state| state.is_pending()) {
+            for row in ledger.syncs_in(state, system.name(), LOOKED_AT)? {
+                oldest = Some(oldest.map_or(row.since, |oldest: u64| oldest.min(row.since)));
+            }
+        }
+        let entry = oldest.map_or(Ok(None), |seq| ledger.entry(seq))?;
+        Ok(entry.map(|entry| entry.at))
     }
 }

@@ -203,7 +203,7 @@ impl Outbox {
 
     /// What may be sent now, but for kinds that were stopped. Gives how long until more of it may, in milliseconds.
     fn fetch(&mut self, now: jiff::Timestamp) -> Result<Option<u64>, Error> {
-        let stopped = self.parts.recorder.stopped(self.system.name())?;
+        let Some(stopped) = self.stopped()? else { return Ok(None) };
         let ledger = &self.parts.recorder.ledger;
         let due = ledger.due(self.system.name(), now, &stopped, BATCH + self.taken.len())?;
         for row in due.rows {
@@ -215,15 +215,27 @@ impl Outbox {
         Ok(due.next_ms)
     }
 
+    /// The kinds that are not sent: their line was stopped, or they are paused. Nothing where all is paused.
+    fn stopped(&self) -> Result<Option<BTreeSet<ObjectName>>, Error> {
+        let recorder = &self.parts.recorder;
+        let paused = recorder.paused(self.system.name())?;
+        if paused.all {
+            return Ok(None);
+        }
+        let mut stopped = recorder.stopped(self.system.name())?;
+        stopped.extend(paused.kinds);
+        Ok(Some(stopped))
+    }
+
     /// A line may have been stopped since these were fetched.
     fn leave_stopped(&mut self) -> Result<(), Error> {
         if self.queue.is_empty() {
             return Ok(());
         }
-        let stopped = self.parts.recorder.stopped(self.system.name())?;
+        let stopped = self.stopped()?;
         let taken = &mut self.taken;
         self.queue.retain(|(id, kind)| {
-            let goes = kind.as_ref().is_none_or(|kind| !stopped.contains(kind));
+            let goes = stopped.as_ref().is_some_and(|stopped| kind.as_ref().is_none_or(|kind| !stopped.contains(kind)));
             if !goes {
                 taken.remove(id);
             }

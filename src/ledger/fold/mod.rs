@@ -11,7 +11,8 @@ pub(super) use objects::sort;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Attachment, Cursor, Entry, Fact, Hash, LedgerError, ObjectRow, Receipt, Remembering, keys, store::View,
+    Answer, Attachment, Cursor, Entry, Fact, Hash, LedgerError, ObjectRow, Pause, Receipt, Remembering, keys,
+    store::View,
 };
 use crate::domain::{ObjectId, ObjectName};
 
@@ -137,6 +138,19 @@ fn apply(view: &mut View<'_>, entry: &Entry) -> Result<(), LedgerError> {
         }
         Fact::Dismissed { item, send_without } => items::dismissed(view, entry, item, *send_without),
         Fact::Unlinked { parts } => syncs::unlinked(view, entry, parts),
+        Fact::Paused {} => {
+            let draft = &entry.draft;
+            let Some(system) = &draft.system else { return Ok(()) };
+            let (by, why, object) = (draft.by.clone(), draft.summary.clone(), draft.object.clone());
+            let row = Pause { object, by, why, at: entry.at, seq: entry.seq };
+            view.put_row(keys::pause(system, draft.object.as_ref()), &row)
+        }
+        Fact::Resumed {} => {
+            if let Some(system) = &entry.draft.system {
+                view.remove(keys::pause(system, entry.draft.object.as_ref()));
+            }
+            Ok(())
+        }
         // History alone shows them.
         Fact::Repeated {} | Fact::Overruled { .. } => Ok(()),
         // The bodies' own store forgets the bytes; the chain and the folds keep the name.
