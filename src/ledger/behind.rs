@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     LedgerError,
-    store::{Applied, Batch, Change, Store, Visit},
+    store::{APPLIED, Applied, Batch, Change, Store, Visit},
 };
 
 /// Bytes that both tables may hold together; a writer beyond that waits for the disk.
@@ -205,7 +205,8 @@ impl Store for Behind {
         }
         let table = tables.growing.get_or_insert_with(|| Table { rows: Batch::new(), bytes: 0, applied });
         table.applied = applied;
-        for (key, change) in batch {
+        let mark = (APPLIED.to_vec(), Some(applied.to_bytes()));
+        for (key, change) in batch.iter().chain([(&mark.0, &mark.1)]) {
             let size = |change: &Change| change.as_ref().map_or(0, Vec::len);
             table.bytes += size(change);
             match table.rows.insert(key.clone(), change.clone()) {

@@ -94,7 +94,11 @@ fn keys_versions_and_equal_bodies_are_decided_by_the_ledger() {
     assert!(matches!(ledger.commit_blocking(named), Err(LedgerError::Body(_))));
     drop(ledger);
     let ledger = open(folder.path());
-    assert_eq!(ledger.commit_blocking(keyed("one", "k1")).unwrap(), Outcome::Replayed(first), "kept for ever");
+    let Outcome::Replayed(again) = ledger.commit_blocking(keyed("one", "k1")).unwrap() else { panic!("kept for ever") };
+    assert_eq!((again.first, again.last), (first.first, first.last));
+    let (again, first) = (again.answer.unwrap(), first.answer.unwrap());
+    assert_eq!((again.id, again.version), (first.id, first.version), "as it was then");
+    assert_eq!(again.syncs, [ledger.sync(&first.syncs[0].id).unwrap().unwrap()], "as they stand");
 }
 
 #[test]
