@@ -173,6 +173,9 @@ pub(super) fn of_sync(row: &SyncRow) -> Vec<Vec<u8>> {
     if let State::Waiting { on, .. } = &row.standing {
         keys.extend(on.iter().map(|blocker| [&waiting_on(blocker)[..], id].concat()));
     }
+    if let State::Parked { .. } = &row.standing {
+        keys.extend(row.waits_for.iter().map(|blocker| [&waiting_on(blocker)[..], id].concat()));
+    }
     match (&row.standing, row.standing.delay()) {
         (State::Ready { delay: None }, _) => {
             keys.push([&ready(&row.system)[..], &row.since.to_be_bytes(), b"\0", id].concat());

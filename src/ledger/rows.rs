@@ -202,6 +202,8 @@ pub struct SyncRow {
     pub worklist_id: Option<String>,
     /// The open item about what it waits for.
     pub blocked_by: Option<String>,
+    /// Parked because these did not come for too long: woken when they do.
+    pub waits_for: Vec<SyncId>,
     /// The last item there was, open or closed.
     pub last_item: Option<String>,
     /// Version of the mapping that made what is there.

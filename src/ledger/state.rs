@@ -272,7 +272,8 @@ pub fn transition(before: &Standing, told: &Told, at: Timestamp) -> Result<Stand
         Told::Decided { item, own, send } => Ok(match &before.state {
             state if state.asks() == Some(item) && *send => before.again(before.wanted, Some(at)),
             state if state.asks() == Some(item) => before.given_up(),
-            // It is looked for again because somebody asked for that, and nothing of it needs doing after all.
+            // It is tried or looked for again because somebody asked for that, and nothing of it needs doing after all.
+            State::Ready { .. } | State::Waiting { .. } if *own && !*send => before.given_up(),
             State::Unknown { .. } if *own && !*send && before.wanted == before.about => before.given_up(),
             // It was about an older version, or was answered by the system itself.
             _ => before.clone(),

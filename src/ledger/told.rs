@@ -74,7 +74,8 @@ pub enum Told {
     Decided {
         /// The worklist item.
         item: String,
-        /// It is the sync's own, also where its state does not name it any more (a retry is under way).
+        /// It is the sync's own and about the version that is wanted, also where its state does not name it any more (a retry is
+        /// under way).
         own: bool,
         /// It must be sent.
         send: bool,

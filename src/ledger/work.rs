@@ -81,6 +81,8 @@ pub struct ItemRow {
     pub system: Option<SystemName>,
     /// Which sync.
     pub sync_id: Option<SyncId>,
+    /// Which version of the object.
+    pub version: Option<u64>,
     /// What it is about where there is no sync.
     pub subject: Option<String>,
     /// Who has it.

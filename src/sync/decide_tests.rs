@@ -47,6 +47,7 @@ fn row(standing: State) -> SyncRow {
         output: None,
         gone: false,
         former: None,
+        waits_for: Vec::new(),
         left_out: false,
         since: 1,
         seq: 1,

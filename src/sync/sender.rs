@@ -295,7 +295,7 @@ impl Sender {
             Ok(seen) => {
                 scene.answered = Some(seen.clone());
                 if matches!(sent.way, Way::Create { .. }) && seen.created {
-                    self.settler.witnessed(system, seen, sent_at).await;
+                    self.settler.witnessed(system, &sent.part.resource, seen, sent_at).await;
                 } else if matches!(sent.way, Way::Create { condition: Some(_) }) {
                     let part = sent.part.part.as_str();
                     scene.sent_then = self.translator.resource_sent_before(system, scene, part, seen)?;

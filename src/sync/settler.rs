@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::{
     evidence::Witness,
@@ -136,8 +137,9 @@ impl Settler {
     }
 
     /// Remembers a created resource, and now and then how soon the EHR's search finds such a one.
-    pub async fn witnessed(&self, system: &System, seen: &Seen, sent_at: Duration) {
-        let claim = seen.body.as_ref().and_then(|body| identity::claimed(body, &self.translator.instance));
+    pub async fn witnessed(&self, system: &System, sent: &Value, seen: &Seen, sent_at: Duration) {
+        // By what was sent: many answers have no body.
+        let claim = identity::claimed(sent, &self.translator.instance);
         let Some((object, id)) = claim else { return };
         let (name, value) = (system.context.system(object.as_str()), id.to_string());
         let clock = &self.translator.clock;

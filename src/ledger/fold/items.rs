@@ -61,6 +61,7 @@ pub(super) fn open(view: &mut View<'_>, entry: &Entry, item: &Item, theirs: &[Re
         object_id: draft.object_id.clone(),
         system: draft.system.clone(),
         sync_id: draft.sync_id.clone(),
+        version: draft.version,
         subject: item.subject.clone(),
         owner: item.owner.clone(),
         due_ms: item.due_ms,
@@ -89,6 +90,10 @@ pub(super) fn open(view: &mut View<'_>, entry: &Entry, item: &Item, theirs: &[Re
     }
     let Some(before) = syncs::of_entry(view, entry)? else { return put(view, old.as_ref(), &row) };
     let mut sync = before.clone();
+    sync.waits_for = match &before.standing {
+        State::Waiting { on, .. } => on.clone(),
+        _ => Vec::new(),
+    };
     let told = Told::Asked {
         version: draft.version.unwrap_or(before.about),
         item: row.id.clone(),
@@ -151,7 +156,8 @@ fn decide(
 ) -> Result<(), LedgerError> {
     let Some((item, sync_id)) = item.and_then(|item| Some((item, item.sync_id.as_ref()?))) else { return Ok(()) };
     let row = view.row::<SyncRow>(&keys::sync(sync_id))?;
-    let own = row.is_some_and(|row| row.worklist_id.as_ref() == Some(&item.id));
+    let is_of = |row: &SyncRow| item.version.is_none_or(|version| version == row.version);
+    let own = row.is_some_and(|row| row.worklist_id.as_ref() == Some(&item.id) && is_of(&row));
     tell_sync(view, entry, Some(item), &Told::Decided { item: item.id.clone(), own, send }, true, how)
 }
 

@@ -56,11 +56,21 @@ fn tell_those_waiting(
         let Some(before) = view.row::<SyncRow>(&keys::sync(&keys::sync_at_end(&key)))? else { continue };
         let mut after = before.clone();
         if wakes {
-            let standing = transition(&before.standing(), &Told::Woken, entry.at)?;
+            // Whoever was asked because it did not come need not answer: it is tried again, and the question closes with it.
+            let told = match (&before.standing, &before.worklist_id) {
+                (State::Parked { .. }, Some(item)) => Told::Retried { item: item.clone() },
+                _ => Told::Woken,
+            };
+            let waited = before.state().is_pending();
+            let standing = transition(&before.standing(), &told, entry.at)?;
             after.stand(standing);
+            if !waited && after.state().is_pending() {
+                after.since = entry.seq;
+            }
             after.blocked_by = None;
+            after.waits_for.clear();
             (after.code, after.message) = (None, None);
-        } else {
+        } else if matches!(before.standing, State::Waiting { .. }) {
             after.blocked_by = new.shown_item().cloned();
         }
         if after != before {
@@ -166,6 +176,7 @@ fn fresh(entry: &Entry, target: &Target, object: &crate::domain::ObjectName, id:
         output: None,
         gone: false,
         former: None,
+        waits_for: Vec::new(),
         left_out: false,
         since: entry.seq,
         seq: entry.seq,

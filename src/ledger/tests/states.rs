@@ -105,7 +105,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("ready", "conflicted", "conflict", "found when reading before the write"),
     ("ready", "retried", "ready", "it is to be sent already"),
     ("ready", "decided to send", "ready", "a newer version took the item's place"),
-    ("ready", "decided, nothing to send", "ready", "the item was about an older version; this one is judged by itself"),
+    ("ready", "decided, nothing to send", "resolved", "tried again, and a person wants no more of it"),
     ("ready", "old item decided", "ready", "another item's business"),
 
     ("ready, delayed", "v2 aimed", "ready v2", "what is newer has not failed"),
@@ -123,7 +123,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("ready, delayed", "conflicted", "conflict", "found when reading before the write"),
     ("ready, delayed", "retried", "ready now", "a person wants it now"),
     ("ready, delayed", "decided to send", "ready later", "the item is no longer what it waits for"),
-    ("ready, delayed", "decided, nothing to send", "ready later", "the item was about an older version"),
+    ("ready, delayed", "decided, nothing to send", "resolved", "tried again, and a person wants no more of it"),
     ("ready, delayed", "old item decided", "ready later", "another item's business"),
 
     ("waiting", "v2 aimed", "ready v2", "the correction may refer to others"),
@@ -141,7 +141,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("waiting", "conflicted", "conflict", "seen by a fetch"),
     ("waiting", "retried", "waiting", "pressing does not bring what it refers to"),
     ("waiting", "decided to send", "waiting", "the item was about an older version"),
-    ("waiting", "decided, nothing to send", "waiting", "the item was about an older version"),
+    ("waiting", "decided, nothing to send", "resolved", "tried again, and a person wants no more of it"),
     ("waiting", "old item decided", "waiting", "another item's business"),
 
     ("sending", "v2 aimed", "sending v2", "what is under way settles first"),
