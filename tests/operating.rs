@@ -110,3 +110,62 @@ fn a_password_that_is_refused_asks_a_person_at_once() {
         assert!(!format!("{:?}", seen.items).contains("CANARY"));
     });
 }
+
+/// A pause stands in the ledger: nothing is sent or fetched, also after a restart, until somebody says so.
+#[test]
+fn a_paused_ehr_rests_until_somebody_lets_it_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ehr = Server::start(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let file = configuration(folder.path(), &ehr.url, "");
+    let patient = |id: &str| json!({"id": id, "names": [{"family": "Example"}]});
+    let call = async |method: &str, url: &str, headers: &[(&str, &str)], body: &Value| {
+        send(&client(), method, url, headers, body).await.expect("an answer")
+    };
+    let made = async |ehr: &str| {
+        let truth = send(&client(), "GET", &format!("{ehr}/_truth"), &[], &Value::Null).await.expect("an answer").text;
+        truth.lines().filter(|line| line.contains("\"POST\"") && line.contains("\"Patient\"")).count()
+    };
+    let gateway = Server::gateway(&file);
+    block_on(async {
+        let base = format!("{}/api/v1", gateway.url);
+        until(&gateway.url, "up", |seen| seen.up == Some(true)).await;
+        let paused = call("POST", &format!("{base}/systems/ehr/pause"), &[], &json!({"reason": "upgrade"})).await;
+        assert_eq!((paused.status, &paused.body["state"]), (200, &json!("paused")), "{}", paused.body);
+        assert_eq!(paused.body["why"], "Paused by anonymous: upgrade");
+        let key = [("Idempotency-Key", "k1")];
+        let taken = call("POST", &format!("{base}/patients"), &key, &patient("p1")).await;
+        assert_eq!(taken.status, 202);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(made(&ehr.url).await, 0);
+        let status = call("GET", &format!("{base}/systems/ehr"), &[], &Value::Null).await.body;
+        assert_eq!((&status["backlog"], status["oldest_unsent"].is_string()), (&json!(1), true), "{status}");
+        let sync = taken.body["syncs"][0]["id"].clone();
+        let asked = call("POST", &format!("{base}/syncs/query"), &[], &json!({"ids": [sync, "none"]})).await.body;
+        assert_eq!((&asked["items"][0]["state"], &asked["unknown"]), (&json!("accepted"), &json!(["none"])));
+        let unknown = call("POST", &format!("{base}/systems/other/pause"), &[], &json!({"reason": "x"})).await;
+        assert_eq!((unknown.status, &unknown.body["code"]), (404, &json!("LIA-SYNC-035")));
+        let unnamed = call("POST", &format!("{base}/systems/ehr/pause"), &[], &json!({})).await;
+        assert_eq!(unnamed.status, 422);
+    });
+    drop(gateway);
+    let gateway = Server::gateway(&file);
+    block_on(async {
+        let base = format!("{}/api/v1", gateway.url);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(made(&ehr.url).await, 0, "after a restart, too");
+        let probed = call("POST", &format!("{base}/systems/ehr/probe"), &[], &json!({})).await.body;
+        assert_eq!((&probed["state"], &probed["capability"]["fhir_version"]), (&json!("paused"), &json!("4.0.1")));
+        // One kind rests alone.
+        let kind = json!({"reason": "wrong codes", "object": "patient"});
+        call("POST", &format!("{base}/systems/ehr/pause"), &[], &kind).await;
+        call("POST", &format!("{base}/systems/ehr/resume"), &[], &json!({})).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(made(&ehr.url).await, 0, "the kind still rests");
+        let resumed =
+            call("POST", &format!("{base}/systems/ehr/resume"), &[], &json!({"object": "patient"})).await.body;
+        assert_eq!(resumed["paused"], json!([]));
+        wait_for("it is there", Duration::from_secs(20), async || (made(&ehr.url).await == 1).then_some(())).await;
+        let list = call("GET", &format!("{base}/systems"), &[], &Value::Null).await.body;
+        assert_eq!((&list["items"][0]["name"], &list["items"][0]["state"]), (&json!("ehr"), &json!("up")));
+    });
+}

@@ -319,3 +319,34 @@ fn what_is_called_off_before_it_left_closes_its_question() {
     assert_eq!((row.state(), row.worklist_id), (SyncState::Resolved, None));
     assert!(!ledger.item(&asked).unwrap().unwrap().status.is_open());
 }
+
+/// The worklist is in the order of its deadlines, page by page, and what is closed is only shown to who asks for it.
+#[test]
+fn the_worklist_is_ordered_by_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    for (name, due_ms) in [("c", 3_000), ("a", 1_000), ("d", 4_000), ("b", 2_000), ("e", 2_000)] {
+        let asks = Item { due_ms, subject: Some(name.to_owned()), ..item(ItemKind::Inbound) };
+        commit(&ledger, Proposal::of(Draft::new(Fact::Parked { item: asks }, "x", "x")));
+    }
+    let listed = |filter: &[(&str, &str)], after: Option<&str>, limit: usize| -> Vec<(String, String)> {
+        let equal = filter.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let filter = WorkFilter { equal, after: after.map(str::to_owned), limit };
+        let rows = ledger.items(&filter).unwrap();
+        rows.into_iter().map(|row| (row.subject.unwrap(), row.id)).collect()
+    };
+    let names = |rows: &[(String, String)]| rows.iter().map(|(name, _)| name.clone()).collect::<String>();
+    let open_ones = [("status", "open,assigned")];
+    let all = listed(&open_ones, None, 9);
+    assert_eq!(names(&all), "abecd");
+    assert_eq!(names(&listed(&open_ones, Some(&all[1].1), 2)), "ec");
+    commit(&ledger, Proposal::of(Draft::new(Fact::Assigned { item: all[2].1.clone(), to: "ann".into() }, "x", "x")));
+    let dismissed = Fact::Dismissed { item: all[1].1.clone(), send_without: false };
+    commit(&ledger, Proposal::of(Draft::new(dismissed, "x", "x")));
+    assert_eq!(names(&listed(&open_ones, None, 9)), "aecd");
+    // Behind an item that was closed meanwhile the list goes on where it was.
+    assert_eq!(names(&listed(&open_ones, Some(&all[1].1), 9)), "ecd");
+    assert_eq!(names(&listed(&[("status", "assigned,dismissed")], None, 9)), "be");
+    assert_eq!(names(&listed(&[("owner", "ann,bob"), ("status", "assigned")], None, 9)), "e");
+    assert_eq!(names(&listed(&[("kind", "conflict")], None, 9)), "");
+}
