@@ -570,7 +570,10 @@ fn other_websites_may_not_act() {
     assert_eq!(from(&own, "c").status, 202);
     let fetched = [("Idempotency-Key", "d"), ("Sec-Fetch-Site", "cross-site")];
     gateway.post("/api/v1/patients", &fetched, &patient("d", "E")).is(403, "LIA-API-014");
+    let home = gateway.get("/");
+    assert_eq!((home.status, home.header("location")), (303, Some("/docs")));
     let reply = gateway.get("/docs");
+    assert!(String::from_utf8_lossy(&reply.body).contains("/api/v1/{objects}/bulk"), "routes for people");
     for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY")] {
         assert_eq!(reply.header(name), Some(value));
     }

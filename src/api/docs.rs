@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 
 use axum::{
     body::Body,
-    http::{Response, header},
+    http::{Response, StatusCode, header},
 };
 
 use super::{
     ApiError, Ask,
     reply::{Answered, with},
+    routes::ROUTES,
 };
 use crate::error::{page, pages};
 
@@ -70,11 +71,32 @@ fn html(title: &str, body: &str) -> Answered {
     Ok(with(Response::new(Body::from(text)), header::CONTENT_TYPE, "text/html; charset=utf-8"))
 }
 
+/// `GET /`: to where a person finds on.
+pub(super) async fn home(ask: Ask) -> Answered {
+    ask.query(&[])?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    Ok(with(response, header::LOCATION, "/docs"))
+}
+
+fn list_routes(body: &mut String) {
+    for route in ROUTES.iter().filter(|route| route.path.starts_with("/api/")) {
+        let _ =
+            writeln!(body, "<li><code>{} {}</code> {}</li>", route.method, escaped(route.path), escaped(route.summary));
+    }
+}
+
 /// `GET /docs`
 pub(super) async fn index(_: Ask) -> Answered {
     let mut body = String::from(
-        "<p>Liaison stands between the tools of a practice and the EHRs. Its routes: \
-         <a href=\"/openapi.json\">openapi.json</a>.</p>\n<h2>Every error and what to do about it</h2>\n<ul>\n",
+        "<p>Liaison stands between the tools of a practice and the EHRs. For programs: \
+         <a href=\"/openapi.json\">openapi.json</a>, <a href=\"/fhir/metadata\">/fhir/metadata</a>.</p>\n<h2>Routes</h2>\n<ul>\n",
+    );
+    list_routes(&mut body);
+    body.push_str(
+        "</ul>\n<p>To try one: <code>curl -H 'Idempotency-Key: 1' -H 'Content-Type: application/json' \
+         -d '{&quot;names&quot;:[{&quot;family&quot;:&quot;Example&quot;}]}' \
+         http://127.0.0.1:8080/api/v1/patients</code></p>\n<h2>Every error and what to do about it</h2>\n<ul>\n",
     );
     for page in pages().values() {
         let _ = writeln!(

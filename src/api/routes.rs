@@ -263,6 +263,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route { refuses: &[503, 507], ..get("/readyz", "Pushes can be taken on", handler!(health::ready), Gives::Any) },
     get("/metrics", "Figures for Prometheus", handler!(health::metrics), Gives::Text),
     get("/openapi.json", "This description", handler!(openapi::show), Gives::Any),
+    Route { gives: (303, Gives::Text), ..get("/", "Leads to the pages for people", handler!(docs::home), Gives::Text) },
     get("/docs", "Pages for people", handler!(docs::index), Gives::Text),
     get("/docs/style.css", "Their style sheet", handler!(docs::style), Gives::Text),
     get("/docs/errors/{code}", "An error, in plain words", handler!(docs::error), Gives::Text),
