@@ -110,6 +110,7 @@ fn scene() -> Scene {
         before_the_start: false,
         was_gone: false,
         is_perhaps_restored: false,
+        is_behind: false,
         doubt: crate::sync::evidence::Doubt::default(),
         asked_to_retry: false,
         waited: Duration::from_secs(10),
@@ -229,6 +230,12 @@ fn what_is_to_be_sent() {
         (scene(), Heard::Turn, "create", "nothing is there, nothing stands in the way"),
         (with(scene(), |s| s.cancelled = true), Heard::Turn, "spared", "called off before it left: nothing is sent"),
         (with(scene(), |s| s.before_the_start = true), Heard::Turn, "create", "the EHR looks by itself"),
+        (
+            with(scene(), |s| s.is_behind = true),
+            Heard::Turn,
+            "look for it first",
+            "an EHR has what the ledger does not know",
+        ),
         (
             with(scene(), |s| (s.before_the_start, s.is_perhaps_restored) = (true, true)),
             Heard::Turn,

@@ -1,6 +1,8 @@
 //! Taking in what an EHR holds: known resources are merged, unknown ones become objects or are joined to one by
 //! identifier, and what cannot be understood waits for a person. Nothing is lost, nothing is guessed.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -336,6 +338,9 @@ impl Puller {
             Match::Nobody => {
                 let claimed =
                     identity::claimed(body, &self.translator.instance).filter(|(o, _)| *o == object).map(|(_, id)| id);
+                if claimed.is_some() {
+                    self.translator.is_behind.store(true, Ordering::Relaxed);
+                }
                 let Some(id) = claimed.or_else(|| ObjectId::new(&self.translator.clock.new_id().to_string()).ok())
                 else {
                     return Ok(Taken::Done);

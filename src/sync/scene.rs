@@ -74,6 +74,8 @@ pub(super) struct Scene {
     pub was_gone: bool,
     /// Such are looked for also where the EHR says that it looks itself.
     pub is_perhaps_restored: bool,
+    /// The ledger does not know a record of ours that an EHR shows: whatever it would create may be there.
+    pub is_behind: bool,
     /// What is known about the open outcome.
     pub doubt: Doubt,
     /// A person looked and said that it may be sent again.
@@ -162,7 +164,7 @@ impl Scene {
     /// does, as long as the ledger may be a restored backup.
     pub const fn is_doubtful(&self, conditional: bool) -> bool {
         let restored = self.before_the_start && (!conditional || self.is_perhaps_restored);
-        self.row.attempts == 0 && !self.looked_for && (restored || self.was_gone)
+        self.row.attempts == 0 && !self.looked_for && (restored || self.was_gone || self.is_behind)
     }
 
     /// What it would break.

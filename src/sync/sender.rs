@@ -117,6 +117,7 @@ impl Sender {
             before_the_start: row.since <= self.began,
             was_gone: false,
             is_perhaps_restored: self.doubts.load(Ordering::Relaxed) > 0,
+            is_behind: translator.is_behind.load(Ordering::Relaxed),
             doubt: super::evidence::Doubt::default(),
             asked_to_retry: self.asked_to_retry(&row)?,
             waited: translator.age(row.since)?,

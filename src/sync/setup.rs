@@ -194,6 +194,7 @@ impl Parts {
             systems,
             index: super::identity::Index::default(),
             ages: Ages::default(),
+            is_behind: AtomicBool::new(false),
         });
         let recorder = Arc::new(Recorder::new(Arc::clone(&translator)));
         let puller = Arc::new(Puller::new(Arc::clone(&translator), Arc::clone(&recorder)));

@@ -24,6 +24,8 @@ pub(super) struct Translator {
     pub systems: BTreeMap<SystemName, Arc<System>>,
     pub index: identity::Index,
     pub ages: Ages,
+    /// A record of ours was seen that the ledger does not know: it was put back to before that was made, or lost.
+    pub is_behind: std::sync::atomic::AtomicBool,
 }
 
 impl Translator {

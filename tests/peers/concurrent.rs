@@ -288,7 +288,8 @@ impl Scene {
         let mut number = 0_usize;
         loop {
             tokio::time::sleep(Duration::from_millis(700)).await;
-            let items = self.ask("GET", "worklist?limit=500&status=open,assigned,resolved,dismissed", &[], &Value::Null).await;
+            let items =
+                self.ask("GET", "worklist?limit=500&status=open,assigned,resolved,dismissed", &[], &Value::Null).await;
             for item in items.body["items"].as_array().into_iter().flatten() {
                 let id = item["id"].as_str().expect("an id").to_owned();
                 self.items.lock().expect("no panic").insert(id.clone(), item.clone());
@@ -321,7 +322,8 @@ impl Scene {
     async fn histories(&self) -> BTreeMap<Name, Value> {
         let mut told = BTreeMap::new();
         for name in self.records.keys() {
-            let history = self.ask("GET", &format!("{}s/{}/history?limit=500", name.0, name.1), &[], &Value::Null).await;
+            let history =
+                self.ask("GET", &format!("{}s/{}/history?limit=500", name.0, name.1), &[], &Value::Null).await;
             told.insert(name.clone(), history.body["items"].clone());
         }
         told
