@@ -189,17 +189,26 @@ impl Client {
         answer::one(&response, Intent::Read, kind, Some(id), self.clock.now())
     }
 
-    /// The version of `Type/id` that stood before this one, by its history; nothing where that does not show both.
+    /// The version of `Type/id` that stood just before `now`, by its history: `read` itself, or one that came between the two.
+    /// Nothing where the history does not show both.
     ///
     /// # Errors
     /// As a search.
-    pub async fn before(&self, kind: &str, id: &str, version: &str) -> Result<Option<Seen>, Failure> {
+    pub async fn before(&self, kind: &str, id: &str, read: &str, now: &str) -> Result<Option<Seen>, Failure> {
         let mut url = self.url(&[kind, id, "_history"])?;
-        url.query_pairs_mut().append_pair("_count", "10");
+        url.query_pairs_mut().append_pair("_count", "20");
         let page = Search::new(self, kind, url).next_page().await?;
-        let newest_first = page.into_iter().flat_map(|page| page.resources).filter_map(Seen::of);
-        let is_this = |seen: &Seen| seen.version.as_deref().is_some_and(|own| super::same_version(own, version));
-        Ok(newest_first.skip_while(|seen| !is_this(seen)).nth(1))
+        let versions: Vec<Seen> = page.into_iter().flat_map(|page| page.resources).filter_map(Seen::of).collect();
+        let find = |wanted: &str| {
+            let is = |seen: &&Seen| seen.version.as_deref().is_some_and(|own| super::same_version(own, wanted));
+            versions.iter().find(is)
+        };
+        let at = |seen: &Seen| seen.body.as_ref().and_then(super::last_updated);
+        let (Some(now), Some(read)) = (find(now), find(read)) else { return Ok(None) };
+        // In what order a history is listed differs; the times say what came between.
+        let (Some(from), Some(to)) = (at(read), at(now)) else { return Ok(None) };
+        let between = versions.iter().filter(|seen| at(seen).is_some_and(|at| from < at && at < to));
+        Ok(Some(between.max_by_key(|seen| at(seen)).unwrap_or(read).clone()))
     }
 
     /// A search of one type, page by page; nothing is sent until the first page is asked for.

@@ -367,3 +367,33 @@ async fn locks_and_versions_are_told_apart() {
         assert_eq!((failure.kind, failure.category()), (kind, category), "{status}");
     }
 }
+
+/// What stood before a version is told by the times of a history, in whatever order that is listed.
+#[tokio::test]
+async fn what_stood_before_a_version_is_told_by_the_times() {
+    let history = |versions: &[(&str, u32)]| {
+        let entry = |(v, second): &(&str, u32)| {
+            let meta = format!(r#"{{"versionId":"{v}","lastUpdated":"2026-05-04T10:00:{second:02}Z"}}"#);
+            format!(r#"{{"resource":{{"resourceType":"Patient","id":"1","meta":{meta}}}}}"#)
+        };
+        let entries: Vec<String> = versions.iter().map(entry).collect();
+        reply(200, &[], &format!(r#"{{"resourceType":"Bundle","type":"history","entry":[{}]}}"#, entries.join(",")))
+    };
+    for (listed, expected) in [
+        (&[("c", 3), ("b", 2), ("a", 1)][..], Some("b")),
+        (&[("d", 4), ("c", 3), ("b", 2), ("a", 1), ("z", 0)], Some("b")),
+        (&[("c", 3), ("a", 1), ("z", 0)], Some("a")),
+        (&[("z", 0), ("a", 1), ("b", 2), ("c", 3), ("d", 4)], Some("b")),
+        // In disorder, or at one moment, nothing is taken for an edit in between.
+        (&[("c", 3), ("z", 0), ("a", 1)], Some("a")),
+        (&[("c", 3), ("b", 1), ("a", 1)], Some("a")),
+        (&[("c", 3), ("b", 2)], None),
+        (&[("b", 2), ("a", 1)], None),
+        (&[], None),
+    ] {
+        let script = Script::of([history(listed)]);
+        let (client, _) = client("kind = \"none\"", &script);
+        let before = client.before("Patient", "1", "a", "W/\"c\"").await.unwrap();
+        assert_eq!(before.and_then(|seen| seen.version).as_deref(), expected, "{listed:?}");
+    }
+}

@@ -17,7 +17,9 @@ pub(super) fn look_between(scene: &Scene, read: &str, written: &Seen) -> Option<
         (Some(read), Some(now)) if now > read + 1 => Some(Ask::Version { kind, id, version: (now - 1).to_string() }),
         (Some(_), Some(_)) => None,
         // What cannot be counted is looked up.
-        _ if scene.capability.may_ignore_versions(&kind) => Some(Ask::Before { kind, id, version: now.to_owned() }),
+        _ if scene.capability.may_ignore_versions(&kind) => {
+            Some(Ask::Before { kind, id, read: read.to_owned(), version: now.to_owned() })
+        }
         _ => None,
     }
 }

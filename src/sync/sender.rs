@@ -228,8 +228,8 @@ impl Sender {
                 }
                 Heard::Confirmed(again)
             }
-            Ask::Before { kind, id, version } => {
-                let before = system.ask_of_one(clock, client.before(&kind, &id, &version)).await;
+            Ask::Before { kind, id, read, version } => {
+                let before = system.ask_of_one(clock, client.before(&kind, &id, &read, &version)).await;
                 let lost = before.as_ref().ok().and_then(|seen| seen.as_ref()?.body.as_ref());
                 self.rejoin(system, scene, lost)?;
                 Heard::Before(before)
@@ -328,22 +328,27 @@ impl Sender {
     /// Ours landed where it must not stay; putting back what was there is an attempt of its own.
     async fn begin_to_restore(&self, scene: &Scene, ask: &Ask, sentence: &str) -> Result<(), Error> {
         let (Ask::Rejoin { body, .. }, Some(sent)) = (ask, &scene.sent) else { return Ok(()) };
-        let now = self.row_now(&scene.row)?;
         let code = Some("LIA-EHR-006");
-        let undone = Recorder::draft(&now, Fact::Deferred { delay_ms: 0 }, code, sentence);
-        let fact = Fact::Attempted {
-            attempt: now.attempts,
-            part: sent.part.part.clone(),
-            interaction: "update".to_owned(),
-            mapping: None,
-            output: Some(Hash::of(&canonical_bytes(&record::content(body)))),
-        };
-        let mut attempt = Recorder::draft(&now, fact, code, sentence);
-        attempt.version = Some(now.version);
-        let proposal = crate::ledger::Proposal::of(undone).and(attempt);
-        let proposal = proposal.check(crate::ledger::Check::SyncAt(now.id.clone(), now.seq));
-        self.translator.ledger.commit(proposal).await?;
-        Ok(())
+        // A version that came in meanwhile must not keep the edit from being put back.
+        loop {
+            let now = self.row_now(&scene.row)?;
+            let undone = Recorder::draft(&now, Fact::Deferred { delay_ms: 0 }, code, sentence);
+            let fact = Fact::Attempted {
+                attempt: now.attempts,
+                part: sent.part.part.clone(),
+                interaction: "update".to_owned(),
+                mapping: None,
+                output: Some(Hash::of(&canonical_bytes(&record::content(body)))),
+            };
+            let mut attempt = Recorder::draft(&now, fact, code, sentence);
+            attempt.version = Some(now.version);
+            let proposal = crate::ledger::Proposal::of(undone).and(attempt);
+            let proposal = proposal.check(crate::ledger::Check::SyncAt(now.id.clone(), now.seq));
+            match self.translator.ledger.commit(proposal).await {
+                Err(LedgerError::SyncMoved) => {}
+                other => return Ok(other.map(drop)?),
+            }
+        }
     }
 
     pub(super) fn row_now(&self, row: &SyncRow) -> Result<SyncRow, Error> {

@@ -58,8 +58,8 @@ pub(super) enum Ask {
     Find { kind: String, system: String, value: String },
     /// Reads once more what the write left.
     Again { kind: String, id: String },
-    /// Reads what stood before this version.
-    Before { kind: String, id: String, version: String },
+    /// Reads what stood before this version, made from that which was read.
+    Before { kind: String, id: String, read: String, version: String },
     /// Reads one old version.
     Version { kind: String, id: String, version: String },
     /// Writes an edit that was written over, joined with ours.

@@ -114,7 +114,10 @@ fn at(start: impl AsyncFn(&Path) -> Result<Peer, String>, lasts: Duration, and: 
         match start(folder.path()).await {
             Ok(peer) => {
                 let run = run(&peer, folder.path(), lasts).await;
-                assert!(run.verdict.wrong.is_empty(), "{}", run.verdict.told());
+                let told = run.verdict.told();
+                let about = run.objects.keys().filter(|name| told.contains(&format!("{name:?}")));
+                let histories: String = about.map(|name| format!("{name:?}\n{}", run.history(name))).collect();
+                assert!(run.verdict.wrong.is_empty(), "{told}\n{histories}");
                 and(&run);
             }
             Err(missing) => beside::no_peer(&missing, "install what it needs (tests/peers.rs)"),
