@@ -203,7 +203,7 @@ impl Client {
             let is = |seen: &&Seen| seen.version.as_deref().is_some_and(|own| super::same_version(own, wanted));
             versions.iter().find(is)
         };
-        let at = |seen: &Seen| seen.body.as_ref().and_then(super::last_updated);
+        let at = |seen: &Seen| seen.body.as_ref().and_then(|body| super::last_updated(body, &jiff::tz::TimeZone::UTC));
         let (Some(now), Some(read)) = (find(now), find(read)) else { return Ok(None) };
         // In what order a history is listed differs; the times say what came between.
         let (Some(from), Some(to)) = (at(read), at(now)) else { return Ok(None) };
