@@ -75,7 +75,6 @@ fn a_day_at_hapis_jpa_server() {
 }
 
 #[test]
-#[ignore = "open: peer-notes N3"]
 fn a_day_at_node_fhir_server_core() {
     at_peer("node-fhir-server-core", async |folder| ehrs::asymmetrik(folder, &[]).await);
 }

@@ -273,8 +273,7 @@ pub fn transition(before: &Standing, told: &Told, at: Timestamp) -> Result<Stand
             state if state.asks() == Some(item) && *send => before.again(before.wanted, Some(at)),
             state if state.asks() == Some(item) => before.given_up(),
             // It is tried or looked for again because somebody asked for that, and nothing of it needs doing after all.
-            State::Ready { .. } | State::Waiting { .. } if *own && !*send => before.given_up(),
-            State::Unknown { .. } if *own && !*send && before.wanted == before.about => before.given_up(),
+            State::Ready { .. } | State::Waiting { .. } | State::Unknown { .. } if *own && !*send => before.given_up(),
             // It was about an older version, or was answered by the system itself.
             _ => before.clone(),
         }),

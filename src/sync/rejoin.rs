@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     Error,
     base::in_place_of,
-    merge::Occasion,
+    merge::{Decision, Field, Occasion},
     prepare::{Prepared, Subject},
     record::same_content,
     scene::Scene,
@@ -23,6 +23,8 @@ pub(super) struct Rejoin {
     pub rounds: u32,
     /// The version under which the last one was written.
     pub version: Option<String>,
+    /// Values of theirs that ours replaces in what is written now.
+    pub overruled: Vec<Field>,
     /// What our last write was made from, what it wrote, and the object that it says.
     under: Option<Value>,
     mine: Option<Value>,
@@ -59,7 +61,17 @@ impl Sender {
         let sides = under.as_ref().map(|under| in_place_of(scene, part, under));
         let theirs = in_place_of(scene, part, lost);
         let outcome = self.translator.merged(system, &subject, sides.as_deref(), &theirs, Occasion::Fetched);
-        let ours = outcome.merged.outgoing;
+        let (mut merged, rules) = (outcome.merged, subject.plan.fields());
+        if before.rounds > 0 {
+            // What we wrote back is theirs, too: of two edits of theirs the later one stands.
+            let decided = merged.conflicts.iter().chain(&merged.overruled);
+            let paths: Vec<String> = decided.map(|field| field.path.clone()).collect();
+            for path in &paths {
+                merged.doubt(rules, path);
+                merged.decide(rules, path, Decision::Theirs);
+            }
+        }
+        let (ours, overruled) = (merged.outgoing, merged.overruled);
         let into = in_place_of(scene, part, &carried(under.as_ref(), lost, &mine));
         let joined = match self.translator.prepare(system, &scene.row, &subject.plan, &ours, &into) {
             Ok(Prepared::Ready(parts)) => parts.into_iter().find(|out| out.part == part).map(|out| out.resource),
@@ -70,7 +82,8 @@ impl Sender {
         let joined = joined.unwrap_or_else(|| lost.clone());
         let version = scene.answered.as_ref().and_then(|seen| seen.version.clone());
         let rounds = before.rounds + 1;
-        scene.rejoin = Rejoin { rounds, version, under: Some(mine), mine: Some(joined.clone()), ours: Some(ours) };
+        let (mine, ours, last) = (Some(joined.clone()), Some(ours), Some(mine));
+        scene.rejoin = Rejoin { rounds, version, overruled, under: last, mine, ours };
         scene.between = Between::Edit(Box::new(joined));
         Ok(())
     }

@@ -342,7 +342,10 @@ impl Sender {
             };
             let mut attempt = Recorder::draft(&now, fact, code, sentence);
             attempt.version = Some(now.version);
-            let proposal = crate::ledger::Proposal::of(undone).and(attempt);
+            let (kept, detail) =
+                record::overruled(&Topic::of(&now), now.version, &scene.rejoin.overruled, record::LIAISON);
+            let proposal = kept.into_iter().fold(Proposal::of(undone).and(attempt), Proposal::and);
+            let proposal = record::with(proposal, detail);
             let proposal = proposal.check(crate::ledger::Check::SyncAt(now.id.clone(), now.seq));
             match self.translator.ledger.commit(proposal).await {
                 Err(LedgerError::SyncMoved) => {}

@@ -60,16 +60,7 @@ impl Walk<'_> {
             .get(path)
             .is_some_and(|pair| pair.theirs.is_none() && pair.ours.is_some() && pair.ours == hash(here.said, rule));
         let mut trios = pair(&based, &ours, &theirs, rule, self.settled, path);
-        // Nobody knows which is older, and no key says whether they are one: what each side has alone may be the other's, changed.
-        let alone =
-            |a: fn(&Trio) -> bool, b: fn(&Trio) -> bool| trios.iter().any(|trio| !trio.settled && a(trio) && !b(trio));
-        let (has_ours, has_theirs) = (|trio: &Trio| trio.ours.is_some(), |trio: &Trio| trio.theirs.is_some());
-        if here.base.is_none()
-            && rule.owner == Owner::Review
-            && rule.key.is_empty()
-            && alone(has_ours, has_theirs)
-            && alone(has_theirs, has_ours)
-        {
+        if here.base.is_none() && rule.owner == Owner::Review && may_be_one(&trios) {
             return self.leaf(path, rule, here, None);
         }
         // The names of ours count first, as they will when somebody decides by them.
@@ -139,6 +130,17 @@ impl Walk<'_> {
         }
         self.leaf(path, rule, here, Some(list))
     }
+}
+
+/// Whether, without a base, what each side has alone may be the other's, before or after a change: nobody knows which is older,
+/// and no two keys say that they are two.
+fn may_be_one(trios: &[Trio]) -> bool {
+    let alone = |has: fn(&Trio) -> bool, lacks: fn(&Trio) -> bool| {
+        trios.iter().filter(move |trio| !trio.settled && has(trio) && lacks(trio))
+    };
+    let ours = alone(|trio| trio.ours.is_some(), |trio| trio.theirs.is_none());
+    let theirs = || alone(|trio| trio.theirs.is_some(), |trio| trio.ours.is_none());
+    ours.into_iter().any(|ours| theirs().any(|theirs| !(ours.keyed && theirs.keyed)))
 }
 
 fn array(side: Option<&Value>) -> &[Value] {

@@ -106,6 +106,17 @@ fn without_a_base_two_items_may_be_one() {
     }
     assert!(merged.decide(&rules, "/names", Decision::Theirs));
     assert_eq!(merged.value["names"], theirs["names"]);
+    // A key that only some items have says nothing of the others; two keys say that they are two.
+    let name = group(Owner::Review, vec![("use", owned(Owner::Review)), ("family", owned(Owner::Review))]);
+    let keyed = group(Owner::Review, vec![("names", FieldRule { key: vec!["use".into()], ..name })]);
+    let asks = |ours: &Value, theirs: &Value| {
+        let (ours, theirs) = (json!({"names": [ours]}), json!({"names": [theirs]}));
+        let sides = Sides { base: None, ours: &ours, said: &ours, theirs: &theirs };
+        !merge(&sides, &Settled::new(), Occasion::Fetched, &keyed).conflicts.is_empty()
+    };
+    assert!(asks(&json!({"family": "A"}), &json!({"family": "B"})));
+    assert!(asks(&json!({"use": "official", "family": "A"}), &json!({"family": "B"})));
+    assert!(!asks(&json!({"use": "official", "family": "A"}), &json!({"use": "nickname", "family": "B"})));
     // What only one side has is no question.
     let theirs = json!({"names": [{"family": "C"}]});
     let sides = Sides { theirs: &theirs, ..sides };
