@@ -394,6 +394,7 @@ async fn what_stood_before_a_version_is_told_by_the_times() {
         let script = Script::of([history(listed)]);
         let (client, _) = client("kind = \"none\"", &script);
         let before = client.before("Patient", "1", "a", "W/\"c\"").await.unwrap();
-        assert_eq!(before.and_then(|seen| seen.version).as_deref(), expected, "{listed:?}");
+        let expected = expected.map(|version| format!("W/\"{version}\""));
+        assert_eq!(before.and_then(|seen| seen.version), expected, "{listed:?}");
     }
 }

@@ -150,6 +150,11 @@ fn taken_away(
             replaced.extend(before.difference(&after).cloned());
             continue;
         }
+        // Two of theirs were written over, one after the other: once both are back, the later one stands.
+        let brings_later = after.difference(&before).any(|token| token.starts_with("s-"));
+        if !pair[0].is_staffs() && brings_later {
+            continue;
+        }
         let theirs = |token: &&String| token.starts_with("s-") && !replaced.contains(*token);
         for token in before.difference(&after).filter(theirs) {
             let seen = ours.iter().any(|edit| edit.saw.contains(token) && !field.is_list());
