@@ -150,12 +150,14 @@ fn taken_away(
             replaced.extend(before.difference(&after).cloned());
             continue;
         }
-        // Two of theirs were written over, one after the other: once both are back, the later one stands.
-        let brings_later = after.difference(&before).any(|token| token.starts_with("s-"));
-        if !pair[0].is_staffs() && brings_later {
-            continue;
-        }
-        let theirs = |token: &&String| token.starts_with("s-") && !replaced.contains(*token);
+        // Of two edits of one value by the hospital's people the later one stands, whatever became of the earlier one meanwhile.
+        let when = |token: &str| {
+            history.iter().position(|commit| commit.is_staffs() && field.there(&commit.body).contains(token))
+        };
+        let is_older = |token: &str| {
+            !field.is_list() && after.iter().any(|stands| stands.starts_with("s-") && when(stands) > when(token))
+        };
+        let theirs = |token: &&String| token.starts_with("s-") && !replaced.contains(*token) && !is_older(token);
         for token in before.difference(&after).filter(theirs) {
             let seen = ours.iter().any(|edit| edit.saw.contains(token) && !field.is_list());
             if seen {
@@ -263,6 +265,19 @@ fn the_judge_tells_each_kind_of_loss() {
         &[],
     );
     assert!(replaced.blind.is_empty() && replaced.wrong.is_empty(), "{replaced:?}");
+    // Put back over a later edit, which then stands: the earlier one would have gone without us, too.
+    let later = [
+        begin.clone(),
+        staffs.clone(),
+        commit(3, "", "-", "o-3", &["s-2"]),
+        commit(4, "ward", "s-4", "o-3", &["s-2"]),
+        commit(5, "", "s-1", "o-3", &["s-2"]),
+        commit(6, "", "s-4", "o-3", &["s-2"]),
+    ];
+    let stands = told(&later, &[edits.to_vec(), vec![edit(theirs, "s-4")]].concat(), &[], &[]);
+    assert!(stands.blind.len() == 2 && stands.blind.iter().all(Blind::is_put_back), "{stands:?}");
+    let earlier = told(&later[..5], &[edits.to_vec(), vec![edit(theirs, "s-4")]].concat(), &[], &[]);
+    assert!(earlier.blind.iter().any(|blind| !blind.is_put_back()), "the later one went: {earlier:?}");
     // Told to a person.
     let asked = json!({"fields": [{"path": "patient_instructions", "ours": "-", "theirs": "s-1"}, {"path": "reasons", "theirs": [{"text": "s-2"}]}]});
     let shown = told(&[begin.clone(), staffs.clone(), over], &edits, &[], std::slice::from_ref(&asked));
