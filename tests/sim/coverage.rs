@@ -84,6 +84,12 @@ pub fn never(state: &str, fact: &str) -> Option<&'static str> {
         (state, "parked as unknown") if state != "unknown" => "only what was read back in vain is unknown",
         ("conflict" | "resolved", "parked") => "it has no turn",
         ("sending" | "unknown", "conflicted") => "a fetch leaves it alone until it is settled",
+        ("parked, outcome open", "conflicted" | "parked" | "v2 applied") => {
+            "whoever can fetch the record can read it back, which settles it"
+        }
+        ("ready, delayed", "spared") => "what calls it off makes it ready, and its next turn asks nobody",
+        ("resolved", "decided, nothing to send" | "retried") => "its item is closed",
+        ("waiting", "decided to send") => "what waits is not there yet, and nothing of it is in conflict",
         ("synced", "conflicted") => "where nothing of ours is to be sent, theirs is taken in",
         ("synced", "retried") | ("synced" | "resolved", "decided to send") => "its item is closed",
         ("parked" | "parked, outcome open", "decided to send") => "only a conflict is decided so",
@@ -183,12 +189,21 @@ pub struct Cells {
 }
 
 impl Cells {
+    /// Tells which seed met the cell that `SIM_CELL` names.
+    fn sought(&self, seed: u64) {
+        let Ok(sought) = std::env::var("SIM_CELL") else { return };
+        if self.struck.keys().any(|(state, fact)| format!("{state} + {fact}") == sought) {
+            println!("seed {seed} meets {sought}");
+        }
+    }
+
     /// Counts what these entries, the ledger's from the first, tell.
-    pub fn of(entries: &[Entry]) {
+    pub fn of(entries: &[Entry], seed: u64) {
         let mut cells = Self::default();
         for entry in entries {
             cells.take(entry);
         }
+        cells.sought(seed);
         let mut all = held(&CELLS);
         for (cell, count) in cells.struck {
             *all.entry(cell).or_default() += count;

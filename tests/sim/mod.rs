@@ -1,7 +1,8 @@
 //! The deterministic simulation (PROMISES R1 to R7, R12, R14, R17, R19 to R23): a seed picks a small world, quirks, a script; it runs in
 //! virtual time with kills, people and healing, and is judged by the EHRs' true history. `SIM_SEEDS=10000 SIM_FROM=0` runs more,
 //! `SIM_SEED=7` runs one and prints its trace, `SIM_QUIRKS=LostReply,Busy` draws from some quirks only, `SIM_WITHOUT=two,jumps` leaves
-//! out two EHRs and clocks that jump (also: power, kills, edits, presses, disk, restores, setback, fetches, resends).
+//! out two EHRs and clocks that jump (also: power, kills, edits, presses, disk, restores, setback, fetches, resends);
+//! `SIM_CELL='conflict + retried'` names the seeds that meet a cell of the state machine.
 
 mod books;
 mod bounds;

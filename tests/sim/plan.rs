@@ -148,6 +148,12 @@ pub enum Step {
         field: Field,
         number: u64,
     },
+    /// The EHR's staff enter by hand what it refused, and one value of their own.
+    ByHand {
+        ehr: usize,
+        thing: usize,
+        number: u64,
+    },
     /// The EHR's staff create a patient of their own.
     Own {
         ehr: usize,
@@ -294,7 +300,15 @@ impl Plan {
             for _ in 0..chance.usize(0..=3) {
                 let field = fields[chance.usize(0..fields.len())];
                 let number = self.steps.len() as u64;
-                self.steps.push((chance.u64(at..500_000), Step::Change { thing, field, number }));
+                let changed = chance.u64(at..500_000);
+                self.steps.push((changed, Step::Change { thing, field, number }));
+                if scope.presses && chance.u8(0..8) == 0 {
+                    // Somebody decides about it while it is on its way.
+                    let button = [Button::Resolve, Button::Retry, Button::Dismiss][chance.usize(0..3)];
+                    let (choice, soon) = (chance.u64(..), [300, 20_000][usize::from(chance.bool())]);
+                    let press = Step::Press { choice, button, twice: false };
+                    self.steps.push((changed + chance.u64(0..soon), press));
+                }
             }
             if scope.edits {
                 for _ in 0..chance.usize(0..=2) {
@@ -306,6 +320,9 @@ impl Plan {
             }
         }
         self.draw_data(chance);
+        if scope.edits {
+            self.draw_by_hand(chance);
+        }
         if scope.presses {
             // Where something stays wrong there are items, and people who press now this, now that.
             let stays = self.quirks.iter().any(|quirk| quirk.kind.class() == Class::Trouble);
@@ -316,7 +333,8 @@ impl Plan {
                 if chance.bool() {
                     // And at once another one at the same item.
                     let button = Button::ALL[chance.usize(0..Button::ALL.len())];
-                    let at = at + chance.u64(0..4000);
+                    let soon = [150, 4000][usize::from(chance.bool())];
+                    let at = at + chance.u64(0..soon);
                     self.steps.push((at, Step::Press { choice, button, twice: false }));
                 }
             }
@@ -342,6 +360,17 @@ impl Plan {
         }
         if scope.resends {
             self.draw_resends(chance);
+        }
+    }
+
+    /// Where an EHR refuses something, its staff may enter it by hand.
+    fn draw_by_hand(&mut self, chance: &mut fastrand::Rng) {
+        let refuses = [Kind::RefusesObject, Kind::RefusesType, Kind::ForbiddenRecord, Kind::Locked, Kind::Unavailable];
+        let ehrs: Vec<usize> =
+            self.quirks.iter().filter(|quirk| refuses.contains(&quirk.kind)).map(|quirk| quirk.ehr).collect();
+        for ehr in ehrs {
+            let (thing, number) = (chance.usize(0..self.things.len()), 1000 + self.steps.len() as u64);
+            self.steps.push((chance.u64(60_000..590_000), Step::ByHand { ehr, thing, number }));
         }
     }
 

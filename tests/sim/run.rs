@@ -297,7 +297,7 @@ impl Living<'_> {
             return Ended::Broken(why);
         }
         self.world.entries = self.ledger.head();
-        coverage::Cells::of(&self.ledger.entries(1, 1_000_000).unwrap_or_default());
+        coverage::Cells::of(&self.ledger.entries(1, 1_000_000).unwrap_or_default(), self.world.plan.seed);
         self.world.head = match self.ledger.entry(self.ledger.head()) {
             Ok(Some(entry)) => entry.hash.to_string(),
             other => return Ended::Broken(format!("the last entry cannot be read: {other:?}")),
@@ -352,6 +352,7 @@ impl Living<'_> {
             Step::AddHere { thing, number } => self.add(thing, number, tries),
             Step::Resend { thing, change } => self.resend(thing, change, tries),
             Step::Edit { .. }
+            | Step::ByHand { .. }
             | Step::Own { .. }
             | Step::Delete { .. }
             | Step::AddThere { .. }

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::{Edit, World};
 use crate::{
     books::Who,
+    coverage,
     ehr::SimEhr,
-    plan::{Step, own_marker, phone},
+    plan::{Field, Step, own_marker, phone},
     quirk,
 };
 
@@ -28,6 +29,7 @@ impl World {
                 let at = self.time.elapsed();
                 self.edits.push(Edit { ehr: *ehr, thing: *thing, field: *field, value, at });
             }
+            Step::ByHand { ehr, thing, number } => self.by_hand(*ehr, *thing, *number),
             Step::Own { ehr, number, identified } => {
                 let mark = own_marker(*number);
                 let mut body = json!({"resourceType": "Patient", "name": [{"family": "Own", "given": [mark]}],
@@ -90,6 +92,32 @@ impl World {
                 self.foreign.push((mark, own.then_some(*thing)));
             }
             _ => {}
+        }
+    }
+
+    /// Staff type what a sync that has not arrived says, and beside it one value of their own.
+    fn by_hand(&mut self, ehr: usize, thing: usize, number: u64) {
+        let kind = self.plan.things[thing].object();
+        let key = (kind.to_owned(), self.known[thing].id.clone().unwrap_or_default(), self.system(ehr));
+        let waits = |sync: &Value| matches!(sync["state"].as_str(), Some("parked" | "retrying"));
+        if !self.shown.syncs.get(&key).is_some_and(waits) {
+            return;
+        }
+        let fields = Field::of(&self.plan.things[thing]);
+        let own = fields[0];
+        let ours: Vec<(Field, String)> = fields[1..]
+            .iter()
+            .filter(|field| **field != Field::Status)
+            .filter_map(|field| Some((*field, self.shown.now.get(&(thing, *field))?.clone())))
+            .collect();
+        let value = own.value(number);
+        let there = self.rewritten(ehr, thing, |body| {
+            ours.iter().for_each(|(field, value)| field.edit(body, value));
+            own.edit(body, &value);
+        });
+        if there.is_some() {
+            coverage::count("staff enter by hand what was refused");
+            self.edits.push(Edit { ehr, thing, field: own, value, at: self.time.elapsed() });
         }
     }
 
