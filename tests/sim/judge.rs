@@ -314,9 +314,10 @@ fn is_excused(world: &World, edit: &Edit, system: &str, at: Timestamp) -> bool {
             .any(|other| (other.thing, other.field) == (edit.thing, edit.field) && other.ehr != edit.ehr);
     let ours = edit.field.is_ours() && changed_here;
     // An EHR that ignores If-Match: that the version jumped is noticed, and staff's value put back or a person asked. Where versions
-    // have no order nobody can notice.
+    // have no order, and no history tells, nobody can notice.
     let unprotected = world.ehrs[edit.ehr].has(Kind::IgnoresIfMatch);
-    let unprotected = unprotected && (world.ehrs[edit.ehr].has(Kind::OpaqueEtag) || is_put_back(world, edit, at));
+    let untold = [Kind::OpaqueEtag, Kind::NoHistory].iter().all(|kind| world.ehrs[edit.ehr].has(*kind));
+    let unprotected = unprotected && (untold || is_put_back(world, edit, at));
     let shown = world.shown.values.get(&(edit.thing, edit.field, edit.value.clone()));
     let seen = shown.into_iter().flatten().any(|(since, until)| {
         at_second(world, *since) <= at && (*until == Duration::MAX || at <= at_second(world, *until))
