@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use liaison::ledger::Ledger;
+use liaison::ledger::{Fact, Ledger};
 use serde_json::Value;
 
 use super::{
@@ -119,6 +119,13 @@ pub fn cost(world: &mut World, ledger: &Ledger) {
     let mut windows: BTreeMap<(String, i64), u64> = BTreeMap::new();
     let mut acted: BTreeMap<(String, i64), u64> = BTreeMap::new();
     for entry in ledger.entries(1, 1_000_000).unwrap_or_default() {
+        // A newer version is tried anew at once.
+        if let Fact::Accepted { targets, .. } = &entry.draft.fact {
+            for target in targets {
+                let key = (target.sync_id.to_string(), entry.at.as_second().div_euclid(600));
+                *acted.entry(key).or_default() += 1;
+            }
+        }
         let Some(sync) = &entry.draft.sync_id else { continue };
         let key = (sync.to_string(), entry.at.as_second().div_euclid(600));
         if entry.draft.fact.item().is_some() || entry.draft.fact.kind() == "applied" {
@@ -477,11 +484,17 @@ fn is_general(item: &Value, system: &str) -> bool {
 
 /// A person closed what was shown about this version (or about what it waits for) without delivery.
 fn is_decided(world: &World, thing: usize, key: &(String, String, String), version: u64) -> bool {
+    // On its way again, because somebody had it tried again: then the item is still about the version that it was asked about.
+    let asked_about = |press: &Press| {
+        let item = press.item["id"].as_str().unwrap_or_default();
+        is_open(&press.item) && world.shown.asked.get(item).copied().flatten().is_some_and(|asked| asked >= version)
+    };
     let own = world.presses.iter().any(|press| {
         press.closes()
             && about(&press.item, key)
             && press.sync.as_ref().is_none_or(|(shown, state)| {
-                *shown >= version && matches!(state.as_str(), "parked" | "conflict" | "resolved" | "synced")
+                let stands = matches!(state.as_str(), "parked" | "conflict" | "resolved" | "synced");
+                *shown >= version && (stands || asked_about(press))
             })
     });
     let general = world.presses.iter().any(|press| press.closes() && is_general(&press.item, &key.2));
