@@ -82,7 +82,7 @@ pub fn never(state: &str, fact: &str) -> Option<&'static str> {
         (state, "woken") if state != "waiting" => "only what waits is woken",
         (state, "old item decided") if state != "parked" => "a sync has one open item at a time",
         (state, "parked as unknown") if state != "unknown" => "only what was read back in vain is unknown",
-        ("conflict" | "resolved", "parked") => "it has no turn",
+        ("conflict", "parked") => "it has no turn",
         ("sending" | "unknown", "conflicted") => "a fetch leaves it alone until it is settled",
         ("parked, outcome open", "conflicted" | "parked" | "v2 applied") => {
             "whoever can fetch the record can read it back, which settles it"
