@@ -250,8 +250,10 @@ fn confirmed(scene: &Scene, again: Result<Seen, Failure>) -> Step {
 
 /// The write is there. Where the version jumped, an edit was in between: it must not be lost.
 fn arrived(scene: &Scene, sent: &Sent, seen: Seen) -> Step {
+    // By the version that the write itself was answered with: what is read afterwards may be somebody's newer one.
+    let written = scene.answered.as_ref().filter(|answered| answered.version.is_some()).unwrap_or(&seen);
     if let Way::Update { version: Some(read), .. } = &sent.way
-        && let Some(ask) = look_between(scene, read, &seen)
+        && let Some(ask) = look_between(scene, read, written)
     {
         return Step::Ask(ask);
     }

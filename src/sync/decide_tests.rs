@@ -387,7 +387,18 @@ fn what_a_write_came_to() {
             "asks LIA-EHR-019",
             "it was looked for: somebody else's record",
         ),
-        (sent(update()), Heard::Written(Ok(seen("4", false))), "has it", "the next version"),
+        (
+            with(sent(update()), |s| s.answered = Some(seen("4", false))),
+            Heard::Written(Ok(seen("4", false))),
+            "has it",
+            "the next version",
+        ),
+        (
+            with(sent(update()), |s| s.answered = Some(Seen { body: None, ..seen("5", false) })),
+            Heard::Confirmed(Ok(seen("6", false))),
+            "read version 4",
+            "an edit was in between, whatever came afterwards",
+        ),
         (
             with(sent(update()), |s| s.answered = Some(seen("e5", false))),
             Heard::Written(Ok(seen("e5", false))),
@@ -407,7 +418,12 @@ fn what_a_write_came_to() {
             "put back",
             "an edit was in between",
         ),
-        (sent(update()), Heard::Written(Ok(seen("5", false))), "read version 4", "an edit was in between"),
+        (
+            with(sent(update()), |s| s.answered = Some(seen("5", false))),
+            Heard::Written(Ok(seen("5", false))),
+            "read version 4",
+            "an edit was in between",
+        ),
         (
             with(sent(update()), |s| (s.answered, s.between) = (Some(seen("5", false)), Between::Nothing)),
             Heard::Between(Ok(edited("4"))),
