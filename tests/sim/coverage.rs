@@ -88,7 +88,6 @@ pub fn never(state: &str, fact: &str) -> Option<&'static str> {
             "whoever can fetch the record can read it back, which settles it"
         }
         ("ready, delayed", "spared") => "what calls it off makes it ready, and its next turn asks nobody",
-        ("resolved", "decided, nothing to send" | "retried") => "its item is closed",
         ("waiting", "decided to send") => "what waits is not there yet, and nothing of it is in conflict",
         ("synced", "conflicted") => "where nothing of ours is to be sent, theirs is taken in",
         ("synced", "retried") | ("synced" | "resolved", "decided to send") => "its item is closed",
