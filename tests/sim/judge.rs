@@ -487,7 +487,7 @@ fn is_decided(world: &World, thing: usize, key: &(String, String, String), versi
     // On its way again, because somebody had it tried again: then the item is still about the version that it was asked about.
     let asked_about = |press: &Press| {
         let item = press.item["id"].as_str().unwrap_or_default();
-        is_open(&press.item) && world.shown.asked.get(item).copied().flatten().is_some_and(|asked| asked >= version)
+        is_open(&press.item) && world.shown.asked.get(item).copied().flatten().is_none_or(|asked| asked >= version)
     };
     let own = world.presses.iter().any(|press| {
         press.closes()

@@ -89,6 +89,8 @@ pub(super) fn open(view: &mut View<'_>, entry: &Entry, item: &Item, theirs: &[Re
         row.created_at = old.created_at;
     }
     let Some(before) = syncs::of_entry(view, entry)? else { return put(view, old.as_ref(), &row) };
+    // The question is about all that is wanted by now, whichever version it was found out with.
+    row.version = Some(before.version);
     let mut sync = before.clone();
     sync.waits_for = match &before.standing {
         State::Waiting { on, .. } => on.clone(),
