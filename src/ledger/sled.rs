@@ -5,6 +5,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    time::Duration,
 };
 
 use super::{
@@ -18,6 +19,9 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often sled hands what it has to the operating system; after kill -9 so much is replayed.
 const FLUSH_MS: u64 = 1_000;
 
+/// So often a lock that is still held is tried again.
+const LET_GO: u32 = 100;
+
 /// The folds in a folder of sled's.
 pub(super) struct SledStore {
     db: sled::Db,
@@ -30,8 +34,18 @@ impl SledStore {
     /// [`LedgerError::Folds`] on any doubt, panics of sled's included.
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MS));
-        let db = guard(|| config.open())?;
-        Ok(Self { db })
+        let mut tries = 0;
+        loop {
+            match guard(|| config.open()) {
+                Ok(db) => return Ok(Self { db }),
+                // The ledger's own lock is held, so this is what was closed a moment ago: sled's threads let go of its lock later.
+                Err(LedgerError::Folds(why)) if why.contains("could not acquire lock") && tries < LET_GO => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(why) => return Err(why),
+            }
+        }
     }
 }
 
