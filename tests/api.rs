@@ -650,6 +650,7 @@ fn a_person_works_through_the_worklist() {
     let item = gateway.get(&format!("/api/v1/worklist/{first}")).json();
     assert_eq!((&item["status"], &item["object_id"]), (&json!("open"), &json!("p1")));
     assert_eq!(item["fields"][0]["path"], "/a");
+    assert_eq!((&item["patient"], &item["visit_at"]), (&json!({"object": "patient", "id": "p1"}), &Value::Null));
     let act =
         |id: &str, action: &str, body: Value| gateway.post(&format!("/api/v1/worklist/{id}/{action}"), &[], &body);
     assert_eq!(act(&first, "assign", json!({"to": "Bo"})).json()["status"], "assigned");

@@ -135,22 +135,21 @@ impl Bulk {
         let key = || Key { scope: self.scope.clone(), key: format!("{} {id}", self.key) };
         let (object, by, lenient) = (&self.object, &self.by, self.lenient);
         let mut warnings = engine.warnings(object, &body, true);
-        let answer = if self.merges && self.api.ledger().object(object, id)?.is_some() {
+        let resend = |body: Value| {
             let (object, id, by) = (object.clone(), id.clone(), by.clone());
-            let (answer, stands) = engine.resend(Resend { object, id, body, key: Some(key()), by, lenient }).await?;
-            warnings.extend(stands);
-            answer
+            engine.resend(Resend { object, id, body, key: Some(key()), by, lenient })
+        };
+        let (answer, stands) = if self.merges && self.api.ledger().object(object, id)?.is_some() {
+            resend(body).await?
         } else {
             let request = Accept { object: object.clone(), body: body.clone(), key: key(), by: by.clone(), lenient };
             match engine.accept(request).await {
                 // Made by somebody else in this moment.
-                Err(crate::sync::Error::Ledger(LedgerError::Exists)) if self.merges => {
-                    let (object, id, by) = (object.clone(), id.clone(), by.clone());
-                    engine.resend(Resend { object, id, body, key: Some(key()), by, lenient }).await?.0
-                }
-                other => other?,
+                Err(crate::sync::Error::Ledger(LedgerError::Exists)) if self.merges => resend(body).await?,
+                other => (other?, Vec::new()),
             }
         };
+        warnings.extend(stands);
         Ok(objects::accepted_json(&answer, &warnings))
     }
 }

@@ -13,7 +13,7 @@ use super::fhir_index::Index;
 use crate::{
     domain::{ObjectId, ObjectName},
     fhir,
-    ledger::{Entry, Fact, Hash, Ledger, LedgerError},
+    ledger::{Entry, Hash, Ledger, LedgerError},
     mapping::{Context, MAIN, Mappings, Plan},
     rest::{Held, HistoryQuery, Method, Narrow, Server, Store, StoreError, Version, Write, search::date},
 };
@@ -130,7 +130,7 @@ impl LedgerStore {
     /// One version as an entry tells it.
     fn past(&self, kind: &str, id: &ObjectId, entry: &Entry) -> Result<Option<Arc<Version>>, StoreError> {
         let draft = &entry.draft;
-        let made = matches!(draft.fact, Fact::Accepted { .. } | Fact::Applied { .. });
+        let made = draft.fact.makes_version();
         let (true, Some(object), Some(number), Some(body)) = (made, &draft.object, draft.version, &draft.body) else {
             return Ok(None);
         };
@@ -166,7 +166,7 @@ impl LedgerStore {
 /// The object of which an entry made a new version.
 fn changed(entry: Entry) -> Option<(ObjectName, ObjectId)> {
     let draft = entry.draft;
-    let made = matches!(draft.fact, Fact::Accepted { .. } | Fact::Applied { .. });
+    let made = draft.fact.makes_version();
     made.then_some(())?;
     Some((draft.object?, draft.object_id?))
 }

@@ -262,6 +262,12 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// Whether it makes a version of an object: taken on, or taken over from a system.
+    #[must_use]
+    pub const fn makes_version(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::Applied { .. })
+    }
+
     /// The kind's name, as in history.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

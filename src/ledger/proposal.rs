@@ -1,8 +1,6 @@
 //! What is asked of the commit thread: drafts that become entries together or not at all, the bodies they name,
 //! and what must hold when it decides.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Draft, Fact, Hash, Received, SyncId, SyncRow};
 use crate::domain::{ObjectId, ObjectName};
 
@@ -100,7 +98,7 @@ impl Proposal {
 }
 
 /// An accepted object's answer: `{"id","version","syncs":[Sync]}`, as it was at that moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The object's id.
     pub id: ObjectId,

@@ -82,10 +82,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::history`].
     pub fn version(&self, object: &ObjectName, id: &ObjectId, version: u64) -> Read<Option<Entry>> {
-        let made = |entry: &Entry| {
-            entry.draft.version == Some(version)
-                && matches!(entry.draft.fact, Fact::Accepted { .. } | Fact::Applied { .. })
-        };
+        let made = |entry: &Entry| entry.draft.version == Some(version) && entry.draft.fact.makes_version();
         Ok(self.history(object, id)?.into_iter().rev().find(made))
     }
 

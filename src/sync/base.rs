@@ -130,11 +130,15 @@ fn arrived_in_part(before: Option<&Value>, sent: Option<&Value>, theirs: Option<
         let mut keys = before.into_iter().flat_map(|before| before.keys()).chain(sent.keys());
         return keys.any(|key| arrived_in_part(before.and_then(|b| b.get(key)), sent.get(key), theirs.get(key)));
     }
-    let same = |a: Option<&Value>, b: Option<&Value>| match (a, b) {
+    !same_value(before, sent) && same_value(sent, theirs)
+}
+
+/// Whether two members are the same; both may be absent.
+pub(super) fn same_value(a: Option<&Value>, b: Option<&Value>) -> bool {
+    match (a, b) {
         (Some(a), Some(b)) => crate::fhir::canonically_equal(a, b),
         (a, b) => a.is_none() && b.is_none(),
-    };
-    !same(before, sent) && same(sent, theirs)
+    }
 }
 
 /// What is held, with a part as it was found.

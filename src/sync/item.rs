@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Engine, Error, identity, identity::Whose, setup::System, translator::Translator};
-use crate::ledger::{ItemRow, SyncId, SyncRow};
+use crate::{domain::Time, ledger::ItemRow};
 
 /// What the object that is a patient is called.
 const PATIENT: &str = "patient";
@@ -18,7 +18,8 @@ impl Engine {
     pub fn item_json(&self, item: &ItemRow) -> Result<Value, Error> {
         let translator = &self.parts.translator;
         let mut shown = translator.ledger.item_json(item)?;
-        let (patient, visit) = translator.at_stake(item)?;
+        let waiting = identity::references(&shown["dependants"]);
+        let (patient, visit) = translator.at_stake(item, waiting)?;
         shown["patient"] = json!(patient.map(|(object, id)| json!({"object": object.as_str(), "id": id.as_str()})));
         shown["visit_at"] = json!(visit.map(|at| at.to_string()));
         Ok(shown)
@@ -26,30 +27,23 @@ impl Engine {
 }
 
 impl Translator {
-    fn at_stake(&self, item: &ItemRow) -> Result<(Option<Whose>, Option<Timestamp>), Error> {
+    /// `waiting`: what waits for it.
+    fn at_stake(
+        &self,
+        item: &ItemRow,
+        waiting: Vec<(String, Whose)>,
+    ) -> Result<(Option<Whose>, Option<Timestamp>), Error> {
         let (Some(object), Some(id)) = (&item.object, &item.object_id) else {
             return Ok((self.received_of(item)?, None));
         };
         let own = (object.clone(), id.clone());
         let Some(body) = self.body_of(&own)? else { return Ok((None, None)) };
-        let mut visits = vec![self.visit_at(&own, &body)];
-        for (_, whose) in identity::references(&body) {
-            if self.is_visit(&whose)
-                && let Some(body) = self.body_of(&whose)?
-            {
-                visits.push(self.visit_at(&whose, &body));
-            }
-        }
-        for row in self.waiting_for(item.sync_id.as_ref())? {
-            let whose = (row.object, row.object_id);
-            visits.extend(self.body_of(&whose)?.map(|body| self.visit_at(&whose, &body)));
+        let mut visit = self.visit_at(&own)?;
+        for (_, whose) in identity::references(&body).into_iter().chain(waiting) {
+            visit = [visit, self.visit_at(&whose)?].into_iter().flatten().min();
         }
         let patient = if own.0.as_str() == PATIENT { Some(own) } else { patient_of(&body) };
-        Ok((patient, visits.into_iter().flatten().min()))
-    }
-
-    fn waiting_for(&self, sync: Option<&SyncId>) -> Result<Vec<SyncRow>, Error> {
-        Ok(sync.map_or(Ok(Vec::new()), |sync| self.ledger.dependants(sync))?)
+        Ok((patient, visit))
     }
 
     /// Whose record that is which was received and could not be taken in: the first patient that it names, whom we know.
@@ -82,21 +76,21 @@ impl Translator {
         row.map(|row| self.object_body(&row)).transpose()
     }
 
-    fn is_visit(&self, whose: &Whose) -> bool {
-        let mappings = self.mappings.now();
-        let kind = mappings.object(whose.0.as_str());
-        kind.is_some_and(|kind| matches!(kind.resource_type(), "Appointment" | "Encounter"))
-    }
-
     /// When a visit begins; nothing where the object is none.
-    fn visit_at(&self, whose: &Whose, body: &Value) -> Option<Timestamp> {
-        if !self.is_visit(whose) {
-            return None;
+    fn visit_at(&self, whose: &Whose) -> Result<Option<Timestamp>, Error> {
+        let mappings = self.mappings.now();
+        let kind = mappings.object(whose.0.as_str()).map(|kind| kind.resource_type());
+        if !matches!(kind, Some("Appointment" | "Encounter")) {
+            return Ok(None);
         }
-        let text = body.get("start").or_else(|| body.pointer("/time/from"))?.as_str()?;
-        // RFC 9557: the zone's name behind the offset does not matter for the moment.
-        text.split('[').next()?.parse().ok()
+        Ok(self.body_of(whose)?.as_ref().and_then(begins))
     }
+}
+
+/// When a visit says that it begins, with an offset or in a zone.
+fn begins(visit: &Value) -> Option<Timestamp> {
+    let text = visit.get("start").or_else(|| visit.pointer("/time/from"))?.as_str()?;
+    Time::parse(text).ok()?.instant()
 }
 
 /// The patient that an object is about: the one that it names as such, else the first.
@@ -118,5 +112,20 @@ mod tests {
         let visit = json!({"participants": [{"who": {"object": "practitioner", "id": "d"}}, {"who": patient("c")}]});
         assert_eq!(id(visit).as_deref(), Some("c"));
         assert_eq!(id(json!({"patient": {"reference": "Patient/1"}})), None);
+    }
+
+    #[test]
+    fn a_visit_begins_at_a_moment_however_that_is_written() {
+        let moment: Timestamp = "2026-12-01T09:30:00Z".parse().unwrap();
+        for start in [
+            "2026-12-01T09:30:00[Europe/London]",
+            "2026-12-01T10:30:00+01:00",
+            "2026-12-01T09:30:00+00:00[Europe/London]",
+        ] {
+            assert_eq!(begins(&json!({"start": start})), Some(moment), "{start}");
+        }
+        assert_eq!(begins(&json!({"time": {"from": "2026-12-01T10:30:00+01:00[Europe/Berlin]"}})), Some(moment));
+        assert_eq!(begins(&json!({"start": "tomorrow"})), None);
+        assert_eq!(begins(&json!({})), None);
     }
 }

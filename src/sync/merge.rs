@@ -14,7 +14,7 @@ use super::{
 };
 pub(super) use crate::mapping::merge::{Decision, Field, Merged, Occasion, dotted, merge_patch, set};
 use crate::{
-    ledger::{Fact, Hash, Settled},
+    ledger::{Hash, Settled},
     mapping::{
         MAIN,
         merge::{self, FieldRule, SettledPair, Sides, merge},
@@ -168,8 +168,7 @@ impl Translator {
         let mut changes = Vec::new();
         let mut version: Option<Hash> = None;
         for entry in self.ledger.history(&subject.object, &subject.id)? {
-            let made = matches!(entry.draft.fact, Fact::Accepted { .. } | Fact::Applied { .. });
-            let Some(body) = entry.draft.body.filter(|_| made) else { continue };
+            let Some(body) = entry.draft.body.filter(|_| entry.draft.fact.makes_version()) else { continue };
             let before = version.replace(body);
             let elsewhere = entry.draft.system.as_ref().is_some_and(|there| there != system.name());
             if let Some(before) = before.filter(|_| elsewhere && entry.at >= since) {

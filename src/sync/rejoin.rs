@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Error,
-    base::in_place_of,
+    base::{in_place_of, same_value},
     merge::{Decision, Field, Occasion},
     prepare::{Prepared, Subject},
     record::same_content,
@@ -92,17 +92,12 @@ impl Sender {
 /// Theirs, with the elements that only ours changed: for what no mapping reads.
 fn carried(under: Option<&Value>, theirs: &Value, mine: &Value) -> Value {
     let none = Map::new();
-    let members = |side: Option<&Value>| side.and_then(Value::as_object).cloned().unwrap_or_else(|| none.clone());
-    let (under, mine) = (members(under), members(Some(mine)));
-    let mut joined = members(Some(theirs));
-    let same = |a: Option<&Value>, b: Option<&Value>| match (a, b) {
-        (Some(a), Some(b)) => crate::fhir::canonically_equal(a, b),
-        (a, b) => a.is_none() && b.is_none(),
-    };
+    let (under, mine) = (under.and_then(Value::as_object).unwrap_or(&none), mine.as_object().unwrap_or(&none));
+    let mut joined = theirs.as_object().cloned().unwrap_or_default();
     for name in under.keys().chain(mine.keys()).filter(|name| !matches!(name.as_str(), "id" | "meta")) {
-        let theirs_stood = same(under.get(name), joined.get(name));
-        if theirs_stood && !same(under.get(name), mine.get(name)) {
-            match mine.get(name) {
+        let (before, ours) = (under.get(name), mine.get(name));
+        if same_value(before, joined.get(name)) && !same_value(before, ours) {
+            match ours {
                 Some(value) => _ = joined.insert(name.clone(), value.clone()),
                 None => _ = joined.shift_remove(name),
             }

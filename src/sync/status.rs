@@ -90,7 +90,8 @@ impl Engine {
     /// # Errors
     /// The ledger's, where it cannot be read.
     pub fn systems(&self) -> Result<Vec<SystemStatus>, Error> {
-        self.parts.translator.systems.values().map(|system| self.status(system)).collect()
+        let counts = self.parts.translator.ledger.counts()?;
+        self.parts.translator.systems.values().map(|system| self.status_of(system, &counts)).collect()
     }
 
     /// How one EHR is now.
@@ -102,6 +103,15 @@ impl Engine {
     }
 
     pub(super) fn status(&self, system: &Arc<System>) -> Result<SystemStatus, Error> {
+        self.status_of(system, &self.parts.translator.ledger.counts()?)
+    }
+
+    /// `counts`: syncs by system and state.
+    fn status_of(
+        &self,
+        system: &Arc<System>,
+        counts: &BTreeMap<(String, SyncState), u64>,
+    ) -> Result<SystemStatus, Error> {
         let ledger = &self.parts.translator.ledger;
         let pauses = ledger.pauses(system.name())?;
         let (trouble, well) = (system.health.trouble(), system.health.well());
@@ -114,7 +124,6 @@ impl Engine {
             }
             (None, None, None) => (Condition::Learning, None, "Nothing was exchanged since the start.".to_owned()),
         };
-        let counts = ledger.counts()?;
         let waiting = counts.iter().filter(|((name, state), _)| name == system.name().as_str() && state.is_pending());
         let fetches = system.fetches(|fetches| fetches.clone());
         let mut last_success = BTreeMap::new();

@@ -61,13 +61,7 @@ fn tell_those_waiting(
                 (State::Parked { .. }, Some(item)) => Told::Retried { item: item.clone() },
                 _ => Told::Woken,
             };
-            let waited = before.state().is_pending();
-            let standing = transition(&before.standing(), &told, entry.at)?;
-            after.stand(standing);
-            if !waited && after.state().is_pending() {
-                after.since = entry.seq;
-            }
-            after.blocked_by = None;
+            step(&mut after, entry, &told)?;
             after.waits_for.clear();
             (after.code, after.message) = (None, None);
         } else if matches!(before.standing, State::Waiting { .. }) {
